@@ -1,0 +1,213 @@
+# stedi: landing JSON from S3 as consent-filtered PostgreSQL tables.
+#
+# Two commands to know:
+#
+#	make demo	on a fresh Debian: install what is missing, build, run, show
+#	make check	install what is missing, run every layer of tests
+#
+# and the usual three of PGXS, for a server that you have:
+#
+#	make && make install && make installcheck
+#
+# `make help` lists the rest.  Variables to set on the command line:
+#
+#	PG_CONFIG=...	the server to build for; else the newest whose headers
+#			are in Debian's place, else the pg_config of $PATH
+#	WERROR=1	warnings are errors
+#	with_llvm=no	leave the JIT's bitcode out; so it is without clang anyway
+#	SKIP="s3 ..."	layers that `make check` may leave out
+#	LANDING=...	a bucket or folder for `make demo`; see test/demo
+#
+# Files are written out, not found by wildcards: a forgotten one is then
+# visible in a diff.
+
+MODULE_big = stedi
+EXTENSION = stedi
+DATA = sql/stedi--1.0.sql
+
+# In the order of the pipeline.
+OBJS = \
+	src/stedi.o \
+	src/option.o \
+	src/credential.o \
+	src/sign.o \
+	src/s3xml.o \
+	src/list.o \
+	src/local.o \
+	src/request.o \
+	src/trouble.o \
+	src/fetch.o \
+	src/inflate.o \
+	src/frame.o \
+	src/decode.o \
+	src/json.o \
+	src/value.o \
+	src/time.o \
+	src/consent.o \
+	src/filter.o \
+	src/tuple.o \
+	src/judge.o \
+	src/scan.o \
+	src/plan.o \
+	src/fdw.o \
+	src/analyze.o \
+	src/reject.o \
+	src/zone.o \
+	src/zone_query.o \
+	src/zone_person.o \
+	src/zone_table.o \
+	src/zone_write.o \
+	src/zone_book.o
+
+REGRESS = \
+	option \
+	landing \
+	value \
+	pushdown \
+	explain \
+	consent \
+	zone \
+	reject \
+	privilege
+
+# pg_regress reads test/sql and compares with expected.
+REGRESS_OPTS = --inputdir=test --load-extension=stedi
+
+# The sources that need no server (bytes.h), and the programs that test them.
+UNIT_SOURCES = sign s3xml inflate frame decode json value
+UNIT = sign s3xml inflate frame decode value
+
+SHLIB_LINK = -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
+UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
+
+WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
+ifdef WERROR
+WARNINGS += -Werror
+endif
+# PostgreSQL's idioms mix int and size_t; the unit tests' build does warn of it.
+PG_CFLAGS = $(WARNINGS) -Wno-sign-compare
+# The server's headers are not ours to warn about.
+PG_CPPFLAGS = -isystem $(include_server)
+
+UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+EXTRA_CLEAN = .build
+
+# The server to build for.  Debian's pg_config wrapper may be that of a client
+# library, so the headers decide.
+headers = /usr/include/postgresql/%/server/postgres.h
+PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(lastword \
+	$(sort $(wildcard $(subst %,[1-9][0-9],$(headers)))))),pg_config)
+
+# PGXS is left out where it is not installed, and where no goal wants it:
+# it has a `check` of its own, which only says that there is none.
+OWN = check regress pgtap client s3 unit lint demo demo-stop dist help
+ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+endif
+
+all: ## build the extension
+install: ## install it into the server's folders
+installcheck: ## pg_regress against a running server that has it; needs no S3
+clean: ## remove what was built
+
+ifneq (,$(and $(wildcard $(PGXS)),$(wildcard $(include_server)/postgres.h)))
+
+# Debian's servers are built with LLVM; its clang may be missing here.
+clang := $(shell sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq (,$(if $(clang),$(shell command -v $(clang))))
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# PostgreSQL's makefiles track no headers on Debian.
+$(OBJS): $(wildcard src/*.h)
+
+else
+
+all install installcheck:
+	@echo "The headers of PostgreSQL's server are missing for $(PG_CONFIG)." >&2
+	@echo "On Debian, test/install build installs what the build needs." >&2
+	@exit 1
+clean:
+	rm -rf .build
+
+endif
+
+# Rules after this line need no PGXS.
+
+ifneq (,$(filter check,$(MAKECMDGOALS)))
+check: ## install what is missing, run every layer of tests
+	@test/check
+endif
+
+regress pgtap client s3: ## this one layer of tests
+	@test/check $@
+
+lint: ## the project's own rules on its files
+	@test/lint/run
+
+unit: $(UNIT:%=.build/test_%) ## the C unit tests, under ASan and UBSan
+	@status=0; for test in $^; do \
+		echo "# $$test"; $$test || status=1; done; exit $$status
+
+.build/test_%: test/unit/test_%.c test/unit/tap.h $(UNIT_SOURCES:%=.build/%.o)
+	$(CC) $(UNIT_CFLAGS) -Isrc -o $@ $< $(UNIT_SOURCES:%=.build/%.o) $(UNIT_LIBS)
+
+.build/%.o: src/%.c src/bytes.h | .build
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+.PRECIOUS: .build/%.o
+
+.build:
+	@mkdir -p $@
+
+indent: all ## lay out the C sources as PostgreSQL does
+	@test/lint/typedefs $(OBJS) >test/lint/typedefs.list
+	@test/lint/indent --write
+
+demo: ## install what is missing, build, run on a private cluster, show
+	@test/demo
+demo-stop: ## end the demo's cluster and remove it
+	@test/demo stop
+
+version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
+comment := $(shell sed -n "s/^comment *= *'\(.*\)'/\1/p" stedi.control)
+
+define META
+{
+    "name": "stedi",
+    "abstract": "$(comment)",
+    "version": "$(version).0",
+    "maintainer": "the stedi founders",
+    "license": "postgresql",
+    "provides": {
+        "stedi": {
+            "file": "$(DATA)",
+            "docfile": "README.md",
+            "version": "$(version).0"
+        }
+    },
+    "prereqs": { "runtime": { "requires": { "PostgreSQL": "15.0.0" } } },
+    "meta-spec": { "version": "1.0.0", "url": "https://pgxn.org/meta/spec.txt" }
+}
+endef
+
+dist: | .build ## an archive of HEAD for PGXN
+	$(file >.build/META.json,$(META))
+	git archive --format=zip --prefix=stedi-$(version)/ \
+		--add-file=.build/META.json --output=stedi-$(version).zip HEAD
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
+		while IFS=@ read -r name text; do printf '  %-24s %s\n' "$$name" "$$text"; done
+	@echo '  print-NAME               the value of a make variable'
+
+print-%:
+	@echo '$($*)'
+
+.PHONY: all install installcheck clean check regress pgtap client s3 lint unit \
+	indent demo demo-stop dist help

@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * bytes.h
+ *		The backend-free half: the stages that see hostile bytes.
+ *
+ * Whatever is declared here compiles without postgres.h, throws nothing,
+ * keeps no global state and allocates only what its comment says.  That is
+ * what lets test/unit and test/fuzz run it outside a server.
+ *
+ *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
+ *	 sign.c		a request					-> its Authorization header
+ *	 inflate.c	gzip, zstd					-> bytes
+ *	 frame.c	bytes						-> records
+ *	 decode.c	record						-> fields, one pass
+ *	 json.c		record						-> fields, what decode.c leaves
+ *	 value.c	field						-> number, time
+ *
+ * The words: an *object* is what the landing zone stores under a key, a
+ * *record* is one JSON object in it, a *field* is the undecoded value that a
+ * record has for a key, a *column* is typed, a *row* is what a query sees.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_BYTES_H
+#define STEDI_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Some bytes of somebody else's buffer; not NUL-terminated. */
+typedef struct StediSlice
+{
+	const char *data;			/* borrowed */
+	size_t		len;
+} StediSlice;
+
+/*
+ * Why a record, or a stretch of bytes that should have been one, is set
+ * aside.  stedi_reason_text() has the words; they quote no value.
+ */
+typedef enum StediReason
+{
+	STEDI_REASON_NONE = 0,
+	/* framing: frame.c, inflate.c, scan.c */
+	STEDI_REASON_NOT_AN_OBJECT, /* bytes between records that are no record */
+	STEDI_REASON_CUT_OFF,		/* the object ends inside a record */
+	STEDI_REASON_ARRAY_OPEN,	/* the object ends inside its array */
+	STEDI_REASON_LINE_IN_STRING,	/* a line ends inside a string */
+	STEDI_REASON_NOT_CLOSED,	/* the next record starts before this one ends */
+	STEDI_REASON_TOO_DEEP,		/* nested beyond STEDI_MAX_DEPTH */
+	STEDI_REASON_TOO_LONG,		/* longer than max_record_size */
+	STEDI_REASON_DAMAGED,		/* the compressed bytes are not right */
+	/* syntax: decode.c, json.c */
+	STEDI_REASON_SYNTAX,		/* not JSON */
+	STEDI_REASON_TWO_KEYS,		/* two keys of a column, which differ */
+	STEDI_REASON_ZERO_CHARACTER,	/* \u0000 in a wanted string */
+	STEDI_REASON_OUT_OF_MEMORY,
+	/* value: value.c, tuple.c */
+	STEDI_REASON_ENCODING,		/* not text in the encoding */
+	STEDI_REASON_WRONG_KIND,	/* e.g. an object for a number */
+	STEDI_REASON_NOT_A_NUMBER,
+	STEDI_REASON_NOT_AN_INTEGER,
+	STEDI_REASON_OUT_OF_RANGE,
+	STEDI_REASON_NOT_A_TIME,
+	STEDI_REASON_NOT_A_VALUE,	/* refused by the type's input function */
+	STEDI_REASON_MISSING,		/* a column that the zone cannot do without */
+} StediReason;
+
+/* A short English phrase, static; never NULL. */
+extern const char *stedi_reason_text(StediReason reason);
+
+/* frame.c */
+
+/*
+ * Nesting allowed in a record.  One bit a level in the framer; cJSON's own
+ * limit (1000) is never reached, so its recursion stays shallow.
+ */
+#define STEDI_MAX_DEPTH 256
+
+typedef enum StediFrameStatus
+{
+	STEDI_FRAME_RECORD,			/* a whole record */
+	STEDI_FRAME_BAD,			/* bytes to set aside; see framer->reason */
+	STEDI_FRAME_MORE,			/* nothing whole yet: give more bytes */
+	STEDI_FRAME_END,			/* the object ended, everything accounted for */
+} StediFrameStatus;
+
+typedef struct StediFramer
+{
+	/* whole object */
+	uint64_t	offset;			/* of the first byte not yet consumed, from 0 */
+	uint64_t	line;			/* of that byte, from 1 */
+	bool		in_array;		/* inside the array around the records */
+	bool		after_record;	/* a comma may come */
+
+	/* the record or junk in progress; starts at buf[0] between calls */
+	bool		open;			/* something has begun */
+	bool		junk;			/* and it is no record */
+	bool		given_up;		/* the rest of the object is skipped */
+	bool		in_string;
+	bool		escaped;		/* the next byte of the string is taken as is */
+	size_t		scanned;		/* bytes of it already looked at */
+	uint64_t	newlines;		/* line ends among these */
+	int			depth;
+	uint64_t	arrays[STEDI_MAX_DEPTH / 64];	/* level -> is it an array? */
+	char		last;			/* last byte that is not space, in no string */
+
+	/* about the RECORD or BAD just returned */
+	uint64_t	record_offset;	/* of its first byte, from 0 */
+	uint64_t	record_line;	/* of its first byte, from 1 */
+	StediReason reason;			/* of a BAD one */
+} StediFramer;
+
+extern void stedi_frame_init(StediFramer *framer);
+
+/*
+ * Take the next record from buf[0 .. len), the bytes not yet consumed; last
+ * says that the object has no more.  *used bytes are to be dropped before the
+ * next call, which must find the others at buf[0] again.  *record is set for
+ * RECORD and BAD and borrowed from buf.
+ */
+extern StediFrameStatus stedi_frame_next(StediFramer *framer,
+										 const char *buf, size_t len, bool last,
+										 StediSlice *record, size_t *used);
+
+/*
+ * Set aside what is in progress and all that follows in this object: what
+ * the caller does when it will not grow its buffer any further.  buf and len
+ * as for stedi_frame_next, which then skips to the end.
+ */
+extern void stedi_frame_give_up(StediFramer *framer, StediReason reason);
+
+/* decode.c */
+
+typedef enum StediFieldKind
+{
+	STEDI_FIELD_MISSING = 0,
+	STEDI_FIELD_NULL,
+	STEDI_FIELD_STRING,			/* text: what stands between the quotes, unescaped */
+	STEDI_FIELD_NUMBER,			/* text: as written, by the grammar of JSON */
+	STEDI_FIELD_TRUE,
+	STEDI_FIELD_FALSE,
+	STEDI_FIELD_NESTED,			/* an object or an array; text: as written */
+	STEDI_FIELD_UNREADABLE,		/* two keys that differ, or no text: see the reason */
+} StediFieldKind;
+
+typedef struct StediField
+{
+	StediFieldKind kind;
+	StediSlice	text;			/* borrowed from the record or the decoder */
+} StediField;
+
+/*
+ * The keys that a scan wants, and what it remembers from the last record.
+ *
+ * keys[i] is matched without regard to the case of ASCII letters; fields[i]
+ * receives its value.  Set up by stedi_decode_init, which copies nothing.
+ */
+typedef struct StediDecoder
+{
+	const StediSlice *keys;		/* borrowed; lower-cased by the caller */
+	int			n_keys;
+
+	/* order of the keys in the last record: position -> key, or unwanted */
+	int			order[64];
+	StediSlice	spelling[64];	/* and how it was written: into spelt */
+	char		spelt[2048];
+	int			n_order;
+	size_t		n_spelt;
+
+	/* made by json.c for the present record, freed by the next call */
+	void	   *strings;		/* a cJSON array of strings, or NULL; owned */
+} StediDecoder;
+
+extern void stedi_decode_init(StediDecoder *decoder, const StediSlice *keys, int n_keys);
+
+/*
+ * Decode one record, from { to }, into fields[0 .. n_keys).  NONE when it is
+ * JSON through and through; anything else rejects the record, and fields
+ * then holds the ones that could be read all the same.  *where is the key
+ * concerned, or -1 for the record as a whole.
+ *
+ * Fields are good until the next call or stedi_decode_release.  Allocates
+ * only through cJSON, only for records that are not plain.
+ */
+extern StediReason stedi_decode_record(StediDecoder *decoder, StediSlice record,
+									   StediField *fields, int *where);
+extern void stedi_decode_release(StediDecoder *decoder);
+
+/* Shared with json.c: which of the wanted keys is this one?  -1: none. */
+extern int	stedi_decode_find_key(const StediDecoder *decoder, StediSlice key);
+
+/*
+ * Shared with json.c: give fields[key] its value, found once more or for the
+ * first time.  TWO_KEYS when it already had another one.
+ */
+extern StediReason stedi_decode_set(StediField *field, StediFieldKind kind,
+									StediSlice text);
+
+/* json.c: the same for records that are not plain (escapes, nesting) */
+extern StediReason stedi_json_record(StediDecoder *decoder, StediSlice record,
+									 StediField *fields, int *where);
+extern void stedi_json_release(StediDecoder *decoder);
+
+/* value.c: what a field says, for the types that we read ourselves */
+extern StediReason stedi_value_int64(const StediField *field, int64_t *value);
+extern StediReason stedi_value_double(const StediField *field, double *value);
+extern StediReason stedi_value_bool(const StediField *field, bool *value);
+
+/* microseconds since 1970-01-01 00:00:00 UTC; from epoch ms or ISO 8601 with an offset */
+extern StediReason stedi_value_time(const StediField *field, int64_t *value);
+
+/* days since 1970-01-01; from YYYY-MM-DD */
+extern StediReason stedi_value_date(const StediField *field, int32_t *value);
+
+/* Does text obey JSON's grammar of numbers, from end to end? */
+extern bool stedi_value_is_number(StediSlice text);
+
+/* inflate.c */
+
+typedef enum StediInflateStatus
+{
+	STEDI_INFLATE_OK,			/* in used up or out full: call again */
+	STEDI_INFLATE_END,			/* the stream ended, at a member's end */
+	STEDI_INFLATE_BAD,			/* damaged, or cut off when last was true */
+	STEDI_INFLATE_OUT_OF_MEMORY,
+} StediInflateStatus;
+
+typedef enum StediCodec
+{
+	STEDI_CODEC_PLAIN,
+	STEDI_CODEC_GZIP,
+	STEDI_CODEC_ZSTD,
+} StediCodec;
+
+typedef struct StediInflate StediInflate;
+
+/* Bytes that stedi_inflate_detect needs to be certain. */
+#define STEDI_CODEC_MAGIC_LEN 4
+
+extern StediCodec stedi_inflate_detect(const char *bytes, size_t len);
+
+/* malloc'd, or NULL when out of memory (or for PLAIN); freed by _close, which takes NULL. */
+extern StediInflate *stedi_inflate_open(StediCodec codec);
+extern void stedi_inflate_close(StediInflate *inflate);
+
+/*
+ * Decompress from in to out.  *in_used and *out_len say how far it came.
+ * Several members or frames, one after the other, read as one stream.  With
+ * last true, `in` is all that is left of the object: a stream that is not at
+ * a member's end once these are used up is BAD.
+ */
+extern StediInflateStatus stedi_inflate_next(StediInflate *inflate,
+											 const char *in, size_t in_len, bool last,
+											 size_t *in_used,
+											 char *out, size_t room, size_t *out_len);
+
+/* sign.c: AWS Signature Version 4 */
+
+#define STEDI_SHA256_HEX_LEN 64
+
+/* SHA-256 of no bytes, in hex: the body of every request that we make. */
+#define STEDI_SHA256_OF_NOTHING \
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+typedef struct StediHeader
+{
+	const char *name;			/* lower case */
+	const char *value;			/* trimmed */
+} StediHeader;
+
+typedef struct StediSignInput
+{
+	const char *method;			/* "GET" */
+	const char *path;			/* encoded, starts with / */
+	const char *query;			/* encoded and sorted, without ?; "" if none */
+	const StediHeader *headers; /* all of them are signed; sorted by name */
+	int			n_headers;
+	const char *payload_hash;	/* hex */
+	const char *access_key_id;
+	const char *secret_access_key;
+	const char *region;
+	const char *service;		/* "s3" */
+	const char *date;			/* YYYYMMDDTHHMMSSZ, also sent as x-amz-date */
+} StediSignInput;
+
+/*
+ * Write the value of the Authorization header, NUL-terminated, to out.
+ * False when room is too small or the library fails; out is then empty.
+ * Intermediate keys are wiped.
+ */
+extern bool stedi_sign_request(const StediSignInput *input, char *out, size_t room);
+
+/*
+ * Percent-encode as Signature Version 4 wants it: all but A-Z a-z 0-9 - . _ ~
+ * (and / when keep_slash) as %XX in upper case.  Writes at most room bytes,
+ * the closing NUL included; returns the length needed without it.
+ */
+extern size_t stedi_sign_encode(const char *bytes, size_t len, bool keep_slash,
+								char *out, size_t room);
+
+/* s3xml.c: what an S3 server answers */
+
+typedef struct StediS3Entry
+{
+	const char *key;			/* decoded; good during the call */
+	const char *etag;			/* with its quotes; "" when absent */
+	int64_t		size;
+	int64_t		modified_us;	/* since 1970-01-01 UTC; 0 when absent */
+	const char *storage_class;	/* "" when absent */
+} StediS3Entry;
+
+/* Called for every object of a page; false ends the parse (and it reports false). */
+typedef bool (*StediS3EntryFn) (void *arg, const StediS3Entry *entry);
+
+typedef struct StediS3Page
+{
+	bool		truncated;		/* more pages follow */
+	char		token[1025];	/* NextContinuationToken; "" when none */
+	int			n_entries;
+	const char *trouble;		/* why the parse failed: static text */
+} StediS3Page;
+
+typedef struct StediS3Error
+{
+	char		code[65];		/* <Code>, "" when the body is not S3's error */
+	char		message[513];
+	char		region[65];		/* <Region>, where the server names the right one */
+	char		endpoint[257];	/* <Endpoint>, likewise */
+} StediS3Error;
+
+/* A ListBucketResult; false when it is not one, is cut off, or entry_fn said so. */
+extern bool stedi_s3xml_page(const char *xml, size_t len,
+							 StediS3EntryFn entry_fn, void *arg, StediS3Page *page);
+
+/* An Error; code is "" when it is not one. */
+extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
+
+#endif							/* STEDI_BYTES_H */

@@ -1,0 +1,270 @@
+/*-------------------------------------------------------------------------
+ *
+ * fdw.c
+ *		The foreign data wrapper: callbacks, each a thin cover of scan.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "commands/defrem.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+typedef struct FdwState
+{
+	StediScan  *scan;
+	StediTest  *tests;
+	int			n_tests;
+	int		   *value_of;		/* test -> expression, or -1 */
+	List	   *values;			/* ExprStates of the tests' values */
+	List	   *types;			/* and their types */
+	bool		valued;			/* the tests have their values */
+	MemoryContext value_cxt;	/* which live here */
+} FdwState;
+
+/* The landing tables that IMPORT FOREIGN SCHEMA knows. */
+static const struct
+{
+	const char *table;
+	const char *prefix;
+	const char *columns;
+}			landing_tables[] = {
+	{"customer_landing", "customers",
+		"customername text, email text, phone text, birthday text, serialnumber text, "
+		"registrationdate bigint, lastupdatedate bigint, sharewithresearchasofdate bigint, "
+	"sharewithpublicasofdate bigint, sharewithfriendsasofdate bigint"},
+	{"accelerometer_landing", "accelerometer",
+	"\"user\" text, \"timestamp\" bigint, x double precision, y double precision, z double precision"},
+	{"step_trainer_landing", "step_trainer",
+	"sensorreadingtime bigint, serialnumber text, distancefromobject integer"},
+};
+
+PG_FUNCTION_INFO_V1(stedi_fdw_handler);
+
+static void
+stediBeginForeignScan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Relation	relation = node->ss.ss_currentRelation;
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+	FdwState   *state;
+	bool	   *wanted;
+	ListCell   *lc;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	state = palloc0(sizeof(FdwState));
+	wanted = palloc0(tupdesc->natts * sizeof(bool));
+	state->tests = stedi_plan_get_tests(plan, tupdesc->natts, wanted,
+										&state->n_tests, &state->value_of);
+	state->values = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
+	foreach(lc, plan->fdw_exprs)
+		state->types = lappend_oid(state->types, exprType(lfirst(lc)));
+	state->value_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi test values",
+											 ALLOCSET_DEFAULT_SIZES);
+	state->scan = stedi_scan_open(RelationGetRelid(relation),
+								  stedi_compat_scan_user(&node->ss, node->ss.ps.state),
+								  tupdesc, wanted, 0);
+	stedi_scan_set_tests(state->scan, state->tests, state->n_tests);
+	node->fdw_state = state;
+}
+
+/* Evaluate what the tests compare with: once a scan. */
+static void
+set_test_values(ForeignScanState *node, FdwState *state)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+
+	MemoryContextReset(state->value_cxt);
+	for (int i = 0; i < state->n_tests; i++)
+	{
+		int			which = state->value_of[i];
+		Datum		value;
+		bool		isnull;
+		MemoryContext caller;
+
+		if (which < 0)
+			continue;
+		value = ExecEvalExprSwitchContext(list_nth(state->values, which), econtext, &isnull);
+		caller = MemoryContextSwitchTo(state->value_cxt);
+		stedi_filter_set_value(&state->tests[i], list_nth_oid(state->types, which),
+							   value, isnull);
+		MemoryContextSwitchTo(caller);
+	}
+	state->valued = true;
+}
+
+static TupleTableSlot *
+stediIterateForeignScan(ForeignScanState *node)
+{
+	FdwState   *state = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	if (!state->valued)
+		set_test_values(node, state);
+	ExecClearTuple(slot);
+	if (stedi_scan_next(state->scan, slot->tts_values, slot->tts_isnull) == STEDI_SCAN_ROW)
+		ExecStoreVirtualTuple(slot);
+	return slot;
+}
+
+static void
+stediReScanForeignScan(ForeignScanState *node)
+{
+	FdwState   *state = node->fdw_state;
+
+	state->valued = false;
+	stedi_scan_rescan(state->scan);
+}
+
+static void
+stediEndForeignScan(ForeignScanState *node)
+{
+	FdwState   *state = node->fdw_state;
+
+	if (state == NULL)
+		return;
+	stedi_scan_close(state->scan);
+	MemoryContextDelete(state->value_cxt);
+}
+
+/* Show the clauses that the scan decides: the consent test, then the others. */
+static void
+explain_tests(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan, NIL);
+	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+	StringInfoData others;
+	ListCell   *lc;
+
+	initStringInfo(&others);
+	foreach(lc, plan->fdw_recheck_quals)
+	{
+		char	   *text = deparse_expression(lfirst(lc), context, prefix, false);
+
+		if (IsA(lfirst(lc), FuncExpr))
+			ExplainPropertyText("Consent Test", text, es);
+		else
+			appendStringInfo(&others, "%s%s", others.len > 0 ? " AND " : "", text);
+	}
+	if (others.len > 0)
+		ExplainPropertyText("Landing Filter", others.data, es);
+}
+
+static void
+explain_count(const char *label, uint64 count, ExplainState *es)
+{
+	ExplainPropertyInteger(label, NULL, (int64) count, es);
+}
+
+/* Show what the scan did: the records add up. */
+static void
+explain_stats(const StediScanStats *stats, ExplainState *es)
+{
+	uint64		unconsented = 0;
+
+	for (int i = 0; i < STEDI_N_STANDINGS; i++)
+		if (i != STEDI_STANDING_GRANTED)
+			unconsented += stats->standings[i];
+	explain_count("Objects Listed", stats->objects_listed, es);
+	explain_count("Objects Skipped", stats->objects_skipped, es);
+	explain_count("Objects Read", stats->objects_read, es);
+	explain_count("Bytes Read", stats->bytes, es);
+	explain_count("Requests", stats->requests, es);
+	explain_count("Records Read", stats->records, es);
+	explain_count("Records Returned", stats->returned, es);
+	explain_count("Records Filtered", stats->filtered, es);
+	explain_count("Records Not Consented", unconsented, es);
+	explain_count("Records Rejected", stats->rejected, es);
+}
+
+static void
+stediExplainForeignScan(ForeignScanState *node, ExplainState *es)
+{
+	FdwState   *state = node->fdw_state;
+	Oid			relid = RelationGetRelid(node->ss.ss_currentRelation);
+
+	if (es->verbose)
+	{
+		StediOptions *opts = stedi_option_get_table(relid);
+
+		ExplainPropertyText("Landing Prefix", psprintf("%s/%s", opts->local ?
+													   psprintf("file://%s", opts->root) :
+													   psprintf("s3://%s", opts->bucket),
+													   opts->prefix), es);
+	}
+	explain_tests(node, es);
+	if (es->analyze && state != NULL)
+		explain_stats(stedi_scan_stats(state->scan), es);
+}
+
+static bool
+stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
+						 BlockNumber *totalpages)
+{
+	uint64		n_requests;
+	int64		size;
+
+	size = stedi_scan_get_listing(stedi_option_get_table(RelationGetRelid(relation)),
+								  GetUserId(), &n_requests)->total_size;
+	*func = stedi_analyze_sample;
+	*totalpages = (BlockNumber) Min(Max(size / BLCKSZ, 1), MaxBlockNumber);
+	return true;
+}
+
+static List *
+stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
+{
+	List	   *commands = NIL;
+
+	if (strcmp(stmt->remote_schema, "landing") != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
+				errmsg("remote schema \"%s\" does not exist", stmt->remote_schema),
+				errhint("Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing."));
+	if (stmt->options != NIL)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				errmsg("invalid option \"%s\"",
+					   linitial_node(DefElem, stmt->options)->defname),
+				errhint("IMPORT FOREIGN SCHEMA has no options."));
+	for (int i = 0; i < lengthof(landing_tables); i++)
+		commands = lappend(commands,
+						   psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (prefix '%s')",
+									landing_tables[i].table, landing_tables[i].columns,
+									quote_identifier(stmt->server_name),
+									landing_tables[i].prefix));
+	return commands;
+}
+
+/*
+ * stedi_fdw_handler() -> fdw_handler
+ */
+Datum
+stedi_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = stediGetForeignRelSize;
+	routine->GetForeignPaths = stediGetForeignPaths;
+	routine->GetForeignPlan = stediGetForeignPlan;
+	routine->BeginForeignScan = stediBeginForeignScan;
+	routine->IterateForeignScan = stediIterateForeignScan;
+	routine->ReScanForeignScan = stediReScanForeignScan;
+	routine->EndForeignScan = stediEndForeignScan;
+	routine->ExplainForeignScan = stediExplainForeignScan;
+	routine->AnalyzeForeignTable = stediAnalyzeForeignTable;
+	routine->ImportForeignSchema = stediImportForeignSchema;
+	PG_RETURN_POINTER(routine);
+}

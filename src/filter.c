@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter.c
+ *		Is a record kept?  The tests that were pushed into the scan.
+ *
+ * A comparison calls the operator's own function, so that it means what it
+ * means anywhere else in PostgreSQL.  The consent test reads the undecoded
+ * fields: what it drops never becomes a Datum.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "utils/array.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+
+void
+stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull)
+{
+	int16		len;
+	bool		byval;
+	char		align;
+
+	test->isnull = isnull;
+	test->n_values = 0;
+	test->set = NULL;
+	if (isnull)
+		return;
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	value = datumCopy(value, byval, len);
+	if (test->kind == STEDI_TEST_CONSENT)
+		test->set = stedi_consent_get(value);
+	else if (test->kind == STEDI_TEST_ANY)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(value);
+
+		get_typlenbyvalalign(ARR_ELEMTYPE(array), &len, &byval, &align);
+		deconstruct_array(array, ARR_ELEMTYPE(array), len, byval, align,
+						  &test->values, &test->nulls, &test->n_values);
+	}
+	else
+	{
+		test->values = palloc(sizeof(Datum));
+		test->nulls = palloc0(sizeof(bool));
+		test->values[0] = value;
+		test->n_values = 1;
+	}
+}
+
+bool
+stedi_filter_keeps(StediTest *test, Datum value, bool isnull)
+{
+	if (test->kind == STEDI_TEST_NULL || test->kind == STEDI_TEST_NOT_NULL)
+		return isnull == (test->kind == STEDI_TEST_NULL);
+	if (isnull)
+		return false;			/* the operators are strict */
+	for (int i = 0; i < test->n_values; i++)
+	{
+		Datum		left = test->column_first ? value : test->values[i];
+		Datum		right = test->column_first ? test->values[i] : value;
+
+		if (!test->nulls[i] &&
+			DatumGetBool(FunctionCall2Coll(&test->function, test->collation, left, right)))
+			return true;
+	}
+	return false;
+}
+
+StediStanding
+stedi_filter_consent(const StediTest *test, const StediField *who,
+					 const StediField *reading_time, bool *older)
+{
+	int64_t		ms;
+
+	*older = false;
+	if (test->set == NULL ||
+		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
+		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE)
+		return STEDI_STANDING_UNKNOWN;
+	return stedi_consent_probe(test->set, who->text, ms, older);
+}

@@ -1,0 +1,343 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.c
+ *		Decode the records that decode.c does not take as plain.
+ *
+ * Backend-free (see bytes.h); the only user of cJSON.  The grammar of RFC
+ * 8259 is checked here, byte by byte, since cJSON is more lenient than it
+ * (numbers such as 01, control characters, any byte below space as space)
+ * and keeps every number as a double, which is wrong beyond 2^53.  cJSON
+ * undoes the escapes of strings, surrogates and all.
+ *
+ * Nested values are passed over and kept as written: their depth is bounded
+ * by the framer's, and so is the recursion here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bytes.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+/* Where we are in the record. */
+typedef struct Reader
+{
+	const char *p;
+	const char *end;
+} Reader;
+
+/* A string as it stands in the record. */
+typedef struct RawString
+{
+	StediSlice	inside;			/* between the quotes */
+	bool		escapes;		/* it has some */
+	bool		zero;			/* among them \u0000 */
+} RawString;
+
+void
+stedi_json_release(StediDecoder *decoder)
+{
+	if (decoder->strings != NULL)
+	{
+		cJSON_Delete(decoder->strings);
+		decoder->strings = NULL;
+	}
+}
+
+static void
+read_space(Reader *reader)
+{
+	while (reader->p < reader->end &&
+		   (*reader->p == ' ' || *reader->p == '\n' ||
+			*reader->p == '\r' || *reader->p == '\t'))
+		reader->p++;
+}
+
+/* Is c the next byte?  Then it is taken. */
+static bool
+read_byte(Reader *reader, char c)
+{
+	if (reader->p == reader->end || *reader->p != c)
+		return false;
+	reader->p++;
+	return true;
+}
+
+static bool
+read_word(Reader *reader, const char *word)
+{
+	size_t		len = strlen(word);
+
+	if ((size_t) (reader->end - reader->p) < len ||
+		memcmp(reader->p, word, len) != 0)
+		return false;
+	reader->p += len;
+	return true;
+}
+
+static bool
+is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* The escape behind a backslash. */
+static bool
+read_escape(Reader *reader, RawString *string)
+{
+	char		c;
+
+	if (reader->p == reader->end)
+		return false;
+	c = *reader->p++;
+	string->escapes = true;
+	if (c != 'u')
+		return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
+	if (reader->end - reader->p < 4)
+		return false;
+	for (int i = 0; i < 4; i++)
+		if (!is_hex(reader->p[i]))
+			return false;
+	if (memcmp(reader->p, "0000", 4) == 0)
+		string->zero = true;
+	reader->p += 4;
+	return true;
+}
+
+static bool
+read_string(Reader *reader, RawString *string)
+{
+	memset(string, 0, sizeof(*string));
+	if (!read_byte(reader, '"'))
+		return false;
+	string->inside.data = reader->p;
+	while (reader->p < reader->end)
+	{
+		unsigned char c = *reader->p++;
+
+		if (c == '"')
+		{
+			string->inside.len = reader->p - 1 - string->inside.data;
+			return true;
+		}
+		if (c < 0x20)
+			return false;
+		if (c == '\\' && !read_escape(reader, string))
+			return false;
+	}
+	return false;
+}
+
+static bool
+read_number(Reader *reader, StediSlice *text)
+{
+	text->data = reader->p;
+	while (reader->p < reader->end &&
+		   ((*reader->p >= '0' && *reader->p <= '9') || *reader->p == '-' ||
+			*reader->p == '+' || *reader->p == '.' || *reader->p == 'e' ||
+			*reader->p == 'E'))
+		reader->p++;
+	text->len = reader->p - text->data;
+	return stedi_value_is_number(*text);
+}
+
+static bool skip_value(Reader *reader, int depth);
+
+/* Pass over the members behind the { or [ just taken, and what closes them. */
+static bool
+skip_members(Reader *reader, bool array, int depth)
+{
+	char		close = array ? ']' : '}';
+	RawString	key;
+
+	read_space(reader);
+	if (read_byte(reader, close))
+		return true;
+	do
+	{
+		read_space(reader);
+		if (!array)
+		{
+			if (!read_string(reader, &key))
+				return false;
+			read_space(reader);
+			if (!read_byte(reader, ':'))
+				return false;
+			read_space(reader);
+		}
+		if (!skip_value(reader, depth))
+			return false;
+		read_space(reader);
+	} while (read_byte(reader, ','));
+	return read_byte(reader, close);
+}
+
+/* Pass over any value. */
+static bool
+skip_value(Reader *reader, int depth)
+{
+	RawString	string;
+	StediSlice	number;
+
+	if (reader->p == reader->end || depth > STEDI_MAX_DEPTH)
+		return false;
+	switch (*reader->p)
+	{
+		case '"':
+			return read_string(reader, &string);
+		case '{':
+		case '[':
+			reader->p++;
+			return skip_members(reader, reader->p[-1] == '[', depth + 1);
+		case 't':
+			return read_word(reader, "true");
+		case 'f':
+			return read_word(reader, "false");
+		case 'n':
+			return read_word(reader, "null");
+		default:
+			return read_number(reader, &number);
+	}
+}
+
+/*
+ * Undo the escapes of a string.  The text lives until stedi_json_release.
+ * A lone surrogate is no text.
+ */
+static StediReason
+unescape(StediDecoder *decoder, const RawString *string, StediSlice *text)
+{
+	cJSON	   *item;
+
+	*text = string->inside;
+	if (!string->escapes)
+		return STEDI_REASON_NONE;
+	if (string->zero)
+		return STEDI_REASON_ZERO_CHARACTER;
+	if (decoder->strings == NULL)
+		decoder->strings = cJSON_CreateArray();
+	if (decoder->strings == NULL)
+		return STEDI_REASON_OUT_OF_MEMORY;
+	item = cJSON_ParseWithLength(string->inside.data - 1, string->inside.len + 2);
+	if (item == NULL || !cJSON_IsString(item))
+	{
+		cJSON_Delete(item);
+		return STEDI_REASON_ENCODING;
+	}
+	cJSON_AddItemToArray(decoder->strings, item);
+	text->data = item->valuestring;
+	text->len = strlen(item->valuestring);
+	return STEDI_REASON_NONE;
+}
+
+/* Read a value; false when it is not JSON.  *reason is about its text. */
+static bool
+read_value(StediDecoder *decoder, Reader *reader, bool wanted,
+		   StediFieldKind *kind, StediSlice *text, StediReason *reason)
+{
+	const char *start = reader->p;
+	RawString	string;
+
+	*reason = STEDI_REASON_NONE;
+	if (reader->p < reader->end && *reader->p == '"')
+	{
+		*kind = STEDI_FIELD_STRING;
+		if (!read_string(reader, &string))
+			return false;
+		if (wanted)
+			*reason = unescape(decoder, &string, text);
+		return true;
+	}
+	if (!skip_value(reader, 1))
+		return false;
+	text->data = start;
+	text->len = reader->p - start;
+	switch (*start)
+	{
+		case '{':
+		case '[':
+			*kind = STEDI_FIELD_NESTED;
+			break;
+		case 't':
+			*kind = STEDI_FIELD_TRUE;
+			break;
+		case 'f':
+			*kind = STEDI_FIELD_FALSE;
+			break;
+		case 'n':
+			*kind = STEDI_FIELD_NULL;
+			break;
+		default:
+			*kind = STEDI_FIELD_NUMBER;
+	}
+	return true;
+}
+
+/* Read a member: "key": value.  False when it is not JSON. */
+static bool
+read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
+			StediReason *reason, int *where)
+{
+	RawString	string;
+	StediSlice	key;
+	StediSlice	text = {NULL, 0};
+	StediFieldKind kind;
+	StediReason trouble;
+	int			found = -1;
+
+	if (!read_string(reader, &string))
+		return false;
+	if (unescape(decoder, &string, &key) == STEDI_REASON_NONE)
+		found = stedi_decode_find_key(decoder, key);
+	read_space(reader);
+	if (!read_byte(reader, ':'))
+		return false;
+	read_space(reader);
+	if (!read_value(decoder, reader, found >= 0, &kind, &text, &trouble))
+		return false;
+	if (found < 0)
+		return true;
+
+	if (trouble != STEDI_REASON_NONE)
+		fields[found].kind = STEDI_FIELD_UNREADABLE;
+	else
+		trouble = stedi_decode_set(&fields[found], kind, text);
+	if (trouble != STEDI_REASON_NONE && *reason == STEDI_REASON_NONE)
+	{
+		*reason = trouble;
+		*where = found;
+	}
+	return true;
+}
+
+StediReason
+stedi_json_record(StediDecoder *decoder, StediSlice record,
+				  StediField *fields, int *where)
+{
+	Reader		reader = {record.data, record.data + record.len};
+	StediReason reason = STEDI_REASON_NONE;
+	bool		whole;
+
+	*where = -1;
+	stedi_json_release(decoder);
+	memset(fields, 0, decoder->n_keys * sizeof(StediField));
+
+	whole = read_byte(&reader, '{');
+	read_space(&reader);
+	if (whole && !read_byte(&reader, '}'))
+	{
+		do
+		{
+			read_space(&reader);
+			whole = read_member(decoder, &reader, fields, &reason, where);
+			read_space(&reader);
+		} while (whole && read_byte(&reader, ','));
+		whole = whole && read_byte(&reader, '}');
+	}
+	if (!whole || reader.p != reader.end)
+	{
+		*where = -1;
+		return STEDI_REASON_SYNTAX;
+	}
+	return reason;
+}

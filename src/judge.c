@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge.c
+ *		What a zone cannot do without: the rules that a record must meet
+ *		beyond those of its columns.
+ *
+ * materialize and stedi.rejects apply these, an ordinary query does not: a
+ * landing table shows records as they landed.  The rules go by the names of
+ * landing tables and columns, which IMPORT FOREIGN SCHEMA gives.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "utils/lsyscache.h"
+
+typedef enum Duty
+{
+	DUTY_NONE,
+	DUTY_PRESENT,				/* not missing, null or empty */
+	DUTY_PRESENT_TRIMMED,		/* nor white space alone */
+	DUTY_TIME,					/* epoch ms in timestamptz's range */
+	DUTY_PRESENT_TIME,
+} Duty;
+
+typedef struct Rule
+{
+	const char *table;
+	const char *column;
+	Duty		duty;
+} Rule;
+
+static const Rule rules[] = {
+	{"customer_landing", "email", DUTY_PRESENT_TRIMMED},
+	{"customer_landing", "registrationdate", DUTY_TIME},
+	{"customer_landing", "lastupdatedate", DUTY_TIME},
+	{"customer_landing", "sharewithresearchasofdate", DUTY_TIME},
+	{"customer_landing", "sharewithpublicasofdate", DUTY_TIME},
+	{"customer_landing", "sharewithfriendsasofdate", DUTY_TIME},
+	{"accelerometer_landing", "user", DUTY_PRESENT_TRIMMED},
+	{"accelerometer_landing", "timestamp", DUTY_PRESENT_TIME},
+	{"step_trainer_landing", "serialnumber", DUTY_PRESENT},
+	{"step_trainer_landing", "sensorreadingtime", DUTY_PRESENT_TIME},
+};
+
+struct StediJudge
+{
+	int			n_duties;
+	struct
+	{
+		int			attno;
+		int			field;
+		Duty		duty;
+	}			duties[lengthof(rules)];
+};
+
+StediJudge *
+stedi_judge_open(Oid relid, TupleDesc tupdesc, const StediTuple *tuple)
+{
+	StediJudge *judge = palloc0(sizeof(StediJudge));
+	const char *table = get_rel_name(relid);
+
+	for (int i = 0; i < lengthof(rules); i++)
+	{
+		if (table == NULL || strcmp(rules[i].table, table) != 0)
+			continue;
+		for (int attno = 0; attno < tupdesc->natts; attno++)
+		{
+			Form_pg_attribute attr = TupleDescAttr(tupdesc, attno);
+			int			field = stedi_tuple_field(tuple, attno);
+
+			if (field < 0 || attr->attisdropped ||
+				strcmp(NameStr(attr->attname), rules[i].column) != 0)
+				continue;
+			judge->duties[judge->n_duties].attno = attno;
+			judge->duties[judge->n_duties].field = field;
+			judge->duties[judge->n_duties++].duty = rules[i].duty;
+		}
+	}
+	return judge;
+}
+
+/* Is there something in the field? */
+static bool
+is_present(const StediField *field, bool trimmed)
+{
+	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL ||
+		field->kind == STEDI_FIELD_UNREADABLE)
+		return false;
+	if (field->kind != STEDI_FIELD_STRING)
+		return true;
+	return (trimmed ? stedi_consent_trim(field->text) : field->text).len > 0;
+}
+
+/* Do these epoch milliseconds fit timestamptz? */
+static StediReason
+check_time(const StediField *field)
+{
+	int64_t		ms;
+	TimestampTz time;
+	StediReason reason = stedi_value_int64(field, &ms);
+
+	if (reason == STEDI_REASON_NONE && !stedi_time_from_ms(ms, &time))
+		reason = STEDI_REASON_OUT_OF_RANGE;
+	return reason;
+}
+
+StediReason
+stedi_judge_record(const StediJudge *judge, const StediField *fields, int *attno)
+{
+	for (int i = 0; i < judge->n_duties; i++)
+	{
+		const StediField *field = &fields[judge->duties[i].field];
+		Duty		duty = judge->duties[i].duty;
+		bool		must_be = (duty != DUTY_TIME);
+		bool		present = is_present(field, duty == DUTY_PRESENT_TRIMMED);
+		StediReason reason = STEDI_REASON_NONE;
+
+		*attno = judge->duties[i].attno;
+		if (!present && must_be)
+			return STEDI_REASON_MISSING;
+		if (present && (duty == DUTY_TIME || duty == DUTY_PRESENT_TIME))
+			reason = check_time(field);
+		if (reason != STEDI_REASON_NONE)
+			return reason;
+	}
+	return STEDI_REASON_NONE;
+}

@@ -1,0 +1,245 @@
+/*-------------------------------------------------------------------------
+ *
+ * list.c
+ *		A prefix -> the objects under it, page by page.
+ *
+ * The listing fixes what a query reads: sizes and ETags are those of this
+ * moment, and an object that is another one when its turn comes is an error
+ * (fetch.c, local.c).  A landing zone is never read in part: a page that is
+ * not understood ends the query, as does an empty prefix unless the table
+ * says that it may be empty.
+ *
+ * Objects whose name, or the name of a folder of theirs, starts with _ or .
+ * are passed over: Spark, Hive and Hadoop write such ones beside the data
+ * (_SUCCESS, _temporary/, .part-0.crc), and so are the empty objects that
+ * consoles make for folders.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Room that a listing starts with; it doubles from there. */
+#define FIRST_OBJECTS 64
+
+/* One object of a page, as noted inside expat. */
+typedef struct PageEntry
+{
+	struct PageEntry *next;
+	const char *etag;			/* in strings */
+	int64		size;
+	int64		modified_us;
+	char		strings[FLEXIBLE_ARRAY_MEMBER]; /* the key, and the ETag */
+} PageEntry;
+
+typedef struct PageEntries
+{
+	PageEntry  *first;
+	PageEntry **last;			/* where the next one is linked */
+	bool		out_of_memory;
+} PageEntries;
+
+/*
+ * Note an object of a page.  Never throws: expat's frames are below us.
+ */
+static bool
+list_on_entry(void *arg, const StediS3Entry *entry)
+{
+	PageEntries *entries = arg;
+	size_t		key_size = strlen(entry->key) + 1;
+	size_t		etag_size = strlen(entry->etag) + 1;
+	PageEntry  *noted = palloc_extended(offsetof(PageEntry, strings) + key_size + etag_size,
+										MCXT_ALLOC_NO_OOM);
+
+	if (noted == NULL)
+	{
+		entries->out_of_memory = true;
+		return false;
+	}
+	noted->next = NULL;
+	noted->size = entry->size;
+	noted->modified_us = entry->modified_us;
+	memcpy(noted->strings, entry->key, key_size);
+	memcpy(noted->strings + key_size, entry->etag, etag_size);
+	noted->etag = noted->strings + key_size;
+	*entries->last = noted;
+	entries->last = &noted->next;
+	return true;
+}
+
+/* A page that we cannot take for what it says it is. */
+static void
+report_page(const StediOptions *opts, const char *trouble)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_FDW_UNABLE_TO_CREATE_REPLY),
+			errmsg("could not list bucket \"%s\": the server's answer is no listing",
+				   opts->bucket),
+			errdetail("Of the answer: %s.", trouble),
+			errhint("Check option \"endpoint\" of the server: it may not be an S3 server's."));
+}
+
+/* Read one page; its entries are made in the current context. */
+static void
+list_page(const StediOptions *opts, StediFetch *fetch, const char *prefix,
+		  const char *token, PageEntries *entries, StediS3Page *page)
+{
+	char	   *xml;
+	Size		len;
+
+	entries->first = NULL;
+	entries->last = &entries->first;
+	entries->out_of_memory = false;
+	stedi_fetch_page(fetch, prefix, token, &xml, &len);
+	if (stedi_s3xml_page(xml, len, list_on_entry, entries, page))
+		return;
+	if (entries->out_of_memory)
+		ereport(ERROR,
+				errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("out of memory"),
+				errdetail("Failed while listing bucket \"%s\".", opts->bucket));
+	report_page(opts, page->trouble);
+}
+
+/* Add what one page brought. */
+static void
+add_entries(const StediOptions *opts, const char *prefix,
+			const PageEntries *entries, StediListing *listing)
+{
+	for (const PageEntry *entry = entries->first; entry != NULL; entry = entry->next)
+	{
+		const char *key = entry->strings;
+		TimestampTz modified = entry->modified_us -
+			(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+		if (!pg_verify_mbstr(PG_UTF8, key, strlen(key), true))
+			report_page(opts, "a key is not UTF-8");
+		if (strncmp(key, prefix, strlen(prefix)) != 0)
+			report_page(opts, "a key is not under the prefix that was asked for");
+		if (stedi_list_skips(key, prefix))
+			listing->n_skipped++;
+		else
+			stedi_list_add(listing, key, entry->etag, entry->size, modified);
+	}
+}
+
+/* List a bucket, following every page. */
+static void
+list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	MemoryContext page_cxt = AllocSetContextCreate(cxt, "stedi page", ALLOCSET_DEFAULT_SIZES);
+	const char *prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
+	StediS3Page page = {.truncated = true};
+	char		token[sizeof(page.token)] = "";
+
+	while (page.truncated)
+	{
+		PageEntries entries;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(page_cxt);
+		MemoryContextSwitchTo(page_cxt);
+		list_page(opts, fetch, prefix, token, &entries, &page);
+		MemoryContextSwitchTo(cxt);
+		add_entries(opts, prefix, &entries, listing);
+		if (page.truncated && page.token[0] == '\0')
+			report_page(opts, "it says that more pages follow, but not how to ask for them");
+		if (page.truncated && strcmp(page.token, token) == 0)
+			report_page(opts, "it says that the next page is the one before");
+		strlcpy(token, page.token, sizeof(token));
+	}
+	MemoryContextDelete(page_cxt);
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	return strcmp(((const StediObject *) a)->key, ((const StediObject *) b)->key);
+}
+
+/* Nothing to read is a mistake more often than not. */
+static void
+check_not_empty(const StediOptions *opts, const StediListing *listing)
+{
+	if (listing->n_objects > 0 || opts->allow_empty)
+		return;
+	ereport(ERROR,
+			errcode(ERRCODE_UNDEFINED_OBJECT),
+			opts->local ?
+			errmsg("no object under folder \"%s/%s\"", opts->root, opts->prefix) :
+			errmsg("no object under prefix \"%s\" of bucket \"%s\"", opts->prefix, opts->bucket),
+			listing->n_skipped > 0 ?
+			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
+							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
+							 listing->n_skipped, listing->n_skipped) : 0,
+			errhint("Check option \"prefix\" of the foreign table and option \"url\" of its server, "
+					"or set option \"allow_empty\" of the table to true."));
+}
+
+/* See stedi.h. */
+StediListing *
+stedi_list_objects(const StediOptions *opts, StediFetch *fetch)
+{
+	StediListing *listing = palloc0(sizeof(StediListing));
+
+	if (opts->local)
+		stedi_local_list(opts, listing);
+	else
+		list_bucket(opts, fetch, listing);
+	check_not_empty(opts, listing);
+	if (listing->n_objects > 1)
+		qsort(listing->objects, listing->n_objects, sizeof(StediObject), compare_keys);
+	for (int i = 1; i < listing->n_objects; i++)
+		if (strcmp(listing->objects[i - 1].key, listing->objects[i].key) == 0)
+			report_page(opts, "a key comes twice");
+	return listing;
+}
+
+/* See stedi.h.  Never throws. */
+bool
+stedi_list_skips(const char *key, const char *prefix)
+{
+	const char *name = key + strlen(prefix);
+
+	/* The prefix itself is a folder's marker, too. */
+	if (*key == '\0' || key[strlen(key) - 1] == '/')
+		return true;
+	for (;;)
+	{
+		if (*name == '_' || *name == '.')
+			return true;
+		name = strchr(name, '/');
+		if (name == NULL)
+			return false;
+		name++;
+	}
+}
+
+/* See stedi.h. */
+void
+stedi_list_add(StediListing *listing, const char *key, const char *etag,
+			   int64 size, TimestampTz modified)
+{
+	int			n = listing->n_objects;
+	StediObject *object;
+
+	/* Full whenever the count is a power of two: it is then doubled. */
+	if (n == 0)
+		listing->objects = palloc(FIRST_OBJECTS * sizeof(StediObject));
+	else if (n >= FIRST_OBJECTS && (n & (n - 1)) == 0)
+		listing->objects = repalloc_huge(listing->objects,
+										 2 * (Size) n * sizeof(StediObject));
+	object = &listing->objects[n];
+	memset(object, 0, sizeof(*object));
+	object->key = pstrdup(key);
+	object->etag = pstrdup(etag);
+	object->size = size;
+	object->modified = modified;
+	listing->n_objects = n + 1;
+	listing->total_size += size;
+}

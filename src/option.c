@@ -1,0 +1,528 @@
+/*-------------------------------------------------------------------------
+ *
+ * option.c
+ *		The options of servers, user mappings, foreign tables and columns.
+ *
+ * One table says all there is to know of each option; the validator, the
+ * resolver (stedi_option_get) and stedi.options() follow it.  The validator
+ * checks form and privilege and never touches the network or the disk, so
+ * that a dump restores offline.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+typedef enum OptionKind
+{
+	KIND_URL,					/* where the landing zone is */
+	KIND_ENDPOINT,				/* scheme://host[:port] */
+	KIND_TEXT,
+	KIND_SECRET,				/* text that no message shows */
+	KIND_PREFIX,
+	KIND_BOOL,
+	KIND_INT,
+	KIND_SIZE,					/* bytes, with unit */
+	KIND_CHOICE,
+} OptionKind;
+
+typedef struct Option
+{
+	const char *name;
+	Oid			catalog;
+	OptionKind	kind;
+	const char *initial;		/* default, as written; NULL: none */
+	int64		min;			/* KIND_INT, KIND_SIZE */
+	int64		max;
+	const char *choices[6];		/* KIND_CHOICE */
+	const char *help;
+} Option;
+
+static const Option options[] = {
+	/* servers */
+	{"url", ForeignServerRelationId, KIND_URL, NULL, 0, 0, {0},
+	"where the landing zone is: s3://bucket[/prefix] or file:///folder (required)"},
+	{"region", ForeignServerRelationId, KIND_TEXT, "us-east-1", 0, 0, {0},
+	"the AWS region that requests are signed for"},
+	{"endpoint", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
+	"scheme://host[:port] of an S3 server other than AWS"},
+	{"url_style", ForeignServerRelationId, KIND_CHOICE, NULL, 0, 0, {"path", "virtual"},
+	"bucket in the path or in the host name; default virtual on AWS, path with an endpoint"},
+	{"allow_http", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
+	"let an endpoint be http://, which anybody on the way can read and change"},
+	{"requester_pays", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
+	"accept the charges of a requester-pays bucket"},
+	{"proxy", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
+	"scheme://host[:port] of a proxy; the environment's proxy is never used"},
+	{"connections", ForeignServerRelationId, KIND_INT, "8", 1, 64, {0},
+	"objects fetched at the same time by one scan"},
+	{"connect_timeout", ForeignServerRelationId, KIND_INT, "10000", 1, 600000, {0},
+	"milliseconds to wait for a connection"},
+	{"stall_timeout", ForeignServerRelationId, KIND_INT, "60", 1, 3600, {0},
+	"seconds without a byte after which a transfer is given up"},
+	{"page_size", ForeignServerRelationId, KIND_INT, "1000", 1, 1000, {0},
+	"keys asked for in one listing request"},
+	/* user mappings */
+	{"access_key_id", UserMappingRelationId, KIND_TEXT, NULL, 0, 0, {0},
+	"access key of the S3 account"},
+	{"secret_access_key", UserMappingRelationId, KIND_SECRET, NULL, 0, 0, {0},
+	"its secret"},
+	{"session_token", UserMappingRelationId, KIND_SECRET, NULL, 0, 0, {0},
+	"session token of temporary credentials"},
+	{"anonymous", UserMappingRelationId, KIND_BOOL, "false", 0, 0, {0},
+	"send unsigned requests, for a public bucket"},
+	/* foreign tables */
+	{"prefix", ForeignTableRelationId, KIND_PREFIX, "", 0, 0, {0},
+	"the objects of the table: all under this folder of the server's url"},
+	{"allow_empty", ForeignTableRelationId, KIND_BOOL, "false", 0, 0, {0},
+	"no objects are no rows, in place of an error"},
+	{"on_error", ForeignTableRelationId, KIND_CHOICE, "reject", 0, 0, {"reject", "stop"},
+	"what a record that cannot be read does: it is set aside, or ends the query"},
+	{"reject_limit", ForeignTableRelationId, KIND_INT, NULL, 1, PG_INT64_MAX, {0},
+	"with on_error reject: more rejects than this end the query"},
+	{"max_record_size", ForeignTableRelationId, KIND_SIZE, "16MB", 1024, 512 * 1024 * 1024, {0},
+	"the longest record that is read; 1kB to 512MB"},
+	/* their columns */
+	{"key", AttributeRelationId, KIND_TEXT, NULL, 0, 0, {0},
+	"the JSON key of the column; default its name, matched without regard to case"},
+	{"source", AttributeRelationId, KIND_CHOICE, NULL, 0, 0, {"object", "etag", "line", "offset"},
+	"a column made by the scan: the record's object, its ETag, the record's line (from 1) or byte offset (from 0)"},
+};
+
+PG_FUNCTION_INFO_V1(stedi_fdw_validator);
+PG_FUNCTION_INFO_V1(options_list);
+
+static const char *
+catalog_name(Oid catalog)
+{
+	switch (catalog)
+	{
+		case ForeignServerRelationId:
+			return "server";
+		case UserMappingRelationId:
+			return "user mapping";
+		case ForeignTableRelationId:
+			return "foreign table";
+		case AttributeRelationId:
+			return "column";
+		default:
+			return "foreign-data wrapper";
+	}
+}
+
+/* The options that an object of this catalog has: for the hint. */
+static char *
+list_options(Oid catalog)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(options); i++)
+		if (options[i].catalog == catalog)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", options[i].name);
+	return names.data;
+}
+
+static const Option *
+find_option(const char *name, Oid catalog)
+{
+	for (int i = 0; i < lengthof(options); i++)
+		if (options[i].catalog == catalog && strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* Say that a value will not do, and what would. */
+static void
+bad_value(const Option *option, const char *value, const char *wanted)
+{
+	if (option->kind == KIND_SECRET)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid value for option \"%s\"", option->name),
+				errhint("%s", wanted));
+	ereport(ERROR,
+			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("invalid value for option \"%s\": \"%s\"", option->name, value),
+			errhint("%s", wanted));
+}
+
+static bool
+parse_option_bool(const Option *option, const char *value)
+{
+	bool		result;
+
+	if (!parse_bool(value, &result))
+		bad_value(option, value, "Give true or false.");
+	return result;
+}
+
+/* An integer, or a size with its unit. */
+static int64
+parse_option_int(const Option *option, const char *value)
+{
+	char	   *end;
+	int64		result;
+	int64		unit = 1;
+
+	errno = 0;
+	result = strtoi64(value, &end, 10);
+	if (option->kind == KIND_SIZE && pg_strcasecmp(end, "kB") == 0)
+		unit = 1024;
+	else if (option->kind == KIND_SIZE && pg_strcasecmp(end, "MB") == 0)
+		unit = 1024 * 1024;
+	else if (*end != '\0')
+		end = unconstify(char *, value);
+	if (end == value || errno != 0 || result > option->max / unit ||
+		result * unit < option->min)
+		bad_value(option, value,
+				  option->kind == KIND_SIZE ?
+				  psprintf("Give a size of " INT64_FORMAT " to " INT64_FORMAT " bytes, for example 64MB.",
+						   option->min, option->max) :
+				  psprintf("Give an integer from " INT64_FORMAT " to " INT64_FORMAT ".",
+						   option->min, option->max));
+	return result * unit;
+}
+
+static int
+parse_option_choice(const Option *option, const char *value)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; option->choices[i] != NULL; i++)
+	{
+		if (strcmp(option->choices[i], value) == 0)
+			return i;
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option->choices[i]);
+	}
+	bad_value(option, value, psprintf("Give one of: %s.", names.data));
+	return -1;
+}
+
+/*
+ * file:// lets its users read the server's files, as file_fdw does: the
+ * privilege is checked when the url is set.  Whoever may use the server
+ * then reads what lies under that folder, and nothing else.
+ */
+static void
+check_url(const Option *option, const char *value)
+{
+	if (strncmp(value, "s3://", 5) == 0)
+	{
+		size_t		len = strcspn(value + 5, "/");
+
+		if (len < 1 || len > 255 ||
+			strspn(value + 5, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != len)
+			bad_value(option, value, "Give the url as s3://bucket or s3://bucket/prefix.");
+		return;
+	}
+	if (strncmp(value, "file:///", 8) != 0)
+		bad_value(option, value, "Give s3://bucket[/prefix], or file:///folder with an absolute path.");
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied to set option \"url\" to a folder of the server"),
+				errdetail("Only superusers and members of role pg_read_server_files may read the server's files."));
+}
+
+static void
+check_endpoint(const Option *option, const char *value)
+{
+	const char *host = NULL;
+
+	if (strncmp(value, "https://", 8) == 0)
+		host = value + 8;
+	else if (strncmp(value, "http://", 7) == 0)
+		host = value + 7;
+	if (host == NULL || *host == '\0' || strpbrk(host, "/?#@ ") != NULL)
+		bad_value(option, value, "Give scheme://host or scheme://host:port, for example https://s3.example.com.");
+}
+
+static void
+check_value(const Option *option, const char *value)
+{
+	switch (option->kind)
+	{
+		case KIND_URL:
+			check_url(option, value);
+			break;
+		case KIND_ENDPOINT:
+			check_endpoint(option, value);
+			break;
+		case KIND_TEXT:
+		case KIND_SECRET:
+			if (*value == '\0')
+				bad_value(option, value, "Give a value that is not empty.");
+			if (strpbrk(value, "\r\n") != NULL)
+				bad_value(option, "", "Give a value without line ends.");
+			break;
+		case KIND_PREFIX:
+			break;
+		case KIND_BOOL:
+			(void) parse_option_bool(option, value);
+			break;
+		case KIND_INT:
+		case KIND_SIZE:
+			(void) parse_option_int(option, value);
+			break;
+		case KIND_CHOICE:
+			(void) parse_option_choice(option, value);
+			break;
+	}
+}
+
+/* What the options of one object must have between them. */
+static void
+check_together(List *given, Oid catalog)
+{
+	bool		url = false;
+	bool		key = false;
+	bool		secret = false;
+	bool		anonymous = false;
+	int			column_options = 0;
+	ListCell   *lc;
+
+	foreach(lc, given)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		url |= strcmp(def->defname, "url") == 0;
+		key |= strcmp(def->defname, "access_key_id") == 0;
+		secret |= strcmp(def->defname, "secret_access_key") == 0;
+		if (strcmp(def->defname, "anonymous") == 0)
+			(void) parse_bool(defGetString(def), &anonymous);
+		column_options += catalog == AttributeRelationId;
+	}
+	if (catalog == ForeignServerRelationId && !url)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				errmsg("option \"url\" is required for servers of foreign-data wrapper \"%s\"",
+					   STEDI_FDW_NAME),
+				errhint("For example: OPTIONS (url 's3://my-bucket'), or OPTIONS (url 'file:///srv/landing')."));
+	if (catalog == UserMappingRelationId && anonymous ? (key || secret) : key != secret)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				errmsg("a user mapping needs both of options \"access_key_id\" and \"secret_access_key\", or option \"anonymous\" alone"));
+	if (column_options > 1)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				errmsg("a column cannot have both of options \"key\" and \"source\""));
+}
+
+/*
+ * stedi_fdw_validator(options text[], catalog oid)
+ */
+Datum
+stedi_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *given = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, given)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const Option *option = find_option(def->defname, catalog);
+
+		if (option == NULL)
+		{
+			char	   *valid = list_options(catalog);
+
+			ereport(ERROR,
+					errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					errmsg("invalid option \"%s\"", def->defname),
+					valid[0] != '\0' ?
+					errhint("Options of a %s are: %s.", catalog_name(catalog), valid) :
+					errhint("A %s has no options.", catalog_name(catalog)));
+		}
+		check_value(option, defGetString(def));
+	}
+	check_together(given, catalog);
+	PG_RETURN_VOID();
+}
+
+/* The value of an option: as given, or its default. */
+static const char *
+option_value(List *given, const char *name, Oid catalog)
+{
+	ListCell   *lc;
+
+	foreach(lc, given)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, name) == 0)
+			return defGetString(def);
+	}
+	return find_option(name, catalog)->initial;
+}
+
+static bool
+option_bool(List *given, const char *name, Oid catalog)
+{
+	return parse_option_bool(find_option(name, catalog),
+							 option_value(given, name, catalog));
+}
+
+/* 0 when not given and without default. */
+static int64
+option_int(List *given, const char *name, Oid catalog)
+{
+	const char *value = option_value(given, name, catalog);
+
+	return value == NULL ? 0 : parse_option_int(find_option(name, catalog), value);
+}
+
+/* path without / at either end, and one behind it if anything is left */
+static char *
+folder(const char *path)
+{
+	size_t		len;
+
+	while (*path == '/')
+		path++;
+	len = strlen(path);
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	return len == 0 ? pstrdup("") : psprintf("%.*s/", (int) len, path);
+}
+
+/* Fill in what the url says. */
+static void
+resolve_url(StediOptions *opts, const char *url)
+{
+	char	   *copy = pstrdup(url);
+	size_t		len = strlen(copy);
+
+	while (len > strlen("file:///") && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	opts->url = copy;
+	opts->local = strncmp(copy, "file://", 7) == 0;
+	opts->prefix = "";
+	if (opts->local)
+		opts->root = copy + strlen("file://");
+	else
+	{
+		const char *bucket = copy + strlen("s3://");
+		const char *slash = strchr(bucket, '/');
+
+		opts->bucket = slash == NULL ? bucket : pnstrdup(bucket, slash - bucket);
+		if (slash != NULL)
+			opts->prefix = folder(slash);
+	}
+}
+
+static void
+resolve_server(StediOptions *opts, List *given)
+{
+	const Oid	catalog = ForeignServerRelationId;
+	const char *style = option_value(given, "url_style", catalog);
+
+	resolve_url(opts, option_value(given, "url", catalog));
+	opts->region = option_value(given, "region", catalog);
+	opts->endpoint = option_value(given, "endpoint", catalog);
+	opts->virtual_hosted = style == NULL ? opts->endpoint == NULL
+		: strcmp(style, "virtual") == 0;
+	if (opts->endpoint == NULL)
+		opts->endpoint = psprintf("https://s3.%s.amazonaws.com%s", opts->region,
+								  strncmp(opts->region, "cn-", 3) == 0 ? ".cn" : "");
+	opts->allow_http = option_bool(given, "allow_http", catalog);
+	opts->requester_pays = option_bool(given, "requester_pays", catalog);
+	opts->proxy = option_value(given, "proxy", catalog);
+	opts->connections = (int) option_int(given, "connections", catalog);
+	opts->connect_timeout = (int) option_int(given, "connect_timeout", catalog);
+	opts->stall_timeout = (int) option_int(given, "stall_timeout", catalog);
+	opts->page_size = (int) option_int(given, "page_size", catalog);
+}
+
+static void
+resolve_table(StediOptions *opts, List *given)
+{
+	const Oid	catalog = ForeignTableRelationId;
+
+	opts->prefix = psprintf("%s%s", opts->prefix,
+							folder(option_value(given, "prefix", catalog)));
+	opts->allow_empty = option_bool(given, "allow_empty", catalog);
+	opts->on_error = strcmp(option_value(given, "on_error", catalog), "stop") == 0 ?
+		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;
+	opts->reject_limit = option_int(given, "reject_limit", catalog);
+	opts->max_record_size = (Size) option_int(given, "max_record_size", catalog);
+}
+
+StediOptions *
+stedi_option_get(Oid serverid, Oid relid)
+{
+	StediOptions *opts = palloc0(sizeof(StediOptions));
+
+	opts->serverid = serverid;
+	opts->relid = relid;
+	resolve_server(opts, GetForeignServer(serverid)->options);
+	resolve_table(opts, OidIsValid(relid) ? GetForeignTable(relid)->options : NIL);
+	return opts;
+}
+
+StediOptions *
+stedi_option_get_table(Oid relid)
+{
+	return stedi_option_get(GetForeignTable(relid)->serverid, relid);
+}
+
+StediColumn
+stedi_option_get_column(Oid relid, AttrNumber attnum, const char *attname)
+{
+	List	   *given = GetForeignColumnOptions(relid, attnum);
+	const char *source = option_value(given, "source", AttributeRelationId);
+	const char *key = option_value(given, "key", AttributeRelationId);
+	StediColumn column = {STEDI_SOURCE_RECORD, NULL};
+
+	if (source != NULL)
+		column.source = STEDI_SOURCE_OBJECT +
+			parse_option_choice(find_option("source", AttributeRelationId), source);
+	else
+	{
+		char	   *lower = pstrdup(key != NULL ? key : attname);
+
+		for (char *p = lower; *p != '\0'; p++)
+			*p = pg_ascii_tolower((unsigned char) *p);
+		column.key = lower;
+	}
+	return column;
+}
+
+/*
+ * options() -> (option, belongs_to, initial, description)
+ */
+Datum
+options_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lengthof(options); i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		values[0] = CStringGetTextDatum(options[i].name);
+		values[1] = CStringGetTextDatum(catalog_name(options[i].catalog));
+		nulls[2] = options[i].initial == NULL || options[i].initial[0] == '\0';
+		if (!nulls[2])
+			values[2] = CStringGetTextDatum(options[i].initial);
+		values[3] = CStringGetTextDatum(options[i].help);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.c
+ *		What of a query goes into the scan, and what it costs.
+ *
+ * A clause goes into the scan when the scan can decide it from one record
+ * exactly as the executor would: a comparison of a column by a built-in,
+ * immutable, strict operator of a btree family, IS [NOT] NULL, = ANY(array),
+ * and the consent test.  The value may be a parameter; it is evaluated once
+ * a scan.  All else stays with the executor.
+ *
+ * Rows are estimated from the sizes of the objects, so planning lists them;
+ * the scan of the same statement uses that listing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parse_func.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/*
+ * Bytes that a key and its value take in a record, where nothing is known of
+ * the table: the real landing data has 17 to 38.
+ */
+#define BYTES_PER_COLUMN 24
+
+/* Cost of a byte, decoded: a record of 100 costs about 4 cpu_tuple_cost. */
+#define BYTES_PER_TUPLE_COST 25
+
+/* What goes through baserel->fdw_private between the callbacks. */
+typedef struct ScanPlan
+{
+	double		bytes;			/* of the listed objects */
+	List	   *pushed;			/* RestrictInfos */
+} ScanPlan;
+
+/* What is in a plan's fdw_private. */
+enum
+{
+	PRIVATE_WANTED,				/* IntList: columns, 0-based */
+	PRIVATE_TESTS,				/* List of IntLists: see put_test */
+};
+
+/* A test as the planner sees it. */
+typedef struct PlannedTest
+{
+	StediTest	test;
+	Oid			function;		/* COMPARE, ANY */
+	Expr	   *value;			/* NULL: none */
+} PlannedTest;
+
+/* The column of baserel that an expression is, 0-based; else -1. */
+static int
+find_column(RelOptInfo *baserel, Node *node)
+{
+	if (node != NULL && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	if (node != NULL && IsA(node, Var) &&
+		((Var *) node)->varno == (int) baserel->relid &&
+		((Var *) node)->varlevelsup == 0 && ((Var *) node)->varattno > 0)
+		return ((Var *) node)->varattno - 1;
+	return -1;
+}
+
+/* Can an expression be evaluated once, before the first record? */
+static bool
+is_value(Node *node)
+{
+	return node != NULL && !contain_var_clause(node) && !contain_subplans(node) &&
+		!contain_volatile_functions(node);
+}
+
+/* Is this an operator that the scan may apply? */
+static bool
+is_shippable(Oid opno, Oid *function)
+{
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+	bool		shippable;
+
+	*function = get_opcode(opno);
+	if (opno >= FirstGenbkiObjectId || *function >= FirstGenbkiObjectId ||
+		get_op_btree_interpretation(opno) == NIL)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(*function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", *function);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	shippable = proc->provolatile == PROVOLATILE_IMMUTABLE && proc->proisstrict &&
+		proc->prorettype == BOOLOID && !proc->proretset;
+	ReleaseSysCache(tuple);
+	return shippable;
+}
+
+/* The function stedi.consents, or InvalidOid while there is none. */
+static Oid
+consents_function(void)
+{
+	Oid			schema = get_namespace_oid(STEDI_SCHEMA, true);
+	Oid			types[3] = {InvalidOid, TEXTOID, INT8OID};
+
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	types[0] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+							   CStringGetDatum("consent_set"), ObjectIdGetDatum(schema));
+	return LookupFuncName(list_make2(makeString(STEDI_SCHEMA), makeString("consents")),
+						  3, types, true);
+}
+
+static bool
+plan_compare(RelOptInfo *baserel, OpExpr *op, PlannedTest *planned)
+{
+	int			left;
+	int			right;
+
+	if (list_length(op->args) != 2 || !is_shippable(op->opno, &planned->function))
+		return false;
+	left = find_column(baserel, linitial(op->args));
+	right = find_column(baserel, lsecond(op->args));
+	planned->test.kind = STEDI_TEST_COMPARE;
+	planned->test.collation = op->inputcollid;
+	planned->test.column_first = (left >= 0);
+	planned->test.attno = left >= 0 ? left : right;
+	planned->value = left >= 0 ? lsecond(op->args) : linitial(op->args);
+	return planned->test.attno >= 0 && is_value((Node *) planned->value);
+}
+
+static bool
+plan_any(RelOptInfo *baserel, ScalarArrayOpExpr *op, PlannedTest *planned)
+{
+	if (!op->useOr || !is_shippable(op->opno, &planned->function))
+		return false;
+	planned->test.kind = STEDI_TEST_ANY;
+	planned->test.collation = op->inputcollid;
+	planned->test.column_first = true;
+	planned->test.attno = find_column(baserel, linitial(op->args));
+	planned->value = lsecond(op->args);
+	return planned->test.attno >= 0 && is_value((Node *) planned->value);
+}
+
+static bool
+plan_null(RelOptInfo *baserel, NullTest *null, PlannedTest *planned)
+{
+	planned->test.kind = null->nulltesttype == IS_NULL ? STEDI_TEST_NULL : STEDI_TEST_NOT_NULL;
+	planned->test.attno = find_column(baserel, (Node *) null->arg);
+	return planned->test.attno >= 0 && !null->argisrow;
+}
+
+static bool
+plan_consent(RelOptInfo *baserel, FuncExpr *call, PlannedTest *planned)
+{
+	if (call->funcid != consents_function() || list_length(call->args) != 3)
+		return false;
+	planned->test.kind = STEDI_TEST_CONSENT;
+	planned->value = linitial(call->args);
+	planned->test.attno = find_column(baserel, lsecond(call->args));
+	planned->test.time_attno = find_column(baserel, lthird(call->args));
+	return planned->test.attno >= 0 && planned->test.time_attno >= 0 &&
+		is_value((Node *) planned->value);
+}
+
+/* Is the column filled from the record?  The consent test reads its bytes. */
+static bool
+is_record_column(Oid relid, int attno)
+{
+	char	   *name = get_attname(relid, attno + 1, false);
+
+	return stedi_option_get_column(relid, attno + 1, name).source == STEDI_SOURCE_RECORD;
+}
+
+/* Can the scan decide this clause? */
+static bool
+plan_test(RelOptInfo *baserel, Oid relid, Expr *clause, PlannedTest *planned)
+{
+	memset(planned, 0, sizeof(*planned));
+	if (IsA(clause, OpExpr))
+		return plan_compare(baserel, (OpExpr *) clause, planned);
+	if (IsA(clause, ScalarArrayOpExpr))
+		return plan_any(baserel, (ScalarArrayOpExpr *) clause, planned);
+	if (IsA(clause, NullTest))
+		return plan_null(baserel, (NullTest *) clause, planned);
+	if (IsA(clause, FuncExpr))
+		return plan_consent(baserel, (FuncExpr *) clause, planned) &&
+			is_record_column(relid, planned->test.attno) &&
+			is_record_column(relid, planned->test.time_attno);
+	return false;
+}
+
+/*
+ * A clause of a security barrier must be decided before others that could
+ * tell what it hides; the operators that we take tell nothing, but only the
+ * planner's word counts.
+ */
+static bool
+may_go_first(RelOptInfo *baserel, RestrictInfo *rinfo)
+{
+	return rinfo->security_level <= baserel->baserestrict_min_security ||
+		rinfo->leakproof;
+}
+
+/* Records in that many bytes: as ANALYZE found, or by a guess. */
+static double
+estimate_records(RelOptInfo *baserel, Oid relid, double bytes)
+{
+	int			n_columns = 0;
+
+	if (baserel->tuples > 0 && baserel->pages > 0)
+		return baserel->tuples / baserel->pages * (bytes / BLCKSZ);
+	for (int attno = 1; attno <= baserel->max_attr; attno++)
+		if (get_atttype(relid, attno) != InvalidOid)
+			n_columns++;
+	return bytes / (BYTES_PER_COLUMN * Max(n_columns, 1));
+}
+
+void
+stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	RangeTblEntry *rte = planner_rt_fetch(baserel->relid, root);
+	Oid			userid = stedi_compat_rel_user(root, baserel, rte);
+	ScanPlan   *state = palloc0(sizeof(ScanPlan));
+	uint64		n_requests;
+	ListCell   *lc;
+
+	state->bytes = (double) stedi_scan_get_listing(stedi_option_get_table(foreigntableid),
+												   userid, &n_requests)->total_size;
+	foreach(lc, baserel->baserestrictinfo)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		PlannedTest planned;
+
+		if (may_go_first(baserel, rinfo) &&
+			plan_test(baserel, foreigntableid, rinfo->clause, &planned))
+			state->pushed = lappend(state->pushed, rinfo);
+	}
+	baserel->fdw_private = state;
+	baserel->tuples = clamp_row_est(estimate_records(baserel, foreigntableid, state->bytes));
+	set_baserel_size_estimates(root, baserel);
+}
+
+void
+stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	ScanPlan   *state = baserel->fdw_private;
+	Cost		startup_cost = baserel->baserestrictcost.startup;
+	Cost		total_cost;
+
+	total_cost = startup_cost + state->bytes / BLCKSZ * seq_page_cost +
+		state->bytes / BYTES_PER_TUPLE_COST * cpu_tuple_cost +
+		baserel->rows * (cpu_tuple_cost + baserel->baserestrictcost.per_tuple);
+	add_path(baserel, (Path *)
+			 stedi_compat_foreignscan_path(root, baserel, baserel->rows,
+										   startup_cost, total_cost, NIL));
+}
+
+/* A test as a list of integers that a plan can hold. */
+static List *
+put_test(const PlannedTest *planned, int value)
+{
+	List	   *list = list_make4_int(planned->test.kind, planned->test.attno,
+									  planned->test.time_attno,
+									  planned->test.column_first);
+
+	list = lappend_int(list, (int) planned->function);
+	list = lappend_int(list, (int) planned->test.collation);
+	return lappend_int(list, value);
+}
+
+StediTest *
+stedi_plan_get_tests(const ForeignScan *plan, int natts, bool *wanted,
+					 int *n_tests, int **value_of)
+{
+	List	   *columns = list_nth(plan->fdw_private, PRIVATE_WANTED);
+	List	   *list = list_nth(plan->fdw_private, PRIVATE_TESTS);
+	StediTest  *tests = palloc0(Max(list_length(list), 1) * sizeof(StediTest));
+	int		   *values = palloc0(Max(list_length(list), 1) * sizeof(int));
+	ListCell   *lc;
+	int			i = 0;
+
+	memset(wanted, 0, natts * sizeof(bool));
+	foreach(lc, columns)
+		wanted[lfirst_int(lc)] = true;
+	foreach(lc, list)
+	{
+		List	   *given = lfirst(lc);
+		Oid			function = (Oid) list_nth_int(given, 4);
+
+		tests[i].kind = list_nth_int(given, 0);
+		tests[i].attno = list_nth_int(given, 1);
+		tests[i].time_attno = list_nth_int(given, 2);
+		tests[i].column_first = list_nth_int(given, 3);
+		if (OidIsValid(function))
+			fmgr_info(function, &tests[i].function);
+		tests[i].collation = (Oid) list_nth_int(given, 5);
+		values[i] = list_nth_int(given, 6);
+		i++;
+	}
+	*n_tests = i;
+	*value_of = values;
+	return tests;
+}
+
+/* The columns that the target list, the executor's clauses and the tests read. */
+static List *
+wanted_columns(RelOptInfo *baserel, Oid foreigntableid, List *clauses)
+{
+	Bitmapset  *attrs = NULL;
+	List	   *columns = NIL;
+	bool		whole;
+
+	pull_varattnos((Node *) baserel->reltarget->exprs, baserel->relid, &attrs);
+	pull_varattnos((Node *) clauses, baserel->relid, &attrs);
+	whole = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
+	for (int attno = 1; attno <= baserel->max_attr; attno++)
+		if (whole || bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, attrs))
+			columns = lappend_int(columns, attno - 1);
+	return columns;
+}
+
+ForeignScan *
+stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
+					ForeignPath *best_path, List *tlist, List *scan_clauses,
+					Plan *outer_plan)
+{
+	ScanPlan   *state = baserel->fdw_private;
+	List	   *local = NIL;
+	List	   *pushed = NIL;
+	List	   *tests = NIL;
+	List	   *values = NIL;
+	ListCell   *lc;
+
+	foreach(lc, scan_clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		PlannedTest planned;
+		int			value = -1;
+
+		if (rinfo->pseudoconstant)
+			continue;
+		if (!list_member_ptr(state->pushed, rinfo))
+		{
+			local = lappend(local, rinfo->clause);
+			continue;
+		}
+		if (!plan_test(baserel, foreigntableid, rinfo->clause, &planned))
+			elog(ERROR, "a clause can no longer go into the scan");
+		if (planned.value != NULL)
+		{
+			value = list_length(values);
+			values = lappend(values, planned.value);
+		}
+		tests = lappend(tests, put_test(&planned, value));
+		pushed = lappend(pushed, rinfo->clause);
+	}
+	return make_foreignscan(tlist, local, baserel->relid, values,
+							list_make2(wanted_columns(baserel, foreigntableid,
+													  list_concat_copy(local, pushed)),
+									   tests),
+							NIL, pushed, outer_plan);
+}

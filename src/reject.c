@@ -1,0 +1,182 @@
+/*-------------------------------------------------------------------------
+ *
+ * reject.c
+ *		SQL functions over the records that a landing table does not show.
+ *
+ * rejects() reads the objects again and stores nothing.  customer_records()
+ * is what the zone functions read customers through: every record counts
+ * there, the rejected ones too, as far as they can be read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(rejects);
+PG_FUNCTION_INFO_V1(customer_records);
+
+/* The columns of customer_records, in their order, but for the last. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			customer_columns[] = {
+	{"email", TEXTOID},
+	{"customername", TEXTOID},
+	{"phone", TEXTOID},
+	{"birthday", TEXTOID},
+	{"serialnumber", TEXTOID},
+	{"registrationdate", INT8OID},
+	{"lastupdatedate", INT8OID},
+	{"sharewithresearchasofdate", INT8OID},
+	{"sharewithpublicasofdate", INT8OID},
+	{"sharewithfriendsasofdate", INT8OID},
+};
+
+#define N_CUSTOMER_COLUMNS lengthof(customer_columns)
+
+/* Open a landing table that the caller may read. */
+static Relation
+open_landing_table(Oid relid)
+{
+	Relation	relation = table_open(relid, AccessShareLock);
+	AclResult	allowed;
+
+	if (relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE ||
+		strcmp(GetForeignDataWrapper(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid)->fdwname,
+			   STEDI_FDW_NAME) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" is not a foreign table of foreign-data wrapper \"%s\"",
+					   RelationGetRelationName(relation), STEDI_FDW_NAME),
+				errhint("Landing tables are made by IMPORT FOREIGN SCHEMA landing or CREATE FOREIGN TABLE."));
+	allowed = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+	if (allowed != ACLCHECK_OK)
+		aclcheck_error(allowed, OBJECT_FOREIGN_TABLE, RelationGetRelationName(relation));
+	return relation;
+}
+
+/* Begin to read a landing table with its rejects, all columns judged. */
+static StediScan *
+open_judged_scan(Relation relation)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+	bool	   *wanted = palloc(tupdesc->natts * sizeof(bool));
+
+	memset(wanted, true, tupdesc->natts * sizeof(bool));
+	return stedi_scan_open(RelationGetRelid(relation), GetUserId(), tupdesc, wanted,
+						   STEDI_SCAN_JUDGE | STEDI_SCAN_GIVE_REJECTS);
+}
+
+/*
+ * rejects(landing_table regclass)
+ *		-> (object text, line bigint, byte_offset bigint, reason text, record bytea)
+ */
+Datum
+rejects(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	relation = open_landing_table(PG_GETARG_OID(0));
+	StediScan  *scan;
+	Datum	   *row;
+	bool	   *row_nulls;
+	StediScanResult result;
+
+	InitMaterializedSRF(fcinfo, 0);
+	scan = open_judged_scan(relation);
+	row = palloc(RelationGetDescr(relation)->natts * sizeof(Datum));
+	row_nulls = palloc(RelationGetDescr(relation)->natts * sizeof(bool));
+	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
+	{
+		const StediReject *reject = stedi_scan_reject(scan);
+		Datum		values[5];
+		bool		nulls[5] = {false};
+		bytea	   *record;
+
+		if (result != STEDI_SCAN_REJECT)
+			continue;
+		record = palloc(reject->record.len + VARHDRSZ);
+		SET_VARSIZE(record, reject->record.len + VARHDRSZ);
+		memcpy(VARDATA(record), reject->record.data, reject->record.len);
+		values[0] = stedi_tuple_name(reject->place.object->key);
+		values[1] = Int64GetDatum((int64) reject->place.line);
+		values[2] = Int64GetDatum((int64) reject->place.offset);
+		values[3] = CStringGetTextDatum(stedi_scan_reason(reject));
+		values[4] = PointerGetDatum(record);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		pfree(record);
+	}
+	stedi_scan_close(scan);
+	table_close(relation, AccessShareLock);
+	PG_RETURN_NULL();
+}
+
+/* Where the landing table has the columns of customer_records. */
+static void
+find_customer_columns(Relation relation, int *attno)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
+	{
+		attno[i] = get_attnum(RelationGetRelid(relation), customer_columns[i].name) - 1;
+		if (attno[i] < 0 ||
+			TupleDescAttr(tupdesc, attno[i])->atttypid != customer_columns[i].type)
+			ereport(ERROR,
+					errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("landing table \"%s\" needs a column \"%s\" of type %s",
+						   RelationGetRelationName(relation), customer_columns[i].name,
+						   format_type_be(customer_columns[i].type)),
+					errhint("IMPORT FOREIGN SCHEMA landing makes the tables that materialize reads."));
+	}
+}
+
+/*
+ * customer_records(landing_table regclass) -> one row a record, rejected ones
+ * with what of them can be read; email in its normal form, NULL when there is
+ * none.
+ */
+Datum
+customer_records(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	relation = open_landing_table(PG_GETARG_OID(0));
+	int			attno[N_CUSTOMER_COLUMNS];
+	StediScan  *scan;
+	Datum	   *row;
+	bool	   *row_nulls;
+	StediScanResult result;
+
+	find_customer_columns(relation, attno);
+	InitMaterializedSRF(fcinfo, 0);
+	scan = open_judged_scan(relation);
+	row = palloc(RelationGetDescr(relation)->natts * sizeof(Datum));
+	row_nulls = palloc(RelationGetDescr(relation)->natts * sizeof(bool));
+	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
+	{
+		Datum		values[N_CUSTOMER_COLUMNS + 1];
+		bool		nulls[N_CUSTOMER_COLUMNS + 1];
+
+		for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
+		{
+			values[i] = row[attno[i]];
+			nulls[i] = row_nulls[attno[i]];
+		}
+		values[N_CUSTOMER_COLUMNS] = BoolGetDatum(result == STEDI_SCAN_REJECT);
+		nulls[N_CUSTOMER_COLUMNS] = false;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	stedi_scan_close(scan);
+	table_close(relation, AccessShareLock);
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,504 @@
+/*-------------------------------------------------------------------------
+ *
+ * s3xml.c
+ *		One answer of an S3 server -> keys, sizes, token, or an error code.
+ *
+ * Two documents are understood, by the path of each element:
+ *
+ *	 ListBucketResult		IsTruncated, NextContinuationToken, EncodingType
+ *	   Contents				Key, Size, ETag, LastModified, StorageClass
+ *	 Error					Code, Message, Region, Endpoint
+ *
+ * The only user of expat.  The bytes come from the network, so: a document
+ * type is refused, which leaves no entities but XML's own five; every text
+ * has a fixed buffer and a limit; nothing of a page is handed on before all
+ * of it was found in order.  That takes two passes over the page, for which
+ * there is a second reason: whether keys are encoded may be said after them.
+ *
+ * Backend-free (see bytes.h): nothing throws; only expat allocates, and it is
+ * freed before we return.  A StediS3EntryFn runs inside expat and must not
+ * throw either.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <expat.h>
+
+#include "bytes.h"
+
+/* S3's limit for a key, and what it becomes when every byte is encoded. */
+#define MAX_KEY_LEN 1024
+#define MAX_TEXT_LEN (MAX_KEY_LEN * 3)
+
+/* An MD5 and a number of parts are all that S3 puts in; others put less. */
+#define MAX_ETAG_LEN 128
+#define MAX_TIME_LEN 40
+#define MAX_CLASS_LEN 40
+
+#define USECS_PER_SEC INT64_C(1000000)
+
+/* Deepest path that we look at: root, Contents, Key. */
+#define MAX_PATH 3
+
+typedef enum Pass
+{
+	PASS_CHECK,					/* is all in order, and how are keys written? */
+	PASS_GIVE,					/* hand the entries on */
+	PASS_ERROR,					/* an Error */
+} Pass;
+
+/* What a parse is at. */
+typedef struct Parse
+{
+	XML_Parser	expat;			/* owned by run_pass */
+	Pass		pass;
+	StediS3Page *page;			/* borrowed; page passes */
+	StediS3Error *error;		/* borrowed; PASS_ERROR */
+	StediS3EntryFn entry_fn;
+	void	   *arg;
+	const char *trouble;		/* static; NULL: none so far */
+
+	/* whole page */
+	bool		url_encoded;
+	bool		truncated_seen;
+
+	/* place in the document */
+	int			depth;
+	char		path[MAX_PATH][32]; /* names of the open elements */
+
+	/* the element in progress */
+	char		text[MAX_TEXT_LEN + 1];
+	size_t		text_len;
+	bool		text_cut;		/* it had more than that */
+
+	/* the Contents in progress */
+	char		key[MAX_TEXT_LEN + 1];
+	char		etag[MAX_ETAG_LEN + 1];
+	char		storage_class[MAX_CLASS_LEN + 1];
+	int64_t		size;			/* -1: not seen */
+	int64_t		modified_us;
+} Parse;
+
+static void
+give_up(Parse *parse, const char *trouble)
+{
+	if (parse->trouble == NULL)
+		parse->trouble = trouble;
+	XML_StopParser(parse->expat, XML_FALSE);
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/*
+ * Decode encoding-type=url in place.  A space is + on AWS, which writes a +
+ * as %2B; other servers write %20, and none leaves a + alone.
+ */
+static bool
+decode_url(char *text)
+{
+	char	   *out = text;
+
+	for (const char *in = text; *in != '\0'; in++)
+	{
+		if (*in == '%')
+		{
+			int			high = hex_value(in[1]);
+			int			low = high < 0 ? -1 : hex_value(in[2]);
+
+			if (low < 0 || (high == 0 && low == 0))
+				return false;
+			*out++ = (char) (high * 16 + low);
+			in += 2;
+		}
+		else
+			*out++ = *in == '+' ? ' ' : *in;
+	}
+	*out = '\0';
+	return true;
+}
+
+/* Digits alone, and within an int64. */
+static bool
+parse_size(const char *text, int64_t *size)
+{
+	int64_t		value = 0;
+
+	if (*text == '\0')
+		return false;
+	for (; *text != '\0'; text++)
+	{
+		if (*text < '0' || *text > '9' || value > (INT64_MAX - 9) / 10)
+			return false;
+		value = value * 10 + (*text - '0');
+	}
+	*size = value;
+	return true;
+}
+
+/* n digits at *text, within min and max; moves *text behind them. */
+static bool
+parse_digits(const char **text, int n, int min, int max, int *value)
+{
+	*value = 0;
+	for (; n > 0; n--, (*text)++)
+	{
+		if (**text < '0' || **text > '9')
+			return false;
+		*value = *value * 10 + (**text - '0');
+	}
+	return *value >= min && *value <= max;
+}
+
+static bool
+parse_char(const char **text, char c)
+{
+	if (**text != c)
+		return false;
+	(*text)++;
+	return true;
+}
+
+/* Days from 1970-01-01 to a date of the Gregorian calendar. */
+static int64_t
+days_from_date(int year, int month, int day)
+{
+	static const int before_month[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	int64_t		past = year - 1;	/* whole years since 0001-01-01 */
+	bool		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return past * 365 + past / 4 - past / 100 + past / 400 +
+		before_month[month - 1] + (month > 2 && leap ? 1 : 0) + (day - 1) - 719162;
+}
+
+/* 2026-11-23T22:18:00.000Z, with or without the fraction. */
+static bool
+parse_time(const char *text, int64_t *modified_us)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			hour;
+	int			minute;
+	int			second;
+	int64_t		fraction = 0;
+
+	if (!parse_digits(&text, 4, 1, 9999, &year) || !parse_char(&text, '-') ||
+		!parse_digits(&text, 2, 1, 12, &month) || !parse_char(&text, '-') ||
+		!parse_digits(&text, 2, 1, 31, &day) || !parse_char(&text, 'T') ||
+		!parse_digits(&text, 2, 0, 23, &hour) || !parse_char(&text, ':') ||
+		!parse_digits(&text, 2, 0, 59, &minute) || !parse_char(&text, ':') ||
+		!parse_digits(&text, 2, 0, 60, &second))
+		return false;
+	if (parse_char(&text, '.'))
+		for (int64_t unit = USECS_PER_SEC / 10; *text >= '0' && *text <= '9'; text++, unit /= 10)
+			fraction += (*text - '0') * unit;
+	if (strcmp(text, "Z") != 0)
+		return false;
+	*modified_us = (((days_from_date(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+		* USECS_PER_SEC + fraction;
+	return true;
+}
+
+/* Copy text that is no longer than room allows. */
+static bool
+keep(char *to, size_t room, const char *text)
+{
+	size_t		len = strlen(text);
+
+	if (len >= room)
+		return false;
+	memcpy(to, text, len + 1);
+	return true;
+}
+
+/* The same, cutting what is too long, at the end of a character. */
+static void
+keep_start(char *to, size_t room, const char *text)
+{
+	size_t		len = strlen(text);
+
+	if (len >= room)
+	{
+		len = room - 1;
+		while (len > 0 && ((unsigned char) text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(to, text, len);
+	to[len] = '\0';
+}
+
+/*
+ * An ETag is sent back in a header, so nothing may be in it that ends one;
+ * spaces would be folded in the signature, but not by every server.
+ */
+static bool
+keep_etag(Parse *parse)
+{
+	for (const char *p = parse->text; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~')
+			return false;
+	return keep(parse->etag, sizeof(parse->etag), parse->text);
+}
+
+/* An element directly below ListBucketResult ended. */
+static void
+end_of_page_element(Parse *parse, const char *name)
+{
+	if (strcmp(name, "IsTruncated") == 0)
+	{
+		parse->truncated_seen = true;
+		parse->page->truncated = strcmp(parse->text, "true") == 0;
+		if (!parse->page->truncated && strcmp(parse->text, "false") != 0)
+			give_up(parse, "IsTruncated is neither true nor false");
+	}
+	else if (strcmp(name, "NextContinuationToken") == 0)
+	{
+		if (parse->text_cut ||
+			!keep(parse->page->token, sizeof(parse->page->token), parse->text))
+			give_up(parse, "a continuation token is too long");
+	}
+	else if (strcmp(name, "EncodingType") == 0)
+	{
+		parse->url_encoded = strcmp(parse->text, "url") == 0;
+		if (!parse->url_encoded && parse->text_len > 0)
+			give_up(parse, "keys are in an unknown encoding");
+	}
+}
+
+/* An element directly below Contents ended. */
+static void
+end_of_entry_element(Parse *parse, const char *name)
+{
+	if (strcmp(name, "Key") == 0)
+	{
+		if (parse->text_cut)
+			give_up(parse, "a key is too long");
+		else
+			(void) keep(parse->key, sizeof(parse->key), parse->text);
+	}
+	else if (strcmp(name, "Size") == 0)
+	{
+		if (!parse_size(parse->text, &parse->size))
+			give_up(parse, "a size is not a number");
+	}
+	else if (strcmp(name, "ETag") == 0)
+	{
+		if (parse->text_cut || !keep_etag(parse))
+			give_up(parse, "an ETag is not one");
+	}
+	else if (strcmp(name, "LastModified") == 0)
+	{
+		if (parse->text_len > MAX_TIME_LEN ||
+			!parse_time(parse->text, &parse->modified_us))
+			give_up(parse, "a time of modification is not a time");
+	}
+	else if (strcmp(name, "StorageClass") == 0)
+		keep_start(parse->storage_class, sizeof(parse->storage_class), parse->text);
+}
+
+static void
+start_entry(Parse *parse)
+{
+	parse->key[0] = '\0';
+	parse->etag[0] = '\0';
+	parse->storage_class[0] = '\0';
+	parse->size = -1;
+	parse->modified_us = 0;
+}
+
+/* A Contents ended: check it, or hand it on. */
+static void
+end_entry(Parse *parse)
+{
+	StediS3Entry entry = {
+		.key = parse->key,
+		.etag = parse->etag,
+		.size = parse->size,
+		.modified_us = parse->modified_us,
+		.storage_class = parse->storage_class,
+	};
+
+	if (parse->pass == PASS_CHECK)
+	{
+		if (parse->key[0] == '\0')
+			give_up(parse, "an object has no key");
+		else if (parse->size < 0)
+			give_up(parse, "an object has no size");
+		return;
+	}
+	if (parse->url_encoded && !decode_url(parse->key))
+		give_up(parse, "a key is wrongly encoded");
+	else if (strlen(parse->key) > MAX_KEY_LEN)
+		give_up(parse, "a key is too long");
+	else if (!parse->entry_fn(parse->arg, &entry))
+		give_up(parse, "an object was refused");
+	else
+		parse->page->n_entries++;
+}
+
+/* An element directly below Error ended. */
+static void
+end_of_error_element(Parse *parse, const char *name)
+{
+	StediS3Error *error = parse->error;
+
+	if (strcmp(name, "Code") == 0)
+		keep_start(error->code, sizeof(error->code), parse->text);
+	else if (strcmp(name, "Message") == 0)
+		keep_start(error->message, sizeof(error->message), parse->text);
+	else if (strcmp(name, "Region") == 0)
+		keep_start(error->region, sizeof(error->region), parse->text);
+	else if (strcmp(name, "Endpoint") == 0)
+		keep_start(error->endpoint, sizeof(error->endpoint), parse->text);
+}
+
+/* never throws */
+static void XMLCALL
+on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
+{
+	Parse	   *parse = arg;
+
+	if (parse->trouble != NULL)
+		return;					/* expat may finish a tag when stopped */
+	if (parse->depth < MAX_PATH)
+		keep_start(parse->path[parse->depth], sizeof(parse->path[0]), name);
+	parse->depth++;
+	if (parse->depth == 1)
+	{
+		if (strcmp(name, parse->pass == PASS_ERROR ? "Error" : "ListBucketResult") != 0)
+			give_up(parse, "it is no ListBucketResult");
+	}
+	else if (parse->depth == 2 && strcmp(name, "Contents") == 0)
+		start_entry(parse);
+	parse->text_len = 0;
+	parse->text[0] = '\0';
+	parse->text_cut = false;
+}
+
+/* never throws */
+static void XMLCALL
+on_end(void *arg, const XML_Char *name)
+{
+	Parse	   *parse = arg;
+
+	if (parse->trouble != NULL)
+		return;
+	parse->depth--;
+	if (parse->pass == PASS_ERROR)
+	{
+		if (parse->depth == 1)
+			end_of_error_element(parse, name);
+	}
+	else if (parse->depth == 1 && strcmp(name, "Contents") == 0)
+		end_entry(parse);
+	else if (parse->depth == 1 && parse->pass == PASS_CHECK)
+		end_of_page_element(parse, name);
+	else if (parse->depth == 2 && strcmp(parse->path[1], "Contents") == 0)
+		end_of_entry_element(parse, name);
+
+	/* Text of the element around this one is of no interest. */
+	parse->text_len = 0;
+	parse->text[0] = '\0';
+	parse->text_cut = false;
+}
+
+/* never throws */
+static void XMLCALL
+on_text(void *arg, const XML_Char *text, int len)
+{
+	Parse	   *parse = arg;
+	size_t		more = (size_t) len;
+
+	if (more > MAX_TEXT_LEN - parse->text_len)
+	{
+		more = MAX_TEXT_LEN - parse->text_len;
+		parse->text_cut = true;
+	}
+	memcpy(parse->text + parse->text_len, text, more);
+	parse->text_len += more;
+	parse->text[parse->text_len] = '\0';
+}
+
+/* never throws */
+static void XMLCALL
+on_doctype(void *arg, const XML_Char *name, const XML_Char *system,
+		   const XML_Char *public, int internal)
+{
+	give_up(arg, "it has a document type");
+}
+
+/* One pass over a document; false, with parse->trouble, when it went wrong. */
+static bool
+run_pass(Parse *parse, Pass pass, const char *xml, size_t len)
+{
+	enum XML_Status status;
+
+	if (len > INT_MAX)
+	{
+		parse->trouble = "it is too long";
+		return false;
+	}
+	parse->pass = pass;
+	parse->depth = 0;
+	parse->expat = XML_ParserCreate(NULL);
+	if (parse->expat == NULL)
+	{
+		parse->trouble = "out of memory";
+		return false;
+	}
+	XML_SetUserData(parse->expat, parse);
+	XML_SetElementHandler(parse->expat, on_start, on_end);
+	XML_SetCharacterDataHandler(parse->expat, on_text);
+	XML_SetStartDoctypeDeclHandler(parse->expat, on_doctype);
+	status = XML_Parse(parse->expat, xml, (int) len, XML_TRUE);
+	if (status != XML_STATUS_OK && parse->trouble == NULL)
+		parse->trouble = XML_GetErrorCode(parse->expat) == XML_ERROR_NO_MEMORY ?
+			"out of memory" : "it is cut off or no XML";
+	XML_ParserFree(parse->expat);
+	parse->expat = NULL;
+	return parse->trouble == NULL;
+}
+
+/* See bytes.h. */
+bool
+stedi_s3xml_page(const char *xml, size_t len,
+				 StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
+{
+	Parse		parse;
+
+	memset(&parse, 0, sizeof(parse));
+	memset(page, 0, sizeof(*page));
+	parse.page = page;
+	parse.entry_fn = entry_fn;
+	parse.arg = arg;
+	if (run_pass(&parse, PASS_CHECK, xml, len) && !parse.truncated_seen)
+		parse.trouble = "IsTruncated is missing";
+	if (parse.trouble == NULL)
+		(void) run_pass(&parse, PASS_GIVE, xml, len);
+	page->trouble = parse.trouble;
+	return parse.trouble == NULL;
+}
+
+/* See bytes.h.  What came before a cut is taken: a code is better than none. */
+void
+stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error)
+{
+	Parse		parse;
+
+	memset(&parse, 0, sizeof(parse));
+	memset(error, 0, sizeof(*error));
+	parse.error = error;
+	(void) run_pass(&parse, PASS_ERROR, xml, len);
+}

@@ -1,0 +1,878 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *		Read the objects under a prefix as rows.
+ *
+ *	 list.c ---> fetch.c  --> inflate.c -> frame.c --> decode.c -> filter.c -> tuple.c
+ *	 objects	 local.c	  bytes		   records	   fields	   kept?	   values
+ *				 bytes
+ *
+ * This is the only file that knows more than one stage.  The FDW, ANALYZE,
+ * stedi.rejects and the zone functions all read through stedi_scan_next().
+ * A record that the consent test drops never becomes a Datum and never
+ * appears in a message.
+ *
+ * The bytes of the present object pass through one buffer.  It starts small,
+ * grows to hold the record in progress, and never beyond max_record_size.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Room to begin with: a few thousand records, and within the L2 cache. */
+#define BUFFER_START (256 * 1024)
+
+/* Compressed bytes read at once. */
+#define PACKED_ROOM (64 * 1024)
+
+struct StediScan
+{
+	/* whole scan: in scan_cxt, set once by stedi_scan_open */
+	MemoryContext scan_cxt;
+	MemoryContext record_cxt;	/* values; reset by every stedi_scan_next */
+	StediOptions *opts;
+	Oid			userid;
+	int			flags;
+	TupleDesc	tupdesc;		/* borrowed */
+	bool	   *wanted;
+	StediTuple *tuple;
+	StediJudge *judge;			/* NULL: none */
+	StediTest  *tests;			/* borrowed */
+	int			n_tests;
+	StediTally *tally;			/* borrowed; NULL: none */
+	StediListing *listing;		/* a copy; NULL until the first row is asked for */
+	StediFetch *fetch;			/* NULL: a local folder */
+
+	/* the bytes of the present object */
+	int			next_object;	/* of the listing */
+	int			next_fetch;		/* not yet handed to fetch.c */
+	StediObject *object;		/* NULL: none is open */
+	StediLocal *local;
+	char	   *buffer;
+	Size		buffer_room;
+	Size		buffer_pos;		/* consumed */
+	Size		buffer_len;		/* filled */
+	bool		source_ended;	/* no more stored bytes */
+	bool		bytes_ended;	/* no more decompressed bytes */
+	bool		damaged;		/* and that was not their end */
+	char	   *packed;			/* stored bytes of a compressed object */
+	Size		packed_pos;
+	Size		packed_len;
+	StediFramer framer;
+
+	/* the present record */
+	StediDecoder decoder;
+	StediField *fields;
+	StediPlace	place;
+	StediSlice	record;
+	Datum	   *values;			/* those that are done */
+	bool	   *nulls;
+	bool	   *done;
+	StediReject reject;
+
+	/* counts */
+	StediScanStats stats;
+	uint64		list_requests;
+	uint64		warned_rejects; /* of the passes before a rescan */
+
+	/* made by other libraries: freed by scan_release, whatever happens */
+	StediInflate *inflate;
+	MemoryContextCallback release;
+};
+
+/* The tally that scans report to, one at a time. */
+static StediTally *current_tally = NULL;
+
+/* The listing that planner and executor share: see stedi_scan_get_listing. */
+static struct
+{
+	MemoryContext cxt;			/* NULL: nothing is kept */
+	MemoryContextCallback forget;
+	Oid			relid;
+	Oid			userid;
+	char	   *prefix;
+	TimestampTz statement;
+	StediListing *listing;
+	uint64		n_requests;
+}			kept;
+
+void
+stedi_scan_set_tally(StediTally *tally)
+{
+	current_tally = tally;
+}
+
+StediTally *
+stedi_scan_tally_of(Oid relid)
+{
+	return current_tally != NULL && current_tally->relid == relid ? current_tally : NULL;
+}
+
+/* Free what is not PostgreSQL's memory.  Never throws. */
+static void
+scan_release(void *arg)
+{
+	StediScan  *scan = arg;
+
+	stedi_decode_release(&scan->decoder);
+	stedi_inflate_close(scan->inflate);
+	scan->inflate = NULL;
+}
+
+/*
+ * The listing that is kept lives until the transaction ends.  Statements
+ * differ by when they began, so a listing never outlives its statement's use.
+ */
+static void
+forget_listing(void *arg)
+{
+	kept.cxt = NULL;
+	kept.listing = NULL;
+}
+
+const StediListing *
+stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
+{
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+	MemoryContext caller = CurrentMemoryContext;
+	StediFetch *fetch = NULL;
+	StediListing *listing;
+
+	*n_requests = 0;
+	if (kept.cxt != NULL && kept.listing != NULL && kept.relid == opts->relid &&
+		kept.userid == userid && kept.statement == statement &&
+		strcmp(kept.prefix, opts->prefix) == 0)
+		return kept.listing;
+
+	if (kept.cxt != NULL)
+		MemoryContextDelete(kept.cxt);
+	kept.cxt = AllocSetContextCreate(TopTransactionContext, "stedi listing",
+									 ALLOCSET_DEFAULT_SIZES);
+	kept.forget.func = forget_listing;
+	MemoryContextRegisterResetCallback(kept.cxt, &kept.forget);
+	MemoryContextSwitchTo(kept.cxt);
+	if (!opts->local)
+		fetch = stedi_fetch_open(opts, userid);
+	listing = stedi_list_objects(opts, fetch);
+	kept.relid = opts->relid;
+	kept.userid = userid;
+	kept.prefix = pstrdup(opts->prefix);
+	kept.statement = statement;
+	kept.n_requests = fetch != NULL ? stedi_fetch_stats(fetch)->n_lists : 0;
+	kept.listing = listing;
+	MemoryContextSwitchTo(caller);
+	*n_requests = kept.n_requests;
+	return listing;
+}
+
+StediScan *
+stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
+				int flags)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi scan",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(cxt);
+	StediScan  *scan = palloc0(sizeof(StediScan));
+	int			n_keys;
+	const StediSlice *keys;
+
+	scan->scan_cxt = cxt;
+	scan->release.func = scan_release;
+	scan->release.arg = scan;
+	MemoryContextRegisterResetCallback(cxt, &scan->release);
+	scan->record_cxt = AllocSetContextCreate(cxt, "stedi record",
+											 ALLOCSET_DEFAULT_SIZES);
+	scan->opts = stedi_option_get_table(relid);
+	scan->userid = userid;
+	scan->tupdesc = tupdesc;
+	scan->tally = stedi_scan_tally_of(relid);
+	scan->flags = flags | (scan->tally != NULL ? STEDI_SCAN_JUDGE : 0);
+	scan->wanted = palloc(tupdesc->natts * sizeof(bool));
+	for (int i = 0; i < tupdesc->natts; i++)
+		scan->wanted[i] = !TupleDescAttr(tupdesc, i)->attisdropped &&
+			((scan->flags & STEDI_SCAN_JUDGE) || wanted[i]);
+	scan->tuple = stedi_tuple_open(relid, tupdesc, scan->wanted);
+	if (scan->flags & STEDI_SCAN_JUDGE)
+		scan->judge = stedi_judge_open(relid, tupdesc, scan->tuple);
+	keys = stedi_tuple_keys(scan->tuple, &n_keys);
+	stedi_decode_init(&scan->decoder, keys, n_keys);
+	scan->fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
+	scan->done = palloc0(tupdesc->natts * sizeof(bool));
+	scan->buffer_room = Min(BUFFER_START, scan->opts->max_record_size + 1);
+	scan->buffer = palloc(scan->buffer_room);
+	MemoryContextSwitchTo(caller);
+	return scan;
+}
+
+void
+stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
+{
+	scan->tests = tests;
+	scan->n_tests = n_tests;
+}
+
+/* List the objects, before the first of them is read. */
+static void
+scan_start(StediScan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+	const StediListing *listing;
+
+	listing = stedi_scan_get_listing(scan->opts, scan->userid, &scan->list_requests);
+	scan->listing = palloc(sizeof(StediListing));
+	*scan->listing = *listing;
+	scan->listing->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
+											 MCXT_ALLOC_HUGE);
+	memcpy(scan->listing->objects, listing->objects,
+		   listing->n_objects * sizeof(StediObject));
+	scan->stats.objects_listed = listing->n_objects;
+	scan->stats.objects_skipped = listing->n_skipped;
+	if (!scan->opts->local)
+		scan->fetch = stedi_fetch_open(scan->opts, scan->userid);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Keep fetch.c supplied with objects to fetch ahead. */
+static void
+scan_fetch_ahead(StediScan *scan)
+{
+	while (scan->next_fetch < scan->listing->n_objects &&
+		   stedi_fetch_has_room(scan->fetch))
+		stedi_fetch_add(scan->fetch, &scan->listing->objects[scan->next_fetch++]);
+}
+
+/* The next stored bytes of the present object; 0 at its end. */
+static Size
+scan_read_source(StediScan *scan, char *dest, Size room)
+{
+	Size		len;
+
+	if (scan->source_ended)
+		return 0;
+	if (scan->fetch == NULL)
+		len = stedi_local_read(scan->local, dest, room);
+	else
+	{
+		len = stedi_fetch_read(scan->fetch, dest, room);
+		scan_fetch_ahead(scan);
+	}
+	scan->source_ended = (len == 0);
+	scan->stats.bytes += len;
+	return len;
+}
+
+/* Read the first bytes and set up what they ask for. */
+static void
+scan_detect_codec(StediScan *scan)
+{
+	StediCodec	codec;
+
+	while (scan->buffer_len < STEDI_CODEC_MAGIC_LEN && !scan->source_ended)
+		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
+											 scan->buffer_room - scan->buffer_len);
+	codec = stedi_inflate_detect(scan->buffer, scan->buffer_len);
+	if (codec == STEDI_CODEC_PLAIN)
+	{
+		scan->bytes_ended = scan->source_ended;
+		return;
+	}
+
+	scan->inflate = stedi_inflate_open(codec);
+	if (scan->inflate == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("out of memory"));
+	if (scan->packed == NULL)
+		scan->packed = MemoryContextAlloc(scan->scan_cxt,
+										  Max(PACKED_ROOM, BUFFER_START));
+	memcpy(scan->packed, scan->buffer, scan->buffer_len);
+	scan->packed_len = scan->buffer_len;
+	scan->buffer_len = 0;
+}
+
+/* Open the next object; false when there is none. */
+static bool
+scan_next_object(StediScan *scan)
+{
+	if (scan->next_object >= scan->listing->n_objects)
+		return false;
+	scan->object = &scan->listing->objects[scan->next_object++];
+	scan->object->n_records = scan->object->n_rejects = 0;
+	if (scan->fetch == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+		scan->local = stedi_local_open(scan->opts, scan->object);
+		MemoryContextSwitchTo(caller);
+	}
+	else
+		scan_fetch_ahead(scan);
+	scan->buffer_pos = scan->buffer_len = 0;
+	scan->packed_pos = scan->packed_len = 0;
+	scan->source_ended = scan->bytes_ended = scan->damaged = false;
+	stedi_frame_init(&scan->framer);
+	scan_detect_codec(scan);
+	return true;
+}
+
+/* The present object is read to its end, or given up. */
+static void
+scan_close_object(StediScan *scan)
+{
+	if (scan->local != NULL)
+		stedi_local_close(scan->local);
+	scan->local = NULL;
+	stedi_inflate_close(scan->inflate);
+	scan->inflate = NULL;
+	scan->object = NULL;
+}
+
+/* Decompress into the buffer until there is something, or the end. */
+static void
+scan_fill_inflated(StediScan *scan)
+{
+	Size		before = scan->buffer_len;
+
+	while (scan->buffer_len == before && !scan->bytes_ended)
+	{
+		StediInflateStatus status;
+		size_t		used;
+		size_t		len;
+
+		CHECK_FOR_INTERRUPTS();
+		if (scan->packed_pos == scan->packed_len && !scan->source_ended)
+		{
+			scan->packed_pos = 0;
+			scan->packed_len = scan_read_source(scan, scan->packed, PACKED_ROOM);
+		}
+		status = stedi_inflate_next(scan->inflate,
+									scan->packed + scan->packed_pos,
+									scan->packed_len - scan->packed_pos,
+									scan->source_ended, &used,
+									scan->buffer + scan->buffer_len,
+									scan->buffer_room - scan->buffer_len, &len);
+		scan->packed_pos += used;
+		scan->buffer_len += len;
+		switch (status)
+		{
+			case STEDI_INFLATE_OK:
+				break;
+			case STEDI_INFLATE_BAD:
+				scan->damaged = true;
+				/* FALLTHROUGH */
+			case STEDI_INFLATE_END:
+				scan->bytes_ended = true;
+				break;
+			case STEDI_INFLATE_OUT_OF_MEMORY:
+				ereport(ERROR,
+						errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("out of memory"));
+		}
+	}
+	/* what is left behind a damaged place is read all the same, to be counted */
+	while (scan->damaged && !scan->source_ended)
+		(void) scan_read_source(scan, scan->packed, PACKED_ROOM);
+}
+
+/*
+ * Get more bytes behind those that are left.  False when the record in
+ * progress fills the largest buffer that we allow.
+ */
+static bool
+scan_fill(StediScan *scan)
+{
+	if (scan->buffer_pos > 0)
+	{
+		memmove(scan->buffer, scan->buffer + scan->buffer_pos,
+				scan->buffer_len - scan->buffer_pos);
+		scan->buffer_len -= scan->buffer_pos;
+		scan->buffer_pos = 0;
+	}
+	if (scan->buffer_len == scan->buffer_room)
+	{
+		if (scan->buffer_room > scan->opts->max_record_size)
+			return false;
+		scan->buffer_room = Min(scan->buffer_room * 2, scan->opts->max_record_size + 1);
+		scan->buffer = repalloc(scan->buffer, scan->buffer_room);
+	}
+
+	if (scan->inflate != NULL)
+		scan_fill_inflated(scan);
+	else
+	{
+		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
+											 scan->buffer_room - scan->buffer_len);
+		scan->bytes_ended = scan->source_ended;
+	}
+	return true;
+}
+
+/* Note why the present record, or stretch of bytes, is set aside. */
+static void
+scan_note_reject(StediScan *scan, StediReason reason, const char *column)
+{
+	scan->reject.place = scan->place;
+	scan->reject.reason = reason;
+	scan->reject.column = column;
+	scan->reject.record = scan->record;
+}
+
+static void
+scan_set_record(StediScan *scan, StediSlice record)
+{
+	scan->record = record;
+	scan->place.object = scan->object;
+	scan->place.line = scan->framer.record_line;
+	scan->place.offset = scan->framer.record_offset;
+}
+
+/* The end of the bytes: is there something left to say of the object? */
+static bool
+scan_end_object(StediScan *scan)
+{
+	bool		damaged = scan->damaged;
+
+	if (damaged)
+	{
+		StediSlice	nothing = {scan->buffer, 0};
+
+		scan->damaged = false;
+		scan->framer.record_line = scan->framer.line;
+		scan->framer.record_offset = scan->framer.offset;
+		scan_set_record(scan, nothing);
+		scan_note_reject(scan, STEDI_REASON_DAMAGED, NULL);
+		return true;
+	}
+	scan->object->read = true;
+	scan->stats.objects_read++;
+	scan_close_object(scan);
+	return false;
+}
+
+/*
+ * Find the next record, over the ends of objects.  ROW: it is in
+ * scan->record; REJECT: bytes that are none, see scan->reject.
+ */
+static StediScanResult
+scan_next_record(StediScan *scan)
+{
+	for (;;)
+	{
+		StediFrameStatus status;
+		StediSlice	record;
+		size_t		used;
+
+		if (scan->object == NULL && !scan_next_object(scan))
+			return STEDI_SCAN_END;
+
+		status = stedi_frame_next(&scan->framer, scan->buffer + scan->buffer_pos,
+								  scan->buffer_len - scan->buffer_pos,
+								  scan->bytes_ended, &record, &used);
+		scan->buffer_pos += used;
+		switch (status)
+		{
+			case STEDI_FRAME_RECORD:
+				scan_set_record(scan, record);
+				return STEDI_SCAN_ROW;
+
+			case STEDI_FRAME_BAD:
+				scan_set_record(scan, record);
+				if (scan->damaged && scan->buffer_pos == scan->buffer_len)
+				{
+					/* cut short by the damage, and reported as that */
+					scan->damaged = false;
+					scan->framer.in_array = false;
+					scan->framer.reason = STEDI_REASON_DAMAGED;
+				}
+				scan_note_reject(scan, scan->framer.reason, NULL);
+				return STEDI_SCAN_REJECT;
+
+			case STEDI_FRAME_MORE:
+				if (scan_fill(scan))
+					break;
+				record.data = scan->buffer;
+				record.len = scan->buffer_len;
+				scan_set_record(scan, record);
+				scan_note_reject(scan, STEDI_REASON_TOO_LONG, NULL);
+				stedi_frame_give_up(&scan->framer, STEDI_REASON_TOO_LONG);
+				return STEDI_SCAN_REJECT;
+
+			case STEDI_FRAME_END:
+				if (scan_end_object(scan))
+					return STEDI_SCAN_REJECT;
+				break;
+		}
+	}
+}
+
+/* Convert a column of the present record, unless that is done. */
+static StediReason
+scan_column(StediScan *scan, int attno)
+{
+	StediReason reason;
+	MemoryContext caller;
+
+	if (scan->done[attno])
+		return STEDI_REASON_NONE;
+	caller = MemoryContextSwitchTo(scan->record_cxt);
+	reason = stedi_tuple_column(scan->tuple, attno, scan->fields, &scan->place,
+								&scan->values[attno], &scan->nulls[attno]);
+	MemoryContextSwitchTo(caller);
+	scan->done[attno] = true;
+	if (reason != STEDI_REASON_NONE)
+		scan_note_reject(scan, reason,
+						 NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
+	return reason;
+}
+
+/* Convert every wanted column; the first trouble is the one reported. */
+static StediReason
+scan_columns(StediScan *scan)
+{
+	StediReason first = STEDI_REASON_NONE;
+	StediReject reject = scan->reject;
+
+	for (int attno = 0; attno < scan->tupdesc->natts; attno++)
+	{
+		StediReason reason;
+
+		if (!scan->wanted[attno])
+			continue;
+		reason = scan_column(scan, attno);
+		if (reason == STEDI_REASON_NONE)
+			continue;
+		if (first == STEDI_REASON_NONE)
+		{
+			first = reason;
+			reject = scan->reject;
+			if (!(scan->flags & STEDI_SCAN_GIVE_REJECTS))
+				return first;
+		}
+	}
+	scan->reject = reject;
+	return first;
+}
+
+/* Decode the present record and see whether it will do as a whole. */
+static StediReason
+scan_decode(StediScan *scan)
+{
+	int			where;
+	StediReason reason = stedi_decode_record(&scan->decoder, scan->record,
+											 scan->fields, &where);
+
+	if (reason != STEDI_REASON_NONE)
+	{
+		const char *column = NULL;
+
+		for (int attno = 0; where >= 0 && column == NULL && attno < scan->tupdesc->natts; attno++)
+			if (stedi_tuple_field(scan->tuple, attno) == where)
+				column = NameStr(TupleDescAttr(scan->tupdesc, attno)->attname);
+		scan_note_reject(scan, reason, column);
+	}
+	else if (scan->judge != NULL)
+	{
+		int			attno;
+
+		reason = scan_columns(scan);
+		if (reason != STEDI_REASON_NONE)
+			return reason;
+		reason = stedi_judge_record(scan->judge, scan->fields, &attno);
+		if (reason != STEDI_REASON_NONE)
+			scan_note_reject(scan, reason,
+							 NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
+	}
+	return reason;
+}
+
+/*
+ * Put the record to the tests.  *kept says what came out; the reason is
+ * other than NONE when a column that a test needs cannot be read.
+ */
+static StediReason
+scan_test(StediScan *scan, bool *keeps)
+{
+	*keeps = true;
+	for (int i = 0; i < scan->n_tests; i++)
+	{
+		StediTest  *test = &scan->tests[i];
+		StediReason reason;
+
+		if (test->kind == STEDI_TEST_CONSENT)
+		{
+			bool		older;
+			StediStanding standing;
+
+			standing = stedi_filter_consent(test,
+											&scan->fields[stedi_tuple_field(scan->tuple, test->attno)],
+											&scan->fields[stedi_tuple_field(scan->tuple, test->time_attno)],
+											&older);
+			scan->stats.standings[standing]++;
+			scan->stats.older += older;
+			*keeps = (standing == STEDI_STANDING_GRANTED);
+			if (!*keeps)
+				return STEDI_REASON_NONE;
+			continue;
+		}
+		reason = scan_column(scan, test->attno);
+		if (reason != STEDI_REASON_NONE)
+			return reason;
+		*keeps = stedi_filter_keeps(test, scan->values[test->attno],
+									scan->nulls[test->attno]);
+		if (!*keeps)
+		{
+			scan->stats.filtered++;
+			return STEDI_REASON_NONE;
+		}
+	}
+	return STEDI_REASON_NONE;
+}
+
+/* The SQLSTATE of a reject that ends the query. */
+static int
+reason_errcode(StediReason reason)
+{
+	switch (reason)
+	{
+		case STEDI_REASON_ENCODING:
+		case STEDI_REASON_ZERO_CHARACTER:
+			return ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
+		case STEDI_REASON_OUT_OF_RANGE:
+			return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
+		case STEDI_REASON_WRONG_KIND:
+		case STEDI_REASON_NOT_A_NUMBER:
+		case STEDI_REASON_NOT_AN_INTEGER:
+		case STEDI_REASON_NOT_A_VALUE:
+			return ERRCODE_INVALID_TEXT_REPRESENTATION;
+		case STEDI_REASON_NOT_A_TIME:
+			return ERRCODE_INVALID_DATETIME_FORMAT;
+		case STEDI_REASON_MISSING:
+			return ERRCODE_NOT_NULL_VIOLATION;
+		case STEDI_REASON_TOO_LONG:
+		case STEDI_REASON_TOO_DEEP:
+			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		case STEDI_REASON_OUT_OF_MEMORY:
+			return ERRCODE_OUT_OF_MEMORY;
+		default:
+			return ERRCODE_INVALID_JSON_TEXT;
+	}
+}
+
+/* Count the reject; an error where the table's options say so. */
+static void
+scan_count_reject(StediScan *scan)
+{
+	scan->stats.rejected++;
+	scan->object->n_rejects++;
+	if (scan->reject.reason == STEDI_REASON_OUT_OF_MEMORY)
+		ereport(ERROR,
+				errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("out of memory"));
+	if ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL)
+		return;
+	if (scan->opts->on_error == STEDI_ON_ERROR_STOP)
+		ereport(ERROR,
+				errcode(reason_errcode(scan->reject.reason)),
+				errmsg("could not read a record of foreign table \"%s\": %s",
+					   get_rel_name(scan->opts->relid),
+					   stedi_scan_reason(&scan->reject)),
+				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
+						   scan->place.object->key, scan->place.line, scan->place.offset));
+	if (scan->opts->reject_limit > 0 &&
+		scan->stats.rejected > (uint64) scan->opts->reject_limit)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				errmsg("set aside more than option \"reject_limit\" (" INT64_FORMAT ") records of foreign table \"%s\"",
+					   scan->opts->reject_limit, get_rel_name(scan->opts->relid)),
+				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
+						   scan->place.object->key, scan->place.line, scan->place.offset));
+}
+
+/* Forget the record before; every column is NULL until it is converted. */
+static void
+scan_begin_record(StediScan *scan, Datum *values, bool *nulls)
+{
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(scan->record_cxt);
+	scan->values = values;
+	scan->nulls = nulls;
+	memset(scan->done, 0, scan->tupdesc->natts * sizeof(bool));
+	memset(nulls, true, scan->tupdesc->natts * sizeof(bool));
+}
+
+/* Fill in what can be read of a record that is rejected. */
+static void
+scan_save_columns(StediScan *scan)
+{
+	StediReject reject = scan->reject;
+
+	(void) scan_columns(scan);
+	scan->reject = reject;
+}
+
+StediScanResult
+stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
+{
+	if (scan->listing == NULL)
+		scan_start(scan);
+	for (;;)
+	{
+		StediScanResult result;
+		StediReason reason = STEDI_REASON_NONE;
+		bool		framed;
+		bool		keeps = false;
+
+		scan_begin_record(scan, values, nulls);
+		result = scan_next_record(scan);
+		if (result == STEDI_SCAN_END)
+		{
+			scan->stats.finished = true;
+			return STEDI_SCAN_END;
+		}
+		scan->stats.records++;
+		scan->object->n_records++;
+		framed = (result == STEDI_SCAN_ROW);
+
+		if (framed)
+			reason = scan_decode(scan);
+		if (framed && reason == STEDI_REASON_NONE)
+			reason = scan_test(scan, &keeps);
+		if (framed && reason == STEDI_REASON_NONE && keeps)
+			reason = scan_columns(scan);
+		if (framed && reason == STEDI_REASON_NONE)
+		{
+			if (!keeps)
+				continue;
+			scan->stats.returned++;
+			return STEDI_SCAN_ROW;
+		}
+
+		scan_count_reject(scan);
+		if (scan->flags & STEDI_SCAN_GIVE_REJECTS)
+		{
+			/* of bytes that are no record, too: it may have begun as one */
+			if (!framed && scan->record.len > 0)
+			{
+				int			where;
+
+				(void) stedi_decode_record(&scan->decoder, scan->record,
+										   scan->fields, &where);
+			}
+			else if (!framed)
+				memset(scan->fields, 0, scan->decoder.n_keys * sizeof(StediField));
+			scan_save_columns(scan);
+			return STEDI_SCAN_REJECT;
+		}
+	}
+}
+
+const StediReject *
+stedi_scan_reject(const StediScan *scan)
+{
+	return &scan->reject;
+}
+
+const StediPlace *
+stedi_scan_place(const StediScan *scan)
+{
+	return &scan->place;
+}
+
+void
+stedi_scan_rescan(StediScan *scan)
+{
+	if (scan->listing == NULL)
+		return;
+	if (scan->object != NULL)
+		scan_close_object(scan);
+	if (scan->fetch != NULL)
+		stedi_fetch_reset(scan->fetch);
+	scan->next_object = scan->next_fetch = 0;
+	scan->warned_rejects = Max(scan->warned_rejects, scan->stats.rejected);
+	scan->stats.rejected = 0;
+	scan->stats.records = scan->stats.returned = scan->stats.filtered = 0;
+	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
+	scan->stats.older = 0;
+	scan->stats.finished = false;
+}
+
+/* Hand the figures to the tally. */
+static void
+scan_report(StediScan *scan)
+{
+	StediTally *tally = scan->tally;
+	MemoryContext caller = MemoryContextSwitchTo(tally->cxt);
+	StediListing *listing = palloc(sizeof(StediListing));
+
+	tally->stats = *stedi_scan_stats(scan);
+	*listing = *scan->listing;
+	listing->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
+									   MCXT_ALLOC_HUGE);
+	for (int i = 0; i < listing->n_objects; i++)
+	{
+		listing->objects[i] = scan->listing->objects[i];
+		listing->objects[i].key = pstrdup(listing->objects[i].key);
+		listing->objects[i].etag = pstrdup(listing->objects[i].etag);
+	}
+	tally->listing = listing;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_close(StediScan *scan)
+{
+	uint64		rejects = Max(scan->warned_rejects, scan->stats.rejected);
+	char	   *table = NULL;
+
+	if (scan->tally != NULL && scan->listing != NULL)
+		scan_report(scan);
+	if (rejects > 0 &&
+		(scan->tally != NULL || !(scan->flags & STEDI_SCAN_GIVE_REJECTS)))
+		table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->opts->relid)),
+										   get_rel_name(scan->opts->relid));
+	if (table != NULL)
+		ereport(WARNING,
+				errmsg_plural("%llu record of foreign table \"%s\" was set aside%s",
+							  "%llu records of foreign table \"%s\" were set aside%s",
+							  (unsigned long) rejects,
+							  (unsigned long long) rejects,
+							  get_rel_name(scan->opts->relid),
+							  scan->stats.finished ? "" : " so far"),
+				errhint("See SELECT * FROM stedi.rejects(%s).", quote_literal_cstr(table)));
+	if (scan->object != NULL)
+		scan_close_object(scan);
+	MemoryContextDelete(scan->scan_cxt);
+}
+
+const StediScanStats *
+stedi_scan_stats(const StediScan *scan)
+{
+	StediScan  *mine = unconstify(StediScan *, scan);
+
+	mine->stats.requests = scan->list_requests;
+	if (scan->fetch != NULL)
+		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
+			stedi_fetch_stats(scan->fetch)->n_lists;
+	return &scan->stats;
+}
+
+const StediListing *
+stedi_scan_listing(const StediScan *scan)
+{
+	return scan->listing;
+}
+
+char *
+stedi_scan_reason(const StediReject *reject)
+{
+	if (reject->column == NULL)
+		return pstrdup(stedi_reason_text(reject->reason));
+	return psprintf("column \"%s\": %s", reject->column,
+					stedi_reason_text(reject->reason));
+}

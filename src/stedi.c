@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * stedi.c
+ *		What the server calls when it loads the module, and the settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC_EXT(.name = "stedi", .version = "1.0");
+
+int			stedi_swap_timeout = 10000;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("stedi.swap_timeout",
+							"How long full_refresh waits for the readers of a table before it puts the new contents in place.",
+							"A reader that stays longer is named in the error; nothing is changed then.",
+							&stedi_swap_timeout,
+							10000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	MarkGUCPrefixReserved("stedi");
+}

@@ -1,0 +1,522 @@
+/*-------------------------------------------------------------------------
+ *
+ * stedi.h
+ *		The backend half: types, and what each file offers the others.
+ *
+ *	 list.c ---> fetch.c  --> inflate.c -> frame.c --> decode.c -> filter.c -> tuple.c
+ *	 objects	 local.c	  bytes		   records	   fields	   kept?	   values
+ *				 bytes
+ *
+ * Data moves down this line only.  scan.c joins the stages; fdw.c, ANALYZE
+ * and the zone functions all read through stedi_scan_next().
+ *
+ * Every function may throw unless its comment says otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_H
+#define STEDI_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+#include "bytes.h"
+#include "compat.h"
+
+/* The schema of everything that the extension makes. */
+#define STEDI_SCHEMA "stedi"
+
+/* The name of the foreign data wrapper. */
+#define STEDI_FDW_NAME "stedi_fdw"
+
+/* stedi.c */
+extern int	stedi_swap_timeout; /* ms */
+
+/* option.c */
+
+typedef enum StediOnError
+{
+	STEDI_ON_ERROR_REJECT,
+	STEDI_ON_ERROR_STOP,
+} StediOnError;
+
+/* What the options of a server and a foreign table add up to; immutable. */
+typedef struct StediOptions
+{
+	Oid			serverid;
+	Oid			relid;			/* InvalidOid: the server's options alone */
+
+	/* server */
+	const char *url;			/* as written, without a / at the end */
+	bool		local;			/* file:// */
+	const char *root;			/* local: the folder, absolute */
+	const char *bucket;			/* s3 */
+	const char *region;			/* s3 */
+	const char *endpoint;		/* s3: scheme://host[:port], no / at the end */
+	bool		virtual_hosted; /* s3: bucket in the host name */
+	bool		allow_http;		/* s3 */
+	bool		requester_pays; /* s3 */
+	const char *proxy;			/* s3; NULL: none */
+	int			connections;	/* s3: objects in flight */
+	int			connect_timeout;	/* s3: ms */
+	int			stall_timeout;	/* s3: seconds without a byte */
+	int			page_size;		/* s3: keys a LIST page */
+
+	/* where in it: below the root or in the bucket; ends in /, or is "" */
+	const char *prefix;
+
+	/* table */
+	bool		allow_empty;
+	StediOnError on_error;
+	int64		reject_limit;	/* 0: none */
+	Size		max_record_size;
+} StediOptions;
+
+/* What a column's options say. */
+typedef enum StediSource
+{
+	STEDI_SOURCE_RECORD,		/* a key of the record */
+	STEDI_SOURCE_OBJECT,
+	STEDI_SOURCE_ETAG,
+	STEDI_SOURCE_LINE,
+	STEDI_SOURCE_OFFSET,
+} StediSource;
+
+typedef struct StediColumn
+{
+	StediSource source;
+	const char *key;			/* RECORD: what to look for, lower-cased */
+} StediColumn;
+
+/* Palloc'd in the current context.  relid may be InvalidOid. */
+extern StediOptions *stedi_option_get(Oid serverid, Oid relid);
+extern StediOptions *stedi_option_get_table(Oid relid);
+extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
+										   const char *attname);
+
+/* credential.c */
+
+typedef struct StediCredential
+{
+	bool		anonymous;
+	char	   *access_key_id;	/* owned, all three: wiped by _forget */
+	char	   *secret_access_key;
+	char	   *session_token;	/* NULL: none */
+} StediCredential;
+
+/* Fill *credential from userid's mapping for the server; in the current context. */
+extern void stedi_credential_get(const StediOptions *opts, Oid userid,
+								 StediCredential *credential);
+/* Never throws; harmless when called twice. */
+extern void stedi_credential_forget(StediCredential *credential);
+
+/* list.c */
+
+typedef struct StediObject
+{
+	const char *key;			/* in the bucket or below the root; UTF-8 for S3 */
+	const char *etag;			/* as the server writes it, quotes and all */
+	int64		size;			/* bytes, as stored */
+	TimestampTz modified;
+
+	/* what this scan found in it: written by scan.c */
+	uint64		n_records;
+	uint64		n_rejects;
+	bool		read;			/* to its end */
+} StediObject;
+
+typedef struct StediListing
+{
+	StediObject *objects;		/* in the order of their keys, byte by byte */
+	int			n_objects;
+	int			n_skipped;		/* folder markers, _names and .names */
+	int64		total_size;
+} StediListing;
+
+typedef struct StediFetch StediFetch;
+
+/*
+ * Everything under opts->prefix, page by page; palloc'd in the current
+ * context.  fetch is NULL for a local folder.  An error when there is no
+ * object, unless opts->allow_empty.
+ */
+extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch);
+
+/* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
+extern bool stedi_list_skips(const char *key, const char *prefix);
+
+/* Add an object to a listing; copies key and etag into the current context. */
+extern void stedi_list_add(StediListing *listing, const char *key,
+						   const char *etag, int64 size, TimestampTz modified);
+
+/* local.c: a local folder in place of a bucket */
+
+typedef struct StediLocal StediLocal;
+
+extern void stedi_local_list(const StediOptions *opts, StediListing *listing);
+
+/* Open an object; an error when it is not the one that was listed. */
+extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject *object);
+
+/* The next bytes, at most room; 0 at the end. */
+extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
+extern void stedi_local_close(StediLocal *local);
+
+/* request.c: what is sent to an S3 server */
+
+typedef struct StediRequest
+{
+	char	   *url;
+	StediHeader headers[7];		/* all that matter; owned */
+	int			n_headers;
+} StediRequest;
+
+/*
+ * A signed request for an object (etag "": whichever is there), or for a page
+ * of a listing; in the current context.  Good for some minutes.
+ */
+extern StediRequest *stedi_request_object(const StediOptions *opts,
+										  const StediCredential *credential,
+										  const char *key, const char *etag);
+extern StediRequest *stedi_request_page(const StediOptions *opts,
+										const StediCredential *credential,
+										const char *prefix, const char *token);
+
+/* Wipe what is secret in it.  Never throws. */
+extern void stedi_request_forget(StediRequest *request);
+
+/* trouble.c: what can go wrong with a request, in words */
+
+/* How a request ended: a CURLcode, or one of these. */
+#define STEDI_ANSWER_TOO_LONG (-1)	/* a page beyond all bounds */
+#define STEDI_ANSWER_WRONG_LENGTH (-2)	/* not as many bytes as were listed */
+#define STEDI_ANSWER_STALLED (-3)	/* nothing came for stall_timeout */
+
+#define STEDI_ANSWER_MESSAGE_SIZE 256
+
+typedef struct StediAnswer
+{
+	int			result;
+	long		status;			/* HTTP; 0: none */
+	char		region[65];		/* x-amz-bucket-region */
+	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
+	const char *body;			/* borrowed: of an answer other than 200 */
+	Size		body_len;
+} StediAnswer;
+
+/* Raise the error for a request for an object (NULL: a page) that failed. */
+extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
+								 const StediAnswer *answer);
+
+/* fetch.c: the only user of libcurl */
+
+typedef struct StediFetchStats
+{
+	uint64		n_lists;
+	uint64		n_gets;
+	uint64		bytes;			/* of objects' bodies */
+} StediFetchStats;
+
+/*
+ * A client of opts' bucket for userid.  Lives in the current context, which
+ * owns libcurl's memory through a reset callback.
+ */
+extern StediFetch *stedi_fetch_open(const StediOptions *opts, Oid userid);
+
+/*
+ * Hand over the next object of those to be read.  Transfers run in the order
+ * of these calls, opts->connections at a time, each with a bounded buffer.
+ */
+extern void stedi_fetch_add(StediFetch *fetch, const StediObject *object);
+
+/* Would another stedi_fetch_add start at once? */
+extern bool stedi_fetch_has_room(const StediFetch *fetch);
+
+/*
+ * The next bytes of the oldest object handed over, at most room; 0 at its
+ * end, after which the next call reads the next object.
+ */
+extern Size stedi_fetch_read(StediFetch *fetch, char *dest, Size room);
+
+/* Give up all transfers; the client can be used again. */
+extern void stedi_fetch_reset(StediFetch *fetch);
+
+/*
+ * One page of a listing: the body of the answer, palloc'd.  token is "" for
+ * the first page.
+ */
+extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
+							 const char *token, char **xml, Size *len);
+extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
+
+/* consent.c */
+
+typedef struct StediConsentSet StediConsentSet; /* a flat varlena */
+
+typedef enum StediStanding
+{
+	STEDI_STANDING_UNKNOWN,		/* nobody that the set knows */
+	STEDI_STANDING_GRANTED,		/* consent covers the reading */
+	STEDI_STANDING_NONE,		/* known, without consent */
+	STEDI_STANDING_BEFORE,		/* read before the consent began */
+	STEDI_STANDING_AMBIGUOUS,	/* it is not certain whose reading it is */
+	STEDI_STANDING_FORGOTTEN,
+	STEDI_N_STANDINGS
+} StediStanding;
+
+/*
+ * Where a reading stands.  *older is set when it is GRANTED though older
+ * than the consent, which the rule 'granted' allows.  Throws nothing but
+ * "out of memory".
+ */
+extern StediStanding stedi_consent_probe(const StediConsentSet *set,
+										 StediSlice who, int64 reading_time,
+										 bool *older);
+
+/* The set in a Datum, detoasted into the current context. */
+extern const StediConsentSet *stedi_consent_get(Datum datum);
+
+/* text without the ASCII white space around it; never throws */
+extern StediSlice stedi_consent_trim(StediSlice text);
+
+/* time.c */
+
+/* False when it does not fit timestamptz.  These four never throw. */
+extern bool stedi_time_from_ms(int64 ms, TimestampTz *value);
+extern bool stedi_time_from_us(int64 us, TimestampTz *value);
+/* of a timestamptz that is finite: since 1970, rounded down */
+extern int64 stedi_time_ms(TimestampTz value);
+/* of days since 1970-01-01 */
+extern int32 stedi_time_date(int32 days);
+
+/* tuple.c */
+
+typedef struct StediTuple StediTuple;
+
+/* Where a record is: what virtual columns show. */
+typedef struct StediPlace
+{
+	const StediObject *object;
+	uint64		line;			/* from 1 */
+	uint64		offset;			/* from 0, in decompressed bytes */
+} StediPlace;
+
+/*
+ * A converter of fields to the columns of relid, of which wanted[attno] says
+ * whether they are used.  In the current context; an error when a wanted
+ * column has a type that no record can fill.
+ */
+extern StediTuple *stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted);
+
+/* The keys that its columns read, for the decoder; field i goes with keys[i]. */
+extern const StediSlice *stedi_tuple_keys(const StediTuple *tuple, int *n_keys);
+
+/* The field of a column (0-based attribute), or -1 for a virtual one. */
+extern int	stedi_tuple_field(const StediTuple *tuple, int attno);
+
+/*
+ * Convert one column; NONE, or why the value does not fit.  The value is
+ * made in the current context.
+ */
+extern StediReason stedi_tuple_column(StediTuple *tuple, int attno,
+									  const StediField *fields,
+									  const StediPlace *place,
+									  Datum *value, bool *isnull);
+
+/*
+ * The text of a name that a server gave.  A file's name need not be UTF-8;
+ * what is not shows as ?.
+ */
+extern Datum stedi_tuple_name(const char *name);
+
+/* judge.c */
+
+typedef struct StediJudge StediJudge;
+
+/*
+ * What the zone cannot do without, by the name of the landing table; in the
+ * current context.  A table of another name has no such rules.
+ */
+extern StediJudge *stedi_judge_open(Oid relid, TupleDesc tupdesc,
+									const StediTuple *tuple);
+
+/* NONE, or why the zone cannot use the record and *attno, for want of what. */
+extern StediReason stedi_judge_record(const StediJudge *judge,
+									  const StediField *fields, int *attno);
+
+/* filter.c */
+
+/* How planner and executor speak of a pushed-down test. */
+typedef enum StediTestKind
+{
+	STEDI_TEST_COMPARE,			/* column op value */
+	STEDI_TEST_ANY,				/* column op ANY (array) */
+	STEDI_TEST_NULL,			/* column IS NULL */
+	STEDI_TEST_NOT_NULL,		/* column IS NOT NULL */
+	STEDI_TEST_CONSENT,			/* stedi.consents(set, who, time) */
+} StediTestKind;
+
+typedef struct StediTest
+{
+	StediTestKind kind;
+	int			attno;			/* 0-based; CONSENT: who */
+	int			time_attno;		/* CONSENT */
+
+	/* COMPARE, ANY */
+	FmgrInfo	function;
+	Oid			collation;
+	bool		column_first;	/* column op value, or value op column */
+
+	/* the value, set by stedi_filter_set_value before the first record */
+	bool		isnull;
+	Datum	   *values;			/* COMPARE: one; ANY: the array's elements */
+	bool	   *nulls;
+	int			n_values;
+	const StediConsentSet *set; /* CONSENT */
+} StediTest;
+
+/* Give a test its value, copied into the current context. */
+extern void stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull);
+
+/* Does the test keep this value?  Not for CONSENT. */
+extern bool stedi_filter_keeps(StediTest *test, Datum value, bool isnull);
+
+/*
+ * The consent test on the fields of who and when, undecoded: nothing of a
+ * record that it drops becomes a Datum.
+ */
+extern StediStanding stedi_filter_consent(const StediTest *test,
+										  const StediField *who,
+										  const StediField *reading_time,
+										  bool *older);
+
+/* scan.c */
+
+typedef struct StediScan StediScan;
+
+typedef enum StediScanResult
+{
+	STEDI_SCAN_END,
+	STEDI_SCAN_ROW,
+	STEDI_SCAN_REJECT,			/* only with STEDI_SCAN_GIVE_REJECTS */
+} StediScanResult;
+
+/* flags of stedi_scan_open */
+#define STEDI_SCAN_JUDGE		0x01	/* judge all columns, by the zone's rules */
+#define STEDI_SCAN_GIVE_REJECTS 0x02	/* return rejects, too */
+
+/*
+ * What a scan did.  For every record framed:
+ * records = returned + filtered + unconsented + rejected.
+ */
+typedef struct StediScanStats
+{
+	uint64		objects_listed;
+	uint64		objects_skipped;
+	uint64		objects_read;
+	uint64		bytes;
+	uint64		requests;
+	uint64		records;
+	uint64		returned;
+	uint64		filtered;
+	uint64		rejected;
+	uint64		standings[STEDI_N_STANDINGS];	/* what the consent test said */
+	uint64		older;			/* of those granted: older than the consent */
+	bool		finished;		/* read to the end of the last object */
+} StediScanStats;
+
+/* What is known of a rejected record; borrowed until the next call. */
+typedef struct StediReject
+{
+	StediPlace	place;
+	StediReason reason;
+	const char *column;			/* NULL: the record as a whole */
+	StediSlice	record;
+} StediReject;
+
+/*
+ * Read the foreign table relid as userid.  wanted[natts] says which columns
+ * are used.  Lives in a child of the current context.
+ */
+extern StediScan *stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc,
+								  const bool *wanted, int flags);
+extern void stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests);
+
+/*
+ * Store the next kept row in values/nulls.  By-reference values are good
+ * until the next call.
+ */
+extern StediScanResult stedi_scan_next(StediScan *scan, Datum *values, bool *nulls);
+
+/* After STEDI_SCAN_REJECT, when values/nulls hold what could be read. */
+extern const StediReject *stedi_scan_reject(const StediScan *scan);
+
+/* Where the row is that stedi_scan_next returned. */
+extern const StediPlace *stedi_scan_place(const StediScan *scan);
+
+extern void stedi_scan_rescan(StediScan *scan);
+extern void stedi_scan_close(StediScan *scan);
+extern const StediScanStats *stedi_scan_stats(const StediScan *scan);
+extern const StediListing *stedi_scan_listing(const StediScan *scan);
+
+/* Why, in words; palloc'd.  Quotes no value. */
+extern char *stedi_scan_reason(const StediReject *reject);
+
+/*
+ * The objects of a table as userid sees them, listed once a statement: the
+ * planner's estimate and the scan share it.  Good until the transaction ends.
+ */
+extern const StediListing *stedi_scan_get_listing(const StediOptions *opts,
+												  Oid userid, uint64 *n_requests);
+
+/*
+ * A tally: while one is set, scans of its table judge all columns and leave
+ * their figures here when they end.
+ */
+typedef struct StediTally
+{
+	Oid			relid;
+	StediScanStats stats;
+	StediListing *listing;		/* a copy, in cxt */
+	MemoryContext cxt;
+} StediTally;
+
+/* NULL ends it.  The caller clears it on errors too (PG_FINALLY). */
+extern void stedi_scan_set_tally(StediTally *tally);
+extern StediTally *stedi_scan_tally_of(Oid relid);
+
+/* plan.c: what of a query goes into the scan */
+
+struct ForeignScan;
+
+/*
+ * The tests that the planner put into a plan, in the current context, and
+ * the columns that it reads: wanted[natts] is set.  The values of the tests
+ * come from the plan's fdw_exprs: value_of[i] is the index there, or -1.
+ */
+extern StediTest *stedi_plan_get_tests(const struct ForeignScan *plan, int natts,
+									   bool *wanted, int *n_tests, int **value_of);
+
+extern void stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
+								   Oid foreigntableid);
+extern void stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
+								 Oid foreigntableid);
+extern struct ForeignScan *stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
+											   Oid foreigntableid, ForeignPath *best_path,
+											   List *tlist, List *scan_clauses,
+											   Plan *outer_plan);
+
+/* analyze.c */
+
+/* An AcquireSampleRowsFunc: a sample whose values are pseudonyms. */
+extern int	stedi_analyze_sample(Relation relation, int elevel, HeapTuple *rows,
+								 int targrows, double *totalrows,
+								 double *totaldeadrows);
+
+
+#endif							/* STEDI_H */

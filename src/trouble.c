@@ -1,0 +1,244 @@
+/*-------------------------------------------------------------------------
+ *
+ * trouble.c
+ *		What can go wrong with a request to an S3 server, in words.
+ *
+ * One table says, of what libcurl, HTTP and S3 came to, which SQLSTATE it
+ * is, how it is called, and what to do.  Messages name bucket and key; no
+ * secret, signature or query is in any of them.  libcurl's header is included
+ * for its codes alone: the calls are in fetch.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "stedi.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+typedef struct Trouble
+{
+	int			result;			/* as in StediAnswer; CURLE_OK: with ... */
+	long		status;			/* ... this HTTP status, or 0: any */
+	const char *code;			/* ... this S3 code, or NULL: any */
+	int			sqlerrcode;
+	const char *reason;
+	const char *hint;			/* NULL: none */
+} Trouble;
+
+#define HINT_KEYS \
+	"Check options \"access_key_id\" and \"secret_access_key\" of the user mapping."
+#define HINT_POLICY \
+	"The account needs s3:ListBucket on the bucket and s3:GetObject on its objects, and kms:Decrypt if they are encrypted with a key of KMS."
+#define HINT_REGION \
+	"Set option \"region\" of the server to the bucket's region."
+#define HINT_TOKEN \
+	"Set options \"access_key_id\", \"secret_access_key\" and \"session_token\" of the user mapping to new ones."
+#define HINT_AGAIN \
+	"Run the query again."
+#define HINT_LATER \
+	"Run the query again later, or with a smaller option \"connections\" of the server."
+#define HINT_ENDPOINT \
+	"Check options \"endpoint\" and \"proxy\" of the server, and that the network lets the database server reach it."
+
+/* The first that fits counts. */
+static const Trouble troubles[] = {
+	/* no answer */
+	{CURLE_COULDNT_RESOLVE_HOST, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the server's name is not known", "Check options \"endpoint\" and \"region\" of the server."},
+	{CURLE_COULDNT_RESOLVE_PROXY, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the proxy's name is not known", "Check option \"proxy\" of the server."},
+	{CURLE_COULDNT_CONNECT, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the server does not take the connection", HINT_ENDPOINT},
+	{CURLE_OPERATION_TIMEDOUT, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the server did not take the connection in time",
+	"Check option \"endpoint\" of the server, or raise its option \"connect_timeout\"."},
+	{CURLE_PEER_FAILED_VERIFICATION, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the server's certificate is not to be trusted",
+	"Install its authority's certificate in the database server's system; a bucket with a dot in its name needs option \"url_style\" to be path."},
+	{CURLE_SSL_CONNECT_ERROR, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"no TLS connection can be made", "Check whether the endpoint speaks https."},
+	{CURLE_SSL_CACERT_BADFILE, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	"the database server has no certificates to check with",
+	"Install its system's package of certificates (Debian: ca-certificates)."},
+	{CURLE_URL_MALFORMAT, 0, NULL, ERRCODE_INVALID_PARAMETER_VALUE,
+	"the endpoint is not a server's address", "Check options \"endpoint\" and \"url\" of the server."},
+	{CURLE_OUT_OF_MEMORY, 0, NULL, ERRCODE_OUT_OF_MEMORY,
+	"out of memory", NULL},
+	{CURLE_PARTIAL_FILE, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	"the connection ended before the answer did", HINT_AGAIN},
+	{CURLE_GOT_NOTHING, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	"the server ended the connection without an answer", HINT_AGAIN},
+	{CURLE_RECV_ERROR, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	"the connection broke", HINT_AGAIN},
+	{CURLE_SEND_ERROR, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	"the connection broke", HINT_AGAIN},
+	{CURLE_UNSUPPORTED_PROTOCOL, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the answer is no HTTP", HINT_ENDPOINT},
+	{CURLE_WEIRD_SERVER_REPLY, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the answer is no HTTP", HINT_ENDPOINT},
+	{STEDI_ANSWER_STALLED, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	"the server went silent", "Run the query again, or raise option \"stall_timeout\" of the server."},
+	{STEDI_ANSWER_TOO_LONG, 0, NULL, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	"the answer is too long", "Lower option \"page_size\" of the server."},
+	{STEDI_ANSWER_WRONG_LENGTH, 0, NULL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"its length is not the one that was listed", HINT_AGAIN},
+
+	/* an answer with a code of S3's */
+	{CURLE_OK, 0, "SignatureDoesNotMatch", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the secret is wrong", "Check option \"secret_access_key\" of the user mapping."},
+	{CURLE_OK, 0, "InvalidAccessKeyId", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too."},
+	{CURLE_OK, 0, "ExpiredToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token has expired", HINT_TOKEN},
+	{CURLE_OK, 0, "TokenRefreshRequired", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token has expired", HINT_TOKEN},
+	{CURLE_OK, 0, "InvalidToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token is wrong", HINT_TOKEN},
+	{CURLE_OK, 0, "RequestTimeTooSkewed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the clocks differ too much", "Set the clock of the database server."},
+	{CURLE_OK, 0, "AuthorizationHeaderMalformed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"it was asked for in the wrong region", HINT_REGION},
+	{CURLE_OK, 0, "AccessDenied", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"access denied", HINT_POLICY},
+	{CURLE_OK, 0, "NoSuchBucket", ERRCODE_UNDEFINED_OBJECT,
+	"there is no such bucket", "Check option \"url\" of the server."},
+	{CURLE_OK, 0, "InvalidBucketName", ERRCODE_UNDEFINED_OBJECT,
+	"there can be no such bucket", "Check option \"url\" of the server."},
+	{CURLE_OK, 0, "NoSuchKey", ERRCODE_UNDEFINED_OBJECT,
+	"it was removed since it was listed", HINT_AGAIN},
+	{CURLE_OK, 0, "PermanentRedirect", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is in another region", HINT_REGION},
+	{CURLE_OK, 0, "TemporaryRedirect", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is being moved to another place", "Run the query again later."},
+	{CURLE_OK, 0, "PreconditionFailed", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"it has changed since it was listed", HINT_AGAIN},
+	{CURLE_OK, 0, "InvalidObjectState", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"it is archived", "Restore it from the archive, or move it out of the prefix."},
+	{CURLE_OK, 0, "SlowDown", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is asked for too much", HINT_LATER},
+
+	/* an answer without one, or with one that needs no words of its own */
+	{CURLE_OK, 301, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is in another region", HINT_REGION},
+	{CURLE_OK, 307, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is in another region", HINT_REGION},
+	{CURLE_OK, 401, NULL, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"access denied", HINT_KEYS},
+	{CURLE_OK, 403, NULL, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"access denied", HINT_POLICY},
+	{CURLE_OK, 404, NULL, ERRCODE_UNDEFINED_OBJECT,
+	"it is not there", "Check options \"url\" and \"endpoint\" of the server."},
+	{CURLE_OK, 412, NULL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"it has changed since it was listed", HINT_AGAIN},
+	{CURLE_OK, 429, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is asked for too much", HINT_LATER},
+	{CURLE_OK, 500, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is in trouble", "Run the query again later."},
+	{CURLE_OK, 503, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is busy", HINT_LATER},
+	{CURLE_OK, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server refuses the request", "Check option \"endpoint\" of the server."},
+};
+
+/* All that libcurl can come up with and has no row. */
+static const Trouble other_trouble = {
+	0, 0, NULL, ERRCODE_CONNECTION_FAILURE, "the transfer failed", NULL
+};
+
+/*
+ * Text from libcurl or a server as a sentence for a message, in the current
+ * context: without control characters, in the database's encoding.
+ */
+static char *
+show_text(const char *text)
+{
+	bool		utf8 = GetDatabaseEncoding() == PG_UTF8;
+	char	   *copy = pstrdup(text);
+	Size		len = strlen(copy);
+
+	for (char *p = copy; *p != '\0'; p++)
+	{
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			*p = ' ';
+		else if (IS_HIGHBIT_SET(*p) && !utf8)
+			*p = '?';
+	}
+	while (len > 0 && (copy[len - 1] == '.' || copy[len - 1] == ' '))
+		copy[--len] = '\0';
+	return copy;
+}
+
+static const Trouble *
+find_trouble(const StediAnswer *answer, const StediS3Error *error)
+{
+	for (int i = 0; i < (int) lengthof(troubles); i++)
+	{
+		const Trouble *trouble = &troubles[i];
+
+		if (trouble->result == answer->result &&
+			(trouble->status == 0 || trouble->status == answer->status) &&
+			(trouble->code == NULL || strcmp(trouble->code, error->code) == 0))
+			return trouble;
+	}
+	return &other_trouble;
+}
+
+/*
+ * The facts, for a message's detail.  Of a wrong signature servers may say
+ * what the right one is: their words are left out then.
+ */
+static char *
+describe_trouble(const StediObject *object, const StediAnswer *answer,
+				 const StediS3Error *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (answer->result == STEDI_ANSWER_WRONG_LENGTH)
+		appendStringInfo(&text, "Listed were " INT64_FORMAT " bytes.", object->size);
+	else if (answer->result != CURLE_OK && answer->message[0] != '\0')
+		appendStringInfo(&text, "%s.", show_text(answer->message));
+	else if (answer->result == CURLE_OK || answer->status != 0)
+	{
+		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
+		if (error->code[0] != '\0')
+			appendStringInfo(&text, ", code %s", show_text(error->code));
+		appendStringInfoChar(&text, '.');
+		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
+			appendStringInfo(&text, " It says: %s.", show_text(error->message));
+	}
+	return text.data;
+}
+
+/* See stedi.h. */
+void
+stedi_trouble_report(const StediOptions *opts, const StediObject *object,
+					 const StediAnswer *answer)
+{
+	const char *region = answer->region;
+	StediS3Error error;
+	const Trouble *trouble;
+	char	   *detail;
+
+	stedi_s3xml_error(answer->body, answer->body_len, &error);
+	if (error.region[0] != '\0')
+		region = error.region;
+	trouble = find_trouble(answer, &error);
+	detail = describe_trouble(object, answer, &error);
+	ereport(ERROR,
+			errcode(trouble->sqlerrcode),
+			object != NULL ?
+			errmsg("could not fetch object \"%s\" of bucket \"%s\": %s",
+				   pg_any_to_server(object->key, strlen(object->key), PG_UTF8),
+				   opts->bucket, trouble->reason) :
+			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
+			detail[0] != '\0' ? errdetail("%s", detail) : 0,
+			trouble->hint == NULL ? 0 :
+			strcmp(trouble->hint, HINT_REGION) == 0 && region[0] != '\0' ?
+			errhint("Set option \"region\" of the server to \"%s\".", show_text(region)) :
+			errhint("%s", trouble->hint));
+}

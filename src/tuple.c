@@ -1,0 +1,405 @@
+/*-------------------------------------------------------------------------
+ *
+ * tuple.c
+ *		Fields to values: one converter a type.
+ *
+ * doc/rules.md says what each type takes.  A value that does not fit is a
+ * reason, never an error: the converters check before they call an input
+ * function, and only functions of built-in types are called, which throw
+ * nothing that stedi_compat_input does not catch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stedi.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/float.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+typedef struct Column Column;
+
+typedef StediReason (*Converter) (Column *column, const StediField *field, Datum *value);
+
+struct Column
+{
+	bool		wanted;
+	StediSource source;
+	int			field;			/* RECORD: in the decoder's fields */
+	Converter	convert;		/* RECORD */
+	int32		typmod;
+	Oid			typioparam;
+	FmgrInfo	input;			/* of types that read text themselves */
+};
+
+struct StediTuple
+{
+	Column	   *columns;		/* one an attribute */
+	StediSlice *keys;
+	int			n_keys;
+	FmgrInfo	conversion;		/* from UTF-8, unless the database is that */
+	bool		converts;
+};
+
+/*
+ * Text of a record, in the encoding of the database, NUL-terminated and
+ * palloc'd.  NULL when it is not valid UTF-8 or has no equivalent there.
+ */
+static char *
+server_text(StediSlice text, int *len)
+{
+	int			encoding = GetDatabaseEncoding();
+	char	   *result;
+	Oid			function;
+
+	if (!pg_verify_mbstr(PG_UTF8, text.data, (int) text.len, true))
+		return NULL;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+	{
+		*len = (int) text.len;
+		return pnstrdup(text.data, text.len);
+	}
+	function = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(function))
+		return NULL;
+	result = palloc_extended(text.len * MAX_CONVERSION_GROWTH + 1, MCXT_ALLOC_HUGE);
+	if (pg_do_encoding_conversion_buf(function, PG_UTF8, encoding,
+									  (unsigned char *) unconstify(char *, text.data),
+									  (int) text.len,
+									  (unsigned char *) result,
+									  (int) (text.len * MAX_CONVERSION_GROWTH + 1),
+									  true) != (int) text.len)
+		return NULL;
+	*len = (int) strlen(result);
+	return result;
+}
+
+static StediReason
+convert_text(Column *column, const StediField *field, Datum *value)
+{
+	StediSlice	text = field->text;
+	char	   *copy;
+	int			len;
+
+	if (field->kind != STEDI_FIELD_STRING && field->kind != STEDI_FIELD_NUMBER)
+		return STEDI_REASON_WRONG_KIND;
+	if (GetDatabaseEncoding() == PG_UTF8)
+	{
+		/* the usual case: checked and copied once */
+		if (!pg_verify_mbstr(PG_UTF8, text.data, (int) text.len, true))
+			return STEDI_REASON_ENCODING;
+		*value = PointerGetDatum(cstring_to_text_with_len(text.data, (int) text.len));
+	}
+	else
+	{
+		copy = server_text(text, &len);
+		if (copy == NULL)
+			return STEDI_REASON_ENCODING;
+		*value = PointerGetDatum(cstring_to_text_with_len(copy, len));
+	}
+	if (column->typmod >= (int32) VARHDRSZ &&
+		pg_mbstrlen_with_len(VARDATA_ANY(DatumGetPointer(*value)),
+							 VARSIZE_ANY_EXHDR(DatumGetPointer(*value))) >
+		column->typmod - (int32) VARHDRSZ)
+		return STEDI_REASON_OUT_OF_RANGE;
+	return STEDI_REASON_NONE;
+}
+
+static StediReason
+convert_int8(Column *column, const StediField *field, Datum *value)
+{
+	int64_t		number;
+	StediReason reason = stedi_value_int64(field, &number);
+
+	*value = Int64GetDatum(number);
+	return reason;
+}
+
+static StediReason
+convert_int4(Column *column, const StediField *field, Datum *value)
+{
+	int64_t		number;
+	StediReason reason = stedi_value_int64(field, &number);
+
+	if (reason == STEDI_REASON_NONE && (number < PG_INT32_MIN || number > PG_INT32_MAX))
+		reason = STEDI_REASON_OUT_OF_RANGE;
+	*value = Int32GetDatum((int32) number);
+	return reason;
+}
+
+static StediReason
+convert_int2(Column *column, const StediField *field, Datum *value)
+{
+	int64_t		number;
+	StediReason reason = stedi_value_int64(field, &number);
+
+	if (reason == STEDI_REASON_NONE && (number < PG_INT16_MIN || number > PG_INT16_MAX))
+		reason = STEDI_REASON_OUT_OF_RANGE;
+	*value = Int16GetDatum((int16) number);
+	return reason;
+}
+
+static StediReason
+convert_float8(Column *column, const StediField *field, Datum *value)
+{
+	double		number;
+	StediReason reason = stedi_value_double(field, &number);
+
+	*value = Float8GetDatum(number);
+	return reason;
+}
+
+static StediReason
+convert_bool(Column *column, const StediField *field, Datum *value)
+{
+	bool		truth;
+	StediReason reason = stedi_value_bool(field, &truth);
+
+	*value = BoolGetDatum(truth);
+	return reason;
+}
+
+static StediReason
+convert_timestamptz(Column *column, const StediField *field, Datum *value)
+{
+	int64_t		us;
+	TimestampTz time;
+	StediReason reason = stedi_value_time(field, &us);
+
+	if (reason != STEDI_REASON_NONE)
+		return reason;
+	if (!stedi_time_from_us(us, &time))
+		return STEDI_REASON_OUT_OF_RANGE;
+	*value = TimestampTzGetDatum(time);
+	if (column->typmod >= 0)
+		*value = DirectFunctionCall2(timestamptz_scale, *value,
+									 Int32GetDatum(column->typmod));
+	return STEDI_REASON_NONE;
+}
+
+static StediReason
+convert_date(Column *column, const StediField *field, Datum *value)
+{
+	int32_t		days;
+	StediReason reason = stedi_value_date(field, &days);
+
+	*value = DateADTGetDatum(stedi_time_date(days));
+	return reason;
+}
+
+/* The types whose input functions we call: numeric, real, uuid, jsonb. */
+static StediReason
+convert_input(Column *column, char *text, Datum *value)
+{
+	if (text == NULL)
+		return STEDI_REASON_ENCODING;
+	return stedi_compat_input(&column->input, text, column->typioparam,
+							  column->typmod, value) ?
+		STEDI_REASON_NONE : STEDI_REASON_NOT_A_VALUE;
+}
+
+static StediReason
+convert_number(Column *column, const StediField *field, Datum *value)
+{
+	if (field->kind != STEDI_FIELD_NUMBER && field->kind != STEDI_FIELD_STRING)
+		return STEDI_REASON_WRONG_KIND;
+	if (!stedi_value_is_number(field->text))
+		return STEDI_REASON_NOT_A_NUMBER;
+	return convert_input(column, pnstrdup(field->text.data, field->text.len), value);
+}
+
+static StediReason
+convert_uuid(Column *column, const StediField *field, Datum *value)
+{
+	int			len;
+
+	if (field->kind != STEDI_FIELD_STRING)
+		return STEDI_REASON_WRONG_KIND;
+	return convert_input(column, server_text(field->text, &len), value);
+}
+
+static StediReason
+convert_jsonb(Column *column, const StediField *field, Datum *value)
+{
+	int			len;
+	char	   *text = server_text(field->text, &len);
+
+	if (text != NULL && field->kind == STEDI_FIELD_STRING)
+	{
+		StringInfoData quoted;
+
+		initStringInfo(&quoted);
+		escape_json(&quoted, text);
+		text = quoted.data;
+	}
+	return convert_input(column, text, value);
+}
+
+static const struct
+{
+	Oid			type;
+	Converter	convert;
+}			converters[] = {
+	{TEXTOID, convert_text},
+	{VARCHAROID, convert_text},
+	{INT8OID, convert_int8},
+	{INT4OID, convert_int4},
+	{INT2OID, convert_int2},
+	{FLOAT8OID, convert_float8},
+	{FLOAT4OID, convert_number},
+	{NUMERICOID, convert_number},
+	{BOOLOID, convert_bool},
+	{TIMESTAMPTZOID, convert_timestamptz},
+	{DATEOID, convert_date},
+	{UUIDOID, convert_uuid},
+	{JSONBOID, convert_jsonb},
+};
+
+/* Set up a column that a key of the record fills. */
+static void
+open_record_column(Column *column, Form_pg_attribute attr)
+{
+	Oid			input;
+
+	for (int i = 0; i < lengthof(converters); i++)
+		if (converters[i].type == attr->atttypid)
+			column->convert = converters[i].convert;
+	if (column->convert == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				errmsg("column \"%s\" of a landing table cannot have type %s",
+					   NameStr(attr->attname), format_type_be(attr->atttypid)),
+				errhint("Use text, varchar, smallint, integer, bigint, real, double precision, numeric, boolean, timestamptz, date, uuid or jsonb."));
+	getTypeInputInfo(attr->atttypid, &input, &column->typioparam);
+	fmgr_info(input, &column->input);
+	column->typmod = attr->atttypmod;
+}
+
+/* What a virtual column shows has one type each. */
+static void
+check_virtual_column(StediSource source, Form_pg_attribute attr)
+{
+	bool		is_text = (source == STEDI_SOURCE_OBJECT || source == STEDI_SOURCE_ETAG);
+
+	if (attr->atttypid != (is_text ? TEXTOID : INT8OID))
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				errmsg("column \"%s\" must have type %s for its option \"source\"",
+					   NameStr(attr->attname), is_text ? "text" : "bigint"));
+}
+
+StediTuple *
+stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted)
+{
+	StediTuple *tuple = palloc0(sizeof(StediTuple));
+
+	tuple->columns = palloc0(tupdesc->natts * sizeof(Column));
+	tuple->keys = palloc0(tupdesc->natts * sizeof(StediSlice));
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(tupdesc, i);
+		Column	   *column = &tuple->columns[i];
+		StediColumn given;
+
+		column->field = -1;
+		if (!wanted[i] || attr->attisdropped)
+			continue;
+		column->wanted = true;
+		given = stedi_option_get_column(relid, attr->attnum, NameStr(attr->attname));
+		column->source = given.source;
+		if (given.source != STEDI_SOURCE_RECORD)
+		{
+			check_virtual_column(given.source, attr);
+			continue;
+		}
+		open_record_column(column, attr);
+
+		/* two columns may read one key */
+		for (column->field = 0; column->field < tuple->n_keys; column->field++)
+			if (tuple->keys[column->field].len == strlen(given.key) &&
+				memcmp(tuple->keys[column->field].data, given.key, strlen(given.key)) == 0)
+				break;
+		if (column->field == tuple->n_keys)
+		{
+			tuple->keys[tuple->n_keys].data = given.key;
+			tuple->keys[tuple->n_keys++].len = strlen(given.key);
+		}
+	}
+	return tuple;
+}
+
+const StediSlice *
+stedi_tuple_keys(const StediTuple *tuple, int *n_keys)
+{
+	*n_keys = tuple->n_keys;
+	return tuple->keys;
+}
+
+int
+stedi_tuple_field(const StediTuple *tuple, int attno)
+{
+	return tuple->columns[attno].field;
+}
+
+Datum
+stedi_tuple_name(const char *name)
+{
+	StediSlice	text = {name, strlen(name)};
+	int			len;
+	char	   *copy = server_text(text, &len);
+
+	if (copy == NULL)
+	{
+		copy = pstrdup(name);
+		for (char *p = copy; *p != '\0'; p++)
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+	}
+	return CStringGetTextDatum(copy);
+}
+
+StediReason
+stedi_tuple_column(StediTuple *tuple, int attno, const StediField *fields,
+				   const StediPlace *place, Datum *value, bool *isnull)
+{
+	Column	   *column = &tuple->columns[attno];
+	const StediField *field;
+	StediReason reason;
+
+	*isnull = false;
+	*value = (Datum) 0;
+	switch (column->source)
+	{
+		case STEDI_SOURCE_OBJECT:
+			*value = stedi_tuple_name(place->object->key);
+			return STEDI_REASON_NONE;
+		case STEDI_SOURCE_ETAG:
+			*value = stedi_tuple_name(place->object->etag);
+			return STEDI_REASON_NONE;
+		case STEDI_SOURCE_LINE:
+			*value = Int64GetDatum((int64) place->line);
+			return STEDI_REASON_NONE;
+		case STEDI_SOURCE_OFFSET:
+			*value = Int64GetDatum((int64) place->offset);
+			return STEDI_REASON_NONE;
+		case STEDI_SOURCE_RECORD:
+			break;
+	}
+
+	*isnull = true;
+	if (!column->wanted)
+		return STEDI_REASON_NONE;
+	field = &fields[column->field];
+	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL)
+		return STEDI_REASON_NONE;
+	if (field->kind == STEDI_FIELD_UNREADABLE)
+		return STEDI_REASON_TWO_KEYS;	/* decode.c has reported it better */
+	reason = column->convert(column, field, value);
+	*isnull = (reason != STEDI_REASON_NONE);
+	return reason;
+}

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * value.c
+ *		What a field says: a number, a truth, a time.
+ *
+ * Backend-free (see bytes.h).  doc/rules.md says what each type takes.
+ * Integers are read from their digits, never by way of a double, so that
+ * they are exact beyond 2^53.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bytes.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define US_PER_SECOND INT64_C(1000000)
+#define SECONDS_PER_DAY 86400
+
+/* Digits that a double holds for certain, and powers of ten that it holds. */
+#define EXACT_DIGITS 15
+#define EXACT_POWER 22
+
+/* A number longer than this is copied to the heap before strtod sees it. */
+#define SHORT_NUMBER 128
+
+/* The text of a number: NUMBER, or a STRING that holds one. */
+static StediReason
+number_text(const StediField *field, StediSlice *text)
+{
+	if (field->kind != STEDI_FIELD_NUMBER && field->kind != STEDI_FIELD_STRING)
+		return STEDI_REASON_WRONG_KIND;
+	*text = field->text;
+	if (field->kind == STEDI_FIELD_STRING && !stedi_value_is_number(*text))
+		return STEDI_REASON_NOT_A_NUMBER;
+	return STEDI_REASON_NONE;
+}
+
+/* The exponent at p, cut to what can matter. */
+static long
+read_exponent(const char *p, const char *end)
+{
+	const long	limit = 100000000;
+	bool		negative = false;
+	long		value = 0;
+
+	if (p < end && (*p == '+' || *p == '-'))
+		negative = (*p++ == '-');
+	for (; p < end; p++)
+		if (value < limit)
+			value = value * 10 + (*p - '0');
+	return negative ? -value : value;
+}
+
+/*
+ * The integer number * 10^shift, or why it is none.  The text obeys JSON's
+ * grammar.  Zeros at either end are not looked at, whatever their number.
+ */
+static StediReason
+scaled_integer(StediSlice text, long shift, int64_t *value)
+{
+	const char *p = text.data;
+	const char *end = text.data + text.len;
+	bool		negative = (*p == '-');
+	bool		fraction = false;
+	uint64_t	sum = 0;
+	long		zeros = 0;		/* seen, not yet multiplied in */
+	int			digits = 0;		/* in sum, without leading zeros */
+
+	for (p += negative; p < end; p++)
+	{
+		if (*p == '.')
+		{
+			fraction = true;
+			continue;
+		}
+		if (*p == 'e' || *p == 'E')
+		{
+			shift += read_exponent(p + 1, end);
+			break;
+		}
+		if (fraction)
+			shift--;
+		if (*p == '0')
+		{
+			if (digits > 0)
+				zeros++;
+			continue;
+		}
+		digits += zeros + 1;
+		if (digits > 19)
+			return (shift < 0 && fraction) ? STEDI_REASON_NOT_AN_INTEGER
+				: STEDI_REASON_OUT_OF_RANGE;
+		for (; zeros > 0; zeros--)
+			sum *= 10;
+		sum = sum * 10 + (*p - '0');
+	}
+	*value = 0;
+	if (digits == 0)
+		return STEDI_REASON_NONE;
+	shift += zeros;
+	if (shift < 0)
+		return STEDI_REASON_NOT_AN_INTEGER;
+	if (digits + shift > 19)
+		return STEDI_REASON_OUT_OF_RANGE;
+	for (; shift > 0; shift--)
+		sum *= 10;
+	if (sum > (uint64_t) INT64_MAX + negative)
+		return STEDI_REASON_OUT_OF_RANGE;
+	*value = negative ? (int64_t) (0 - sum) : (int64_t) sum;
+	return STEDI_REASON_NONE;
+}
+
+StediReason
+stedi_value_int64(const StediField *field, int64_t *value)
+{
+	StediSlice	text;
+	StediReason reason = number_text(field, &text);
+
+	if (reason != STEDI_REASON_NONE)
+		return reason;
+	return scaled_integer(text, 0, value);
+}
+
+/* strtod on a copy that ends in a NUL. */
+static StediReason
+slow_double(StediSlice text, double *value)
+{
+	char		room[SHORT_NUMBER];
+	char	   *copy = room;
+
+	if (text.len >= sizeof(room))
+	{
+		copy = malloc(text.len + 1);
+		if (copy == NULL)
+			return STEDI_REASON_OUT_OF_MEMORY;
+	}
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	errno = 0;
+	*value = strtod(copy, NULL);
+	if (copy != room)
+		free(copy);
+
+	/* as float8in: what is rounded to nothing or to infinity does not fit */
+	if (errno == ERANGE && (*value == 0.0 || isinf(*value)))
+		return STEDI_REASON_OUT_OF_RANGE;
+	return STEDI_REASON_NONE;
+}
+
+StediReason
+stedi_value_double(const StediField *field, double *value)
+{
+	static const double powers[EXACT_POWER + 1] = {
+		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+		1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+	};
+	StediSlice	text;
+	StediReason reason = number_text(field, &text);
+	const char *p;
+	const char *end;
+	bool		negative;
+	uint64_t	sum = 0;
+	int			digits = 0;
+	int			fraction = -1;
+
+	if (reason != STEDI_REASON_NONE)
+		return reason;
+
+	/* few digits and a small power: one division gives the nearest double */
+	p = text.data;
+	end = p + text.len;
+	negative = (*p == '-');
+	for (p += negative; p < end && digits <= EXACT_DIGITS; p++)
+	{
+		if (*p == '.')
+			fraction = digits;
+		else if (*p >= '0' && *p <= '9')
+		{
+			sum = sum * 10 + (*p - '0');
+			digits++;
+		}
+		else
+			break;
+	}
+	if (p < end || digits > EXACT_DIGITS)
+		return slow_double(text, value);
+	*value = (double) sum;
+	if (fraction >= 0)
+		*value /= powers[digits - fraction];
+	if (negative)
+		*value = -*value;
+	return STEDI_REASON_NONE;
+}
+
+StediReason
+stedi_value_bool(const StediField *field, bool *value)
+{
+	if (field->kind != STEDI_FIELD_TRUE && field->kind != STEDI_FIELD_FALSE)
+		return STEDI_REASON_WRONG_KIND;
+	*value = (field->kind == STEDI_FIELD_TRUE);
+	return STEDI_REASON_NONE;
+}
+
+/* Read exactly n digits at *p. */
+static bool
+read_digits(const char **p, const char *end, int n, int *value)
+{
+	*value = 0;
+	if (end - *p < n)
+		return false;
+	for (; n > 0; n--, (*p)++)
+	{
+		if (**p < '0' || **p > '9')
+			return false;
+		*value = *value * 10 + (**p - '0');
+	}
+	return true;
+}
+
+/* Is c the next byte?  Then it is taken. */
+static bool
+read_mark(const char **p, const char *end, char c)
+{
+	if (*p == end || **p != c)
+		return false;
+	(*p)++;
+	return true;
+}
+
+/* YYYY-MM-DD at *p, as days since 1970-01-01 of the Gregorian calendar. */
+static bool
+read_date(const char **p, const char *end, int32_t *days)
+{
+	static const int month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int			year;
+	int			month;
+	int			day;
+	bool		leap;
+	int			shifted;
+
+	if (!read_digits(p, end, 4, &year) || !read_mark(p, end, '-') ||
+		!read_digits(p, end, 2, &month) || !read_mark(p, end, '-') ||
+		!read_digits(p, end, 2, &day))
+		return false;
+	leap = (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+	if (year < 1 || month < 1 || month > 12 || day < 1 ||
+		day > month_days[month - 1] || (month == 2 && day == 29 && !leap))
+		return false;
+
+	/* years that start in March: the leap day is their last */
+	shifted = year - (month <= 2);
+	*days = shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 +
+		(153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1 - 719468;
+	return true;
+}
+
+/* The offset that ends an ISO 8601 time, in seconds east of UTC. */
+static bool
+read_offset(const char **p, const char *end, int *seconds)
+{
+	int			sign;
+	int			hours;
+	int			minutes = 0;
+
+	*seconds = 0;
+	if (read_mark(p, end, 'Z') || read_mark(p, end, 'z'))
+		return true;
+	if (read_mark(p, end, '+'))
+		sign = 1;
+	else if (read_mark(p, end, '-'))
+		sign = -1;
+	else
+		return false;
+	if (!read_digits(p, end, 2, &hours))
+		return false;
+	if (*p < end)
+	{
+		(void) read_mark(p, end, ':');
+		if (!read_digits(p, end, 2, &minutes))
+			return false;
+	}
+	if (hours > 15 || minutes > 59)
+		return false;
+	*seconds = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+/* The digits behind the point of the seconds, as microseconds, rounded. */
+static bool
+read_fraction(const char **p, const char *end, int64_t *us)
+{
+	int64_t		unit = US_PER_SECOND;
+	const char *start = *p;
+
+	*us = 0;
+	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++)
+	{
+		unit /= 10;
+		if (unit > 0)
+			*us += (**p - '0') * unit;
+		else if (*p - start == 6 && **p >= '5')
+			(*us)++;
+	}
+	return *p > start;
+}
+
+/* YYYY-MM-DDThh:mm[:ss[.f]] and an offset. */
+static bool
+read_time(const char *p, const char *end, int64_t *value)
+{
+	int32_t		days;
+	int			hour;
+	int			minute;
+	int			second = 0;
+	int			offset;
+	int64_t		us = 0;
+
+	if (!read_date(&p, end, &days) ||
+		!(read_mark(&p, end, 'T') || read_mark(&p, end, 't') || read_mark(&p, end, ' ')) ||
+		!read_digits(&p, end, 2, &hour) || !read_mark(&p, end, ':') ||
+		!read_digits(&p, end, 2, &minute))
+		return false;
+	if (read_mark(&p, end, ':'))
+	{
+		if (!read_digits(&p, end, 2, &second))
+			return false;
+		if (read_mark(&p, end, '.') && !read_fraction(&p, end, &us))
+			return false;
+	}
+	if (hour > 23 || minute > 59 || second > 60 ||
+		!read_offset(&p, end, &offset) || p != end)
+		return false;
+	*value = ((int64_t) days * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
+			  second - offset) * US_PER_SECOND + us;
+	return true;
+}
+
+StediReason
+stedi_value_time(const StediField *field, int64_t *value)
+{
+	const int	ms_to_us = 3;
+	StediSlice	text;
+	StediReason reason = number_text(field, &text);
+
+	if (reason == STEDI_REASON_WRONG_KIND)
+		return reason;
+	if (reason == STEDI_REASON_NONE)
+	{
+		reason = scaled_integer(text, ms_to_us, value);
+		return reason == STEDI_REASON_NOT_AN_INTEGER ? STEDI_REASON_NOT_A_TIME : reason;
+	}
+	text = field->text;
+	return read_time(text.data, text.data + text.len, value) ?
+		STEDI_REASON_NONE : STEDI_REASON_NOT_A_TIME;
+}
+
+StediReason
+stedi_value_date(const StediField *field, int32_t *value)
+{
+	const char *p = field->text.data;
+	const char *end = field->text.data + field->text.len;
+
+	if (field->kind != STEDI_FIELD_STRING)
+		return STEDI_REASON_WRONG_KIND;
+	return read_date(&p, end, value) && p == end ?
+		STEDI_REASON_NONE : STEDI_REASON_NOT_A_TIME;
+}

@@ -1,0 +1,480 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone.c
+ *		The SQL functions that materialise the zone tables.
+ *
+ * Each call is one run: it reads the customers, rebuilds the tables asked
+ * for, in order, takes out of the others what is no longer covered, and
+ * writes down what it did, all in the caller's transaction.
+ *
+ *	 check who may --> read customers --> build or prune each table
+ *		--> swap new storage in --> bookkeeping --> report
+ *
+ * Runs on one target schema exclude each other by a lock on the schema.
+ * From then on the run is the tables' owner in a security-restricted
+ * operation: whatever functions hang on the tables run with no more power.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+/* The arguments of all the functions, in their order. */
+enum
+{
+	ARG_TARGET,
+	ARG_LANDING,
+	ARG_CONSENT,
+	ARG_FULL_REFRESH,
+	ARG_DRY_RUN,
+	ARG_MATCH,					/* of two of them */
+};
+
+PG_FUNCTION_INFO_V1(materialize);
+PG_FUNCTION_INFO_V1(materialize_customer_trusted);
+PG_FUNCTION_INFO_V1(materialize_accelerometer_trusted);
+PG_FUNCTION_INFO_V1(materialize_customer_curated);
+PG_FUNCTION_INFO_V1(materialize_step_trainer_curated);
+PG_FUNCTION_INFO_V1(materialize_machine_learning_curated);
+
+/* A text argument that must be one of two words; NULL when not given. */
+static const char *
+choice_argument(FunctionCallInfo fcinfo, int arg, const char *name,
+				const char *first, const char *second)
+{
+	char	   *given;
+
+	if (PG_NARGS() <= arg || PG_ARGISNULL(arg))
+		return NULL;
+	given = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (strcmp(given, first) != 0 && strcmp(given, second) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid value for argument \"%s\": \"%s\"", name, given),
+				errhint("Give '%s' or '%s'.", first, second));
+	return given;
+}
+
+static const char *
+schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema)
+{
+	char	   *name;
+
+	*schema = PG_GETARG_OID(arg);
+	name = get_namespace_name(*schema);
+	if (name == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema with OID %u does not exist", *schema));
+	return name;
+}
+
+/* What was asked for. */
+static ZoneRun *
+read_arguments(FunctionCallInfo fcinfo, const char **consent)
+{
+	ZoneRun    *run = palloc0(sizeof(ZoneRun));
+	const char *match;
+	Oid			landing;
+
+	if (PG_ARGISNULL(ARG_TARGET))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"target\" must not be null"),
+				errhint("Name the schema of the five tables, for example stedi.materialize('project')."));
+	run->cxt = CurrentMemoryContext;
+	run->target_name = schema_argument(fcinfo, ARG_TARGET, &run->target);
+	run->landing_name = run->target_name;
+	if (!PG_ARGISNULL(ARG_LANDING))
+		run->landing_name = schema_argument(fcinfo, ARG_LANDING, &landing);
+	*consent = choice_argument(fcinfo, ARG_CONSENT, "consent", "granted", "since_consent");
+	match = choice_argument(fcinfo, ARG_MATCH, "match", "customer", "time");
+	run->match_time = match != NULL && strcmp(match, "time") == 0;
+	run->full_refresh = !PG_ARGISNULL(ARG_FULL_REFRESH) && PG_GETARG_BOOL(ARG_FULL_REFRESH);
+	run->dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
+	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
+	return run;
+}
+
+/* Runs on one target wait for each other. */
+static void
+lock_target(ZoneRun *run)
+{
+	if (!ConditionalLockDatabaseObject(NamespaceRelationId, run->target, 0,
+									   ShareUpdateExclusiveLock))
+	{
+		ereport(NOTICE,
+				errmsg("waiting for another run of stedi.materialize on schema \"%s\"",
+					   run->target_name));
+		LockDatabaseObject(NamespaceRelationId, run->target, 0, ShareUpdateExclusiveLock);
+	}
+
+	/*
+	 * A snapshot older than the lock would not see what the run before us
+	 * has written, and we would write it again.
+	 */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				errmsg("cannot materialize in a transaction of isolation level %s",
+					   XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
+				errhint("Use READ COMMITTED; readers may use any level."));
+}
+
+/* One of our tables that exists: it must be of the owner of the others. */
+static void
+check_owner(ZoneRun *run, Oid relid, const char *name)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	Oid			owner;
+	char		kind;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	owner = form->relowner;
+	kind = form->relkind;
+	ReleaseSysCache(tuple);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" in schema \"%s\" is not a table", name, run->target_name),
+				errhint("Rename it, or materialize into another schema."));
+	if (OidIsValid(run->owner) && owner != run->owner)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
+					   name, run->target_name,
+					   GetUserNameFromId(owner, true), GetUserNameFromId(run->owner, true)),
+				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
+	run->owner = owner;
+}
+
+/* Find the target's tables and their owner, and see that the caller may. */
+static void
+check_target(ZoneRun *run)
+{
+	run->owner = InvalidOid;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		run->relid[id] = get_relname_relid(zone_tables[id].name, run->target);
+		if (OidIsValid(run->relid[id]))
+			check_owner(run, run->relid[id], zone_tables[id].name);
+	}
+	for (int i = 0; i < zone_book_n_tables; i++)
+	{
+		Oid			relid = get_relname_relid(zone_book_tables[i], run->target);
+
+		if (OidIsValid(relid))
+			check_owner(run, relid, zone_book_tables[i]);
+	}
+
+	if (!OidIsValid(run->owner))
+	{
+		AclResult	allowed = object_aclcheck(NamespaceRelationId, run->target,
+											  GetUserId(), ACL_CREATE);
+
+		if (allowed != ACLCHECK_OK)
+			aclcheck_error(allowed, OBJECT_SCHEMA, run->target_name);
+		run->owner = GetUserId();
+	}
+	else if (!has_privs_of_role(GetUserId(), run->owner))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("must be owner of the tables in schema \"%s\"", run->target_name),
+				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)));
+}
+
+/*
+ * Lock the tables against other writers, not readers, and see that they
+ * have the columns they should.  As their owner.
+ */
+static void
+check_shape(ZoneRun *run)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		char	   *columns;
+
+		if (!OidIsValid(run->relid[id]))
+			continue;
+		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
+		columns = zone_query_text(run,
+								  psprintf("SELECT string_agg(quote_ident(attname) || ' ' ||"
+										   " format_type(atttypid, atttypmod), ', ' ORDER BY attnum)"
+										   " FROM pg_attribute WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped",
+										   run->relid[id]));
+		if (columns == NULL || strcmp(columns, zone_tables[id].columns) != 0)
+			ereport(ERROR,
+					errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
+						   zone_tables[id].name, run->target_name),
+					errdetail("It should have: %s.", zone_tables[id].columns),
+					errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
+	}
+}
+
+/* What a table is made from must be there: the tables before it. */
+static void
+check_inputs(ZoneRun *run)
+{
+	static const ZoneTableId inputs[][2] = {
+		{ZONE_ACCELEROMETER_TRUSTED, ZONE_CUSTOMER_TRUSTED},
+		{ZONE_CUSTOMER_CURATED, ZONE_CUSTOMER_TRUSTED},
+		{ZONE_CUSTOMER_CURATED, ZONE_ACCELEROMETER_TRUSTED},
+		{ZONE_STEP_TRAINER_CURATED, ZONE_CUSTOMER_CURATED},
+		{ZONE_MACHINE_LEARNING_CURATED, ZONE_CUSTOMER_CURATED},
+		{ZONE_MACHINE_LEARNING_CURATED, ZONE_ACCELEROMETER_TRUSTED},
+		{ZONE_MACHINE_LEARNING_CURATED, ZONE_STEP_TRAINER_CURATED},
+	};
+
+	for (int i = 0; i < lengthof(inputs); i++)
+	{
+		ZoneTableId input = inputs[i][1];
+
+		if (run->wanted[inputs[i][0]] && !run->wanted[input] && !OidIsValid(run->relid[input]))
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("%s is made from %s, which does not exist in schema \"%s\"",
+						   zone_tables[inputs[i][0]].name, zone_tables[input].name,
+						   run->target_name),
+					errhint("Call stedi.%s(%s) first, or stedi.materialize for all five.",
+							zone_tables[input].function, quote_literal_cstr(run->target_name)));
+	}
+}
+
+/* Landing tables must be ours, as the run reads them through scan.c. */
+static void
+check_landing(ZoneRun *run)
+{
+	Oid			landing = get_namespace_oid(run->landing_name, false);
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		Oid			relid;
+
+		if (zone_tables[id].landing == NULL ||
+			(!run->wanted[id] && id != ZONE_CUSTOMER_TRUSTED))
+			continue;
+		relid = get_relname_relid(zone_tables[id].landing, landing);
+		if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("foreign table \"%s\" does not exist in schema \"%s\"",
+						   zone_tables[id].landing, run->landing_name),
+					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: stedi.materialize(%s, landing => '...').",
+							quote_identifier(run->landing_name),
+							quote_literal_cstr(run->target_name)));
+		run->report[id].tally = MemoryContextAllocZero(run->cxt, sizeof(StediTally));
+		run->report[id].tally->relid = relid;
+		run->report[id].tally->cxt = run->cxt;
+	}
+}
+
+/* The run itself, as the owner of the tables. */
+static void
+run_steps(ZoneRun *run, const char *consent)
+{
+	check_shape(run);
+	check_inputs(run);
+	check_landing(run);
+	zone_book_rule(run, consent);
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		ZoneReport *report = &run->report[id];
+
+		report->superseded = report->no_consent = report->before_consent = -1;
+		report->unknown_owner = report->ambiguous = report->forgotten = -1;
+		report->duplicates = -1;
+	}
+	run->report[ZONE_CUSTOMER_TRUSTED].started = GetCurrentTimestamp();
+	zone_person_read(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		if (id != ZONE_CUSTOMER_TRUSTED)
+			run->report[id].started = GetCurrentTimestamp();
+		if (run->wanted[id])
+			zone_table_build(run, id);
+		else if (OidIsValid(run->relid[id]))
+			zone_table_prune(run, id);
+	}
+	zone_write_swap(run);
+	zone_book_run(run);
+	zone_query_forget(run);
+}
+
+/* Settings that queries could mean other things by. */
+static void
+pin_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"datestyle", "ISO, YMD"},
+		{"row_security", "off"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* A row of stedi.report: NULL where a count does not apply. */
+static void
+put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
+{
+	const ZoneReport *report = &run->report[id];
+	const StediScanStats *stats = report->tally != NULL ? &report->tally->stats : NULL;
+	const int64 counts[] = {
+		stats != NULL ? (int64) stats->objects_listed : -1,
+		stats != NULL ? (int64) stats->objects_read : -1,
+		stats != NULL ? (int64) stats->bytes : -1,
+		stats != NULL ? (int64) stats->records : -1,
+		report->superseded, report->no_consent, report->before_consent,
+		report->unknown_owner, report->ambiguous, report->forgotten,
+		report->duplicates, stats != NULL ? (int64) stats->rejected : -1,
+		report->rows_in, report->rows_out, report->rows,
+	};
+	Datum		values[4 + lengthof(counts)];
+	bool		nulls[4 + lengthof(counts)] = {false};
+	int			n = 0;
+
+	values[n++] = CStringGetTextDatum(zone_tables[id].name);
+	values[n++] = CStringGetTextDatum(report->mode);
+	values[n++] = CStringGetTextDatum(run->consent);
+	for (int i = 0; i < lengthof(counts); i++, n++)
+	{
+		values[n] = Int64GetDatum(counts[i]);
+		nulls[n] = counts[i] < 0;
+	}
+	values[n] = DirectFunctionCall2(timestamp_mi,
+									TimestampTzGetDatum(report->finished),
+									TimestampTzGetDatum(report->started));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * Do what is asked for and undo it: the answer is what a run would report.
+ */
+static void
+run_dry(ZoneRun *run, const char *consent)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	run_steps(run, consent);
+	SPI_finish();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+}
+
+/* One run, and its report. */
+static Datum
+run_zone(FunctionCallInfo fcinfo, int first, int last)
+{
+	const char *consent;
+	ZoneRun    *run = read_arguments(fcinfo, &consent);
+	Oid			caller;
+	int			security;
+	int			nest_level;
+
+	PreventCommandIfReadOnly("stedi.materialize");
+	InitMaterializedSRF(fcinfo, 0);
+	run->all = (first == 0 && last == ZONE_N_TABLES - 1);
+	for (int id = first; id <= last; id++)
+		run->wanted[id] = true;
+	lock_target(run);
+	check_target(run);
+
+	GetUserIdAndSecContext(&caller, &security);
+	SetUserIdAndSecContext(run->owner, security | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
+	pin_settings();
+	if (run->dry_run)
+		run_dry(run, consent);
+	else
+	{
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		run_steps(run, consent);
+		SPI_finish();
+	}
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(caller, security);
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (run->wanted[id])
+			put_report((ReturnSetInfo *) fcinfo->resultinfo, run, id);
+	return (Datum) 0;
+}
+
+/*
+ * materialize(target, landing, consent, full_refresh, dry_run, match)
+ *		-> setof stedi.report; the others likewise
+ */
+Datum
+materialize(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, 0, ZONE_N_TABLES - 1);
+}
+
+Datum
+materialize_customer_trusted(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, ZONE_CUSTOMER_TRUSTED, ZONE_CUSTOMER_TRUSTED);
+}
+
+Datum
+materialize_accelerometer_trusted(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, ZONE_ACCELEROMETER_TRUSTED, ZONE_ACCELEROMETER_TRUSTED);
+}
+
+Datum
+materialize_customer_curated(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, ZONE_CUSTOMER_CURATED, ZONE_CUSTOMER_CURATED);
+}
+
+Datum
+materialize_step_trainer_curated(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, ZONE_STEP_TRAINER_CURATED, ZONE_STEP_TRAINER_CURATED);
+}
+
+Datum
+materialize_machine_learning_curated(PG_FUNCTION_ARGS)
+{
+	return run_zone(fcinfo, ZONE_MACHINE_LEARNING_CURATED, ZONE_MACHINE_LEARNING_CURATED);
+}

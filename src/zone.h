@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone.h
+ *		What the files that materialise the zone tables share.
+ *
+ *	 zone.c			the SQL functions: who may, in what order, the report
+ *	 zone_query.c	SQL with names filled in, run through SPI
+ *	 zone_person.c	customer records -> who is in, which device is whose
+ *	 zone_table.c	the five tables: their rows, and what they lose
+ *	 zone_write.c	a query's rows -> a table: made, changed or swapped
+ *	 zone_book.c	what is kept from run to run: rule, runs, objects
+ *
+ * All of it runs as the owner of the target tables, in a security-restricted
+ * operation, inside one transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_ZONE_H
+#define STEDI_ZONE_H
+
+#include "stedi.h"
+
+typedef enum ZoneTableId
+{
+	ZONE_CUSTOMER_TRUSTED,
+	ZONE_ACCELEROMETER_TRUSTED,
+	ZONE_CUSTOMER_CURATED,
+	ZONE_STEP_TRAINER_CURATED,
+	ZONE_MACHINE_LEARNING_CURATED,
+	ZONE_N_TABLES
+} ZoneTableId;
+
+typedef struct ZoneTable
+{
+	const char *name;
+	const char *columns;		/* as format_type() writes them: checked against */
+	const char *column_names;	/* quoted, in the same order */
+	const char *landing;		/* the landing table that feeds it; NULL: none */
+	const char *landing_reads;	/* a column of it that the consent test reads */
+	const char *function;		/* the SQL function that makes it alone */
+	const char *comment;
+} ZoneTable;
+
+extern const ZoneTable zone_tables[ZONE_N_TABLES];
+
+/* One row of the report.  Counts below are -1 where they do not apply. */
+typedef struct ZoneReport
+{
+	const char *mode;
+	int64		superseded;
+	int64		no_consent;
+	int64		before_consent;
+	int64		unknown_owner;
+	int64		ambiguous;
+	int64		forgotten;
+	int64		duplicates;
+	int64		rows_in;
+	int64		rows_out;
+	int64		rows;
+	StediTally *tally;			/* NULL: not fed by a landing table */
+	TimestampTz started;
+	TimestampTz finished;
+} ZoneReport;
+
+typedef struct ZoneRun
+{
+	/* what was asked for: set by zone.c before anything else */
+	Oid			target;
+	const char *target_name;
+	const char *landing_name;
+	const char *consent;		/* the rule; NULL until zone_book_rule */
+	bool		since;			/* the rule is since_consent */
+	bool		match_time;
+	bool		full_refresh;
+	bool		dry_run;
+	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
+	bool		all;			/* all five */
+	int64		now_ms;			/* transaction time */
+
+	/* the target as it is */
+	Oid			owner;
+	Oid			relid[ZONE_N_TABLES];	/* InvalidOid: not there yet */
+	Oid			staged[ZONE_N_TABLES];	/* new storage, to be swapped in */
+	bool		rule_changed;
+	MemoryContext cxt;			/* lives as long as the run */
+	List	   *kept;			/* tuplestores of zone_query_keep; owned */
+
+	/* what came out */
+	ZoneReport	report[ZONE_N_TABLES];
+} ZoneRun;
+
+/* zone_query.c */
+
+/*
+ * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
+ * {since} and {match_time} true or false, {customer_trusted} and so on the
+ * tables as they are to be read in this run, {customer_landing} the name of
+ * that table as a literal, {person_set} and {device_set} the consent sets.
+ * Palloc'd.
+ */
+extern char *zone_query_expand(const ZoneRun *run, const char *template);
+
+/* Run a statement; the number of rows it processed. */
+extern int64 zone_query_run(const char *sql);
+
+/* Run a query of one row of bigints (NULL: 0) into values[n]. */
+extern void zone_query_values(const char *sql, int n, int64 *values);
+
+/*
+ * Run a query of one text value, copied to the run's context; NULL when it
+ * is that or there is no row.
+ */
+extern char *zone_query_text(const ZoneRun *run, const char *sql);
+
+/*
+ * Keep a query's rows under a name that later queries can read; spills to
+ * temporary files beyond work_mem.
+ */
+extern void zone_query_keep(ZoneRun *run, const char *name, const char *sql);
+extern void zone_query_forget(ZoneRun *run);
+
+/* zone_person.c */
+
+/*
+ * Read the customer records and keep the relations "person" (one row an
+ * e-mail) and "device" (one row a serial number that somebody holds).
+ */
+extern void zone_person_read(ZoneRun *run);
+
+/* Aggregate calls that make the consent sets of people and of devices. */
+extern const char *const zone_person_set;
+extern const char *const zone_device_set;
+
+/* zone_table.c */
+extern void zone_table_build(ZoneRun *run, ZoneTableId id);
+
+/* Take out of a table that is not rebuilt what is no longer covered. */
+extern void zone_table_prune(ZoneRun *run, ZoneTableId id);
+
+/* zone_write.c */
+
+/* Make the table's rows those of a query; fills in the report's mode and rows. */
+extern void zone_write(ZoneRun *run, ZoneTableId id, const char *query);
+
+/* Put the new storage in place: the end of a run. */
+extern void zone_write_swap(ZoneRun *run);
+
+/* zone_book.c */
+
+/* Make the bookkeeping tables, and settle run->consent. */
+extern void zone_book_rule(ZoneRun *run, const char *asked);
+
+/* Write down what the run did. */
+extern void zone_book_run(ZoneRun *run);
+
+/* Is it the name of a bookkeeping table? */
+extern const char *const zone_book_tables[];
+extern const int zone_book_n_tables;
+
+#endif							/* STEDI_ZONE_H */

@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_person.c
+ *		Customer records to people and devices: who is in, whose it is.
+ *
+ * doc/rules.md, "Customers" and "Devices", in SQL.  Every record is seen,
+ * withdrawn and rejected ones too: an older consent would win otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "executor/spi.h"
+
+/*
+ * The set of people: since when they consent, and their standing.  A
+ * customer who consents but is not in customer_trusted is not (yet) one.
+ */
+const char *const zone_person_set =
+"(SELECT stedi.consent_set(p.email, p.sharewithresearchasofdate, NULL,"
+"   CASE WHEN p.granted AND EXISTS (SELECT FROM {customer_trusted} t WHERE t.email = p.email)"
+"        THEN 'granted' ELSE 'none' END, {since}, true) FROM person p)";
+
+/* The set of devices: their holder's consent. */
+const char *const zone_device_set =
+"(SELECT stedi.consent_set(d.serialnumber, d.sharewithresearchasofdate, d.owned_since,"
+"   CASE WHEN d.ambiguous THEN 'ambiguous'"
+"        WHEN NOT d.granted THEN 'none'"
+"        WHEN EXISTS (SELECT FROM {customer_curated} c"
+"                     WHERE c.email = d.email AND c.serialnumber = d.serialnumber) THEN 'granted'"
+"        ELSE 'unknown' END, {since}, false) FROM device d)";
+
+/*
+ * One row an e-mail.  newest: the deciding record's place among those that
+ * could be read; out_by_reject is rule 4, undated rule 3.
+ */
+static const char *const person_query =
+"WITH readable AS ("
+"  SELECT r.*, row_number() OVER (PARTITION BY email ORDER BY"
+"      lastupdatedate DESC NULLS LAST,"
+"      (sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}) IS TRUE,"
+"      sharewithresearchasofdate DESC,"
+"      serialnumber COLLATE \"C\" DESC, registrationdate DESC,"
+"      customername COLLATE \"C\" DESC, phone COLLATE \"C\" DESC,"
+"      birthday COLLATE \"C\" DESC, sharewithpublicasofdate DESC,"
+"      sharewithfriendsasofdate DESC) AS place,"
+"    count(*) OVER w AS n_readable,"
+"    max(lastupdatedate) OVER w AS newest,"
+"    bool_or(lastupdatedate IS NULL OR lastupdatedate > {now}) OVER w AS undated"
+"  FROM customer_record r WHERE NOT rejected"
+"  WINDOW w AS (PARTITION BY email)),"
+" rejected AS ("
+"  SELECT email, bool_or(lastupdatedate IS NULL) AS undated, max(lastupdatedate) AS newest"
+"  FROM customer_record WHERE rejected AND email IS NOT NULL GROUP BY email)"
+" SELECT coalesce(d.email, j.email) AS email, d.customername, d.phone, d.birthday,"
+"   d.serialnumber, d.registrationdate, d.lastupdatedate, d.sharewithresearchasofdate,"
+"   d.sharewithpublicasofdate, d.sharewithfriendsasofdate,"
+"   coalesce(d.n_readable, 0) AS n_readable, d.newest,"
+"   d.email IS NULL OR (j.email IS NOT NULL AND"
+"     (j.undated OR d.newest IS NULL OR j.newest >= d.newest)) AS out_by_reject,"
+"   (d.sharewithresearchasofdate > 0 AND d.sharewithresearchasofdate <= {now}"
+"     AND NOT d.undated AND (j.email IS NULL OR"
+"       NOT (j.undated OR j.newest >= d.newest))) IS TRUE AS granted"
+" FROM (SELECT * FROM readable WHERE place = 1) d FULL JOIN rejected j ON d.email = j.email";
+
+/*
+ * One row a serial number that somebody holds.  claim: each record's word on
+ * who has it, now or once.
+ */
+static const char *const device_query =
+"WITH claim AS ("
+"  SELECT r.serialnumber, r.email,"
+"    CASE WHEN r.rejected THEN r.lastupdatedate IS NULL OR p.newest IS NULL"
+"                              OR r.lastupdatedate >= p.newest"
+"         ELSE r.lastupdatedate IS NULL OR r.lastupdatedate > {now} END AS holds"
+"  FROM customer_record r JOIN person p ON p.email = r.email"
+"  WHERE r.serialnumber <> ''"
+"  UNION ALL"
+"  SELECT serialnumber, email, true FROM person WHERE serialnumber <> ''),"
+" whose AS ("
+"  SELECT serialnumber, min(email) FILTER (WHERE holds) AS email,"
+"    count(DISTINCT email) FILTER (WHERE holds) AS n_holders,"
+"    count(DISTINCT email) AS n_claimants"
+"  FROM claim GROUP BY serialnumber)"
+" SELECT w.serialnumber, w.email, w.n_holders > 1 AS ambiguous, p.granted,"
+"   p.sharewithresearchasofdate,"
+"   CASE WHEN w.n_claimants > 1"
+"        THEN coalesce(p.registrationdate, 9223372036854775807) END AS owned_since"
+" FROM whose w JOIN person p ON p.email = w.email";
+
+void
+zone_person_read(ZoneRun *run)
+{
+	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
+	int64		counts[3];
+
+	stedi_scan_set_tally(report->tally);
+	PG_TRY();
+	{
+		zone_query_keep(run, "customer_record", zone_query_expand(run,
+						"SELECT stedi.normalize_email(email) AS email, customername, phone,"
+						" birthday, serialnumber, registrationdate, lastupdatedate,"
+						" sharewithresearchasofdate, sharewithpublicasofdate,"
+						" sharewithfriendsasofdate, rejected"
+						" FROM stedi.customer_records({customer_landing})"));
+	}
+	PG_FINALLY();
+	{
+		stedi_scan_set_tally(NULL);
+	}
+	PG_END_TRY();
+	zone_query_keep(run, "person", zone_query_expand(run, person_query));
+	zone_query_keep(run, "device", zone_query_expand(run, device_query));
+
+	zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
+					  " (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
+					  " (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL)",
+					  3, counts);
+	report->superseded = counts[0];
+	report->no_consent = counts[1];
+	if (counts[2] > 0)
+		ereport(WARNING,
+				errmsg_plural("%lld rejected customer record has no e-mail that can be read",
+							  "%lld rejected customer records have no e-mail that can be read",
+							  (unsigned long) counts[2], (long long) counts[2]),
+				errdetail("Whether such a record withdraws a consent is not known."),
+				errhint("See SELECT * FROM stedi.rejects(%s).",
+						zone_query_expand(run, "{customer_landing}")));
+}

@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_query.c
+ *		SQL with names filled in, run through SPI.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
+
+/* The table of that name, as this run reads it; NULL: it is none of the five. */
+static const char *
+table_name(const ZoneRun *run, const char *name)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (strcmp(zone_tables[id].name, name) == 0)
+			return quote_qualified_identifier(run->target_name,
+											  OidIsValid(run->staged[id]) ?
+											  get_rel_name(run->staged[id]) : name);
+	return NULL;
+}
+
+/* What a name in braces stands for. */
+static const char *
+name_value(const ZoneRun *run, const char *name)
+{
+	const char *table = table_name(run, name);
+
+	if (table != NULL)
+		return table;
+	if (strcmp(name, "target") == 0)
+		return quote_identifier(run->target_name);
+	if (strcmp(name, "landing") == 0)
+		return quote_identifier(run->landing_name);
+	if (strcmp(name, "customer_landing") == 0)
+		return quote_literal_cstr(quote_qualified_identifier(run->landing_name, name));
+	if (strcmp(name, "now") == 0)
+		return psprintf(INT64_FORMAT, run->now_ms);
+	if (strcmp(name, "since") == 0)
+		return run->since ? "true" : "false";
+	if (strcmp(name, "match_time") == 0)
+		return run->match_time ? "true" : "false";
+	if (strcmp(name, "person_set") == 0)
+		return zone_query_expand(run, zone_person_set);
+	if (strcmp(name, "device_set") == 0)
+		return zone_query_expand(run, zone_device_set);
+	elog(ERROR, "unknown name in template: %s", name);
+}
+
+char *
+zone_query_expand(const ZoneRun *run, const char *template)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (const char *p = template; *p != '\0';)
+	{
+		const char *close;
+
+		if (*p != '{')
+		{
+			appendStringInfoChar(&sql, *p++);
+			continue;
+		}
+		close = strchr(p, '}');
+		appendStringInfoString(&sql, name_value(run, pnstrdup(p + 1, close - p - 1)));
+		p = close + 1;
+	}
+	return sql.data;
+}
+
+int64
+zone_query_run(const char *sql)
+{
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(result));
+	return (int64) SPI_processed;
+}
+
+void
+zone_query_values(const char *sql, int n, int64 *values)
+{
+	if (zone_query_run(sql) != 1)
+		elog(ERROR, "a query of one row returned " UINT64_FORMAT, SPI_processed);
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+										  i + 1, &isnull);
+
+		values[i] = isnull ? 0 : DatumGetInt64(value);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+char *
+zone_query_text(const ZoneRun *run, const char *sql)
+{
+	char	   *text = NULL;
+
+	if (zone_query_run(sql) > 0)
+	{
+		text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		if (text != NULL)
+			text = MemoryContextStrdup(run->cxt, text);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return text;
+}
+
+void
+zone_query_keep(ZoneRun *run, const char *name, const char *sql)
+{
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
+	SPIExecuteOptions options = {0};
+	SPIPlanPtr	plan;
+	int			result;
+
+	MemoryContextSwitchTo(caller);
+	SetTuplestoreDestReceiverParams(dest, store, run->cxt, false, NULL, NULL);
+	options.dest = dest;
+	result = SPI_execute_extended(sql, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(result));
+
+	/* the same query, prepared, tells the columns */
+	plan = SPI_prepare(sql, 0, NULL);
+	MemoryContextSwitchTo(run->cxt);
+	relation->md.name = pstrdup(name);
+	relation->md.tupdesc = CreateTupleDescCopy(((CachedPlanSource *)
+												linitial(SPI_plan_get_plan_sources(plan)))->resultDesc);
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = (double) tuplestore_tuple_count(store);
+	relation->reldata = store;
+	run->kept = lappend(run->kept, store);
+	MemoryContextSwitchTo(caller);
+	SPI_freeplan(plan);
+	result = SPI_register_relation(relation);
+	if (result != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(result));
+}
+
+void
+zone_query_forget(ZoneRun *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->kept)
+		tuplestore_end(lfirst(lc));
+	run->kept = NIL;
+}

@@ -1,0 +1,221 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_table.c
+ *		The five tables: their columns, their rows, and what they lose.
+ *
+ * doc/rules.md, "The five tables", in SQL.  Each table has a query for its
+ * rows, and a statement that takes out what a run of another step no longer
+ * covers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "utils/timestamp.h"
+
+#define CUSTOMER_COLUMNS \
+	"customername text, email text, phone text, birthday date, serialnumber text, " \
+	"registrationdate timestamp with time zone, lastupdatedate timestamp with time zone, " \
+	"sharewithresearchasofdate timestamp with time zone, " \
+	"sharewithpublicasofdate timestamp with time zone, " \
+	"sharewithfriendsasofdate timestamp with time zone"
+
+#define CUSTOMER_COLUMN_NAMES \
+	"customername, email, phone, birthday, serialnumber, registrationdate, lastupdatedate, " \
+	"sharewithresearchasofdate, sharewithpublicasofdate, sharewithfriendsasofdate"
+
+const ZoneTable zone_tables[ZONE_N_TABLES] = {
+	{
+		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
+		"customer_landing", "email", "materialize_customer_trusted",
+		"Customers whose newest record consents to research; one row a customer (e-mail in lower case)"
+	},
+	{
+		"accelerometer_trusted",
+		"email text, \"timestamp\" timestamp with time zone, x double precision, y double precision, z double precision",
+		"email, \"timestamp\", x, y, z",
+		"accelerometer_landing", "\"user\"", "materialize_accelerometer_trusted",
+		"Accelerometer readings of the customers in customer_trusted"
+	},
+	{
+		"customer_curated", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
+		NULL, NULL, "materialize_customer_curated",
+		"Customers of customer_trusted who have readings in accelerometer_trusted"
+	},
+	{
+		"step_trainer_curated",
+		"sensorreadingtime timestamp with time zone, serialnumber text, distancefromobject integer",
+		"sensorreadingtime, serialnumber, distancefromobject",
+		"step_trainer_landing", "serialnumber", "materialize_step_trainer_curated",
+		"Step trainer readings of the devices of customer_curated; serialnumber is a pseudonym, not anonymity"
+	},
+	{
+		"machine_learning_curated",
+		"serialnumber text, sensorreadingtime timestamp with time zone, distancefromobject integer, x double precision, y double precision, z double precision",
+		"serialnumber, sensorreadingtime, distancefromobject, x, y, z",
+		NULL, NULL, "materialize_machine_learning_curated",
+		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
+	},
+};
+
+static const char *const customer_trusted_rows =
+"SELECT customername, email, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
+" stedi.epoch_ms(registrationdate), stedi.epoch_ms(lastupdatedate),"
+" stedi.epoch_ms(sharewithresearchasofdate), stedi.epoch_ms(sharewithpublicasofdate),"
+" stedi.epoch_ms(sharewithfriendsasofdate) FROM person WHERE granted";
+
+/* x + 0 makes 0 of -0, so that the two are one */
+static const char *const accelerometer_trusted_rows =
+"SELECT DISTINCT stedi.normalize_email(l.\"user\"), stedi.epoch_ms(l.\"timestamp\"),"
+" l.x + 0::float8, l.y + 0::float8, l.z + 0::float8"
+" FROM {landing}.accelerometer_landing l"
+" WHERE stedi.consents({person_set}, l.\"user\", l.\"timestamp\")";
+
+static const char *const customer_curated_rows =
+"SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
+" WHERE EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.email = t.email)";
+
+static const char *const step_trainer_curated_rows =
+"SELECT DISTINCT stedi.epoch_ms(l.sensorreadingtime), l.serialnumber, l.distancefromobject"
+" FROM {landing}.step_trainer_landing l"
+" WHERE stedi.consents({device_set}, l.serialnumber, l.sensorreadingtime)";
+
+static const char *const machine_learning_curated_rows =
+"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
+" FROM {step_trainer_curated} s"
+" JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
+" JOIN {accelerometer_trusted} a ON a.email = c.email AND a.\"timestamp\" = s.sensorreadingtime";
+
+static const char *const machine_learning_by_time_rows =
+"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
+" FROM {step_trainer_curated} s"
+" JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime";
+
+/* What a run of other steps takes out of each table. */
+static const char *const prunes[ZONE_N_TABLES] = {
+	"DELETE FROM {customer_trusted} t"
+	" WHERE NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
+
+	"DELETE FROM {accelerometer_trusted} a"
+	" WHERE NOT stedi.consents({person_set}, a.email, stedi.epoch_ms(a.\"timestamp\"))",
+
+	"DELETE FROM {customer_curated} c"
+	" WHERE NOT EXISTS (SELECT FROM {customer_trusted} t WHERE t.email = c.email"
+	"   AND t.serialnumber IS NOT DISTINCT FROM c.serialnumber"
+	"   AND t.sharewithresearchasofdate = c.sharewithresearchasofdate)"
+	" OR NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.email = c.email)",
+
+	"DELETE FROM {step_trainer_curated} s"
+	" WHERE NOT stedi.consents({device_set}, s.serialnumber, stedi.epoch_ms(s.sensorreadingtime))",
+
+	"DELETE FROM {machine_learning_curated} m WHERE NOT EXISTS ("
+	" SELECT FROM {step_trainer_curated} s"
+	" JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
+	" JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime"
+	"   AND (a.email = c.email OR {match_time})"
+	" WHERE s.serialnumber = m.serialnumber AND s.sensorreadingtime = m.sensorreadingtime"
+	"   AND s.distancefromobject IS NOT DISTINCT FROM m.distancefromobject"
+	"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y"
+	"   AND a.z IS NOT DISTINCT FROM m.z)",
+};
+
+/* The query whose rows the table holds. */
+static const char *
+rows_query(const ZoneRun *run, ZoneTableId id)
+{
+	switch (id)
+	{
+		case ZONE_CUSTOMER_TRUSTED:
+			return customer_trusted_rows;
+		case ZONE_ACCELEROMETER_TRUSTED:
+			return accelerometer_trusted_rows;
+		case ZONE_CUSTOMER_CURATED:
+			return customer_curated_rows;
+		case ZONE_STEP_TRAINER_CURATED:
+			return step_trainer_curated_rows;
+		default:
+			return run->match_time ? machine_learning_by_time_rows
+				: machine_learning_curated_rows;
+	}
+}
+
+/* What the scan of the landing table found, in the words of the report. */
+static void
+report_readings(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+	const StediScanStats *stats = &report->tally->stats;
+
+	report->superseded = 0;
+	report->unknown_owner = (int64) stats->standings[STEDI_STANDING_UNKNOWN];
+	report->no_consent = (int64) stats->standings[STEDI_STANDING_NONE];
+	report->ambiguous = (int64) stats->standings[STEDI_STANDING_AMBIGUOUS];
+	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
+	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
+	report->duplicates = (int64) stats->returned - report->rows;
+	if (stats->older > 0)
+		ereport(NOTICE,
+				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
+							  "%s keeps %lld readings that are older than their customer's consent",
+							  (unsigned long) stats->older,
+							  zone_tables[id].name, (long long) stats->older),
+				errhint("The rule consent => 'since_consent' leaves them out."));
+}
+
+static void
+report_customers(ZoneRun *run)
+{
+	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
+	int64		n_refused;
+
+	report->before_consent = report->unknown_owner = report->ambiguous = 0;
+	report->forgotten = report->duplicates = 0;
+	zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
+					  " AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
+	if (n_refused > 0)
+		ereport(NOTICE,
+				errmsg_plural("%lld birthday in customer_trusted is NULL, as it is no date",
+							  "%lld birthdays in customer_trusted are NULL, as they are no dates",
+							  (unsigned long) n_refused, (long long) n_refused));
+}
+
+void
+zone_table_build(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+
+	stedi_scan_set_tally(id == ZONE_CUSTOMER_TRUSTED ? NULL : report->tally);
+	PG_TRY();
+	{
+		zone_write(run, id, zone_query_expand(run, rows_query(run, id)));
+	}
+	PG_FINALLY();
+	{
+		stedi_scan_set_tally(NULL);
+	}
+	PG_END_TRY();
+
+	if (id == ZONE_CUSTOMER_TRUSTED)
+		report_customers(run);
+	else if (report->tally != NULL)
+		report_readings(run, id);
+	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
+		ereport(WARNING,
+				errmsg("machine_learning_curated pairs readings by their time alone"),
+				errdetail("A row can pair one person's steps with another's movements."),
+				errhint("Use match => 'customer', unless you need what the original job made."));
+	report->finished = GetCurrentTimestamp();
+}
+
+void
+zone_table_prune(ZoneRun *run, ZoneTableId id)
+{
+	int64		n_rows = zone_query_run(zone_query_expand(run, prunes[id]));
+
+	if (n_rows > 0)
+		ereport(NOTICE,
+				errmsg_plural("%lld row of %s is no longer covered and was removed",
+							  "%lld rows of %s are no longer covered and were removed",
+							  (unsigned long) n_rows, (long long) n_rows,
+							  zone_tables[id].name));
+}

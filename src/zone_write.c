@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_write.c
+ *		A query's rows to a table: made new, changed, or swapped.
+ *
+ * A table that exists keeps its OID, and with it privileges, views, indexes,
+ * policies and publications.  It is changed by the difference, with DELETE
+ * and INSERT, so that every reader's snapshot holds.  Only full_refresh
+ * fills new storage, which zone_write_swap puts in place at the end of the
+ * run, all tables in one short phase.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "access/multixact.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/cluster.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Between two tries for a lock that readers hold. */
+#define SWAP_RETRY_MS 10
+
+static const char *
+own_name(const ZoneRun *run, ZoneTableId id)
+{
+	return quote_qualified_identifier(run->target_name, zone_tables[id].name);
+}
+
+/*
+ * Delete what is there too often, insert what is missing.  Rows are compared
+ * as GROUP BY compares them (NULL is NULL, -0 is 0), and counted, so that
+ * this holds for tables in which a row may occur twice.
+ */
+static void
+write_difference(ZoneRun *run, ZoneTableId id, const char *query)
+{
+	ZoneReport *report = &run->report[id];
+	const ZoneTable *table = &zone_tables[id];
+	const char *name = own_name(run, id);
+	int64		counts[3];
+
+	zone_query_values(psprintf("WITH wanted(%s) AS MATERIALIZED (%s),"
+							   " difference AS MATERIALIZED ("
+							   "  SELECT %s, sum(n) AS surplus FROM ("
+							   "   SELECT %s, 1 AS n FROM wanted UNION ALL SELECT %s, -1 FROM %s) u"
+							   "  GROUP BY %s HAVING sum(n) <> 0),"
+							   " inserted AS (INSERT INTO %s (%s)"
+							   "  SELECT %s FROM difference, generate_series(1, surplus) RETURNING 1),"
+							   " deleted AS (DELETE FROM %s WHERE ctid IN ("
+							   "  SELECT place FROM ("
+							   "   SELECT t.ctid AS place, d.surplus,"
+							   "     row_number() OVER (PARTITION BY d.a_row) AS copy"
+							   "   FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
+							   "     FROM difference WHERE surplus < 0) d ON t = d.a_row) c"
+							   "  WHERE copy <= -surplus) RETURNING 1)"
+							   " SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM inserted),"
+							   " (SELECT count(*) FROM deleted)",
+							   table->column_names, query,
+							   table->column_names, table->column_names, table->column_names, name,
+							   table->column_names,
+							   name, table->column_names, table->column_names,
+							   name, name, table->column_names, name),
+					  3, counts);
+	report->mode = "difference";
+	report->rows = counts[0];
+	report->rows_in = counts[1];
+	report->rows_out = counts[2];
+}
+
+/* Fill new storage for the table; its place is taken at the end. */
+static void
+write_staged(ZoneRun *run, ZoneTableId id, const char *query)
+{
+	ZoneReport *report = &run->report[id];
+	Relation	relation = table_open(run->relid[id], ShareRowExclusiveLock);
+	char	   *count = psprintf("SELECT count(*) FROM %s", own_name(run, id));
+
+	zone_query_values(count, 1, &report->rows_out);
+	run->staged[id] = make_new_heap(run->relid[id], relation->rd_rel->reltablespace,
+									relation->rd_rel->relam,
+									relation->rd_rel->relpersistence,
+									ShareRowExclusiveLock);
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
+	report->rows = zone_query_run(psprintf("INSERT INTO %s %s",
+										   quote_qualified_identifier(run->target_name,
+																	  get_rel_name(run->staged[id])),
+										   query));
+	report->rows_in = report->rows;
+	report->mode = "full";
+}
+
+/* Make the table. */
+static void
+write_new(ZoneRun *run, ZoneTableId id, const char *query)
+{
+	ZoneReport *report = &run->report[id];
+	const char *name = own_name(run, id);
+
+	zone_query_run(psprintf("CREATE TABLE %s (%s)", name, zone_tables[id].columns));
+	run->relid[id] = get_relname_relid(zone_tables[id].name, run->target);
+	report->rows = zone_query_run(psprintf("INSERT INTO %s %s", name, query));
+	report->rows_in = report->rows;
+	report->rows_out = 0;
+	report->mode = "full";
+}
+
+void
+zone_write(ZoneRun *run, ZoneTableId id, const char *query)
+{
+	bool		is_new = !OidIsValid(run->relid[id]);
+
+	if (is_new)
+		write_new(run, id, query);
+	else if (run->full_refresh && get_rel_relkind(run->relid[id]) == RELKIND_RELATION)
+		write_staged(run, id, query);
+	else
+		write_difference(run, id, query);
+
+	if (is_new || run->rule_changed)
+		zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
+									 quote_literal_cstr(psprintf("%s. Made by stedi.materialize with consent => '%s'.",
+																 zone_tables[id].comment, run->consent))));
+	if (!OidIsValid(run->staged[id]) &&
+		(run->report[id].rows_in > 0 || run->report[id].rows_out > 0))
+		zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+}
+
+/* Say who holds locks on the table: pid, role and application of each. */
+static char *
+lock_holders(ZoneRun *run, Oid relid)
+{
+	return zone_query_text(run,
+						   psprintf("SELECT string_agg(format('process %%s (role %%s%%s)', a.pid, a.usename,"
+									" nullif(', application ' || a.application_name, ', application ')), ', ')"
+									" FROM (SELECT DISTINCT l.pid FROM pg_locks l WHERE l.relation = %u"
+									"  AND l.granted AND l.pid <> pg_backend_pid()) h"
+									" JOIN pg_stat_activity a ON a.pid = h.pid", relid));
+}
+
+/*
+ * Lock a table against readers without standing in their way while we wait:
+ * a lock that is queued for would block every reader that comes after.
+ */
+static void
+lock_for_swap(ZoneRun *run, Oid relid)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   stedi_swap_timeout);
+
+	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= deadline)
+		{
+			char	   *holders = lock_holders(run, relid);
+
+			ereport(ERROR,
+					errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					errmsg("could not put the new contents of table \"%s\" in place: it is in use",
+						   get_rel_name(relid)),
+					holders != NULL ? errdetail("In use by %s.", holders) : 0,
+					errhint("Wait until its readers are done, raise stedi.swap_timeout, or run without full_refresh, which waits for no reader."));
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 SWAP_RETRY_MS, STEDI_WAIT_LOCK);
+		ResetLatch(MyLatch);
+	}
+}
+
+void
+zone_write_swap(ZoneRun *run)
+{
+	if (run->dry_run)
+		return;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (OidIsValid(run->staged[id]))
+			lock_for_swap(run, run->relid[id]);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		if (!OidIsValid(run->staged[id]))
+			continue;
+		finish_heap_swap(run->relid[id], run->staged[id],
+						 false, /* not a system catalog */
+						 false, /* TOAST goes with its heap */
+						 true,	/* check constraints */
+						 true,	/* internal */
+						 RecentXmin, ReadNextMultiXactId(),
+						 get_rel_persistence(run->relid[id]));
+		run->staged[id] = InvalidOid;
+		zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+	}
+}

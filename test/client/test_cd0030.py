@@ -1,0 +1,92 @@
+"""Proves the row counts on the original project's landing data, from a folder and from S3.
+
+Guards the whole pipeline. STEDI_CD0030 says where that data is (default:
+../shared/cd0030bucket beside the project); STEDI_S3_ENDPOINT,
+STEDI_S3_ACCESS_KEY and STEDI_S3_SECRET_KEY where there is an S3 server.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+from stedi_client import PROJECT, ServerTest
+
+import oracle
+
+DATA = pathlib.Path(
+    os.environ.get("STEDI_CD0030", PROJECT.parent / "shared" / "cd0030bucket")
+).resolve()
+ENDPOINT = os.environ.get("STEDI_S3_ENDPOINT")
+BUCKET = "cd0030bucket"
+
+# rule, match -> rows of the five tables
+FIGURES = {
+    ("granted", "customer"): [482, 40981, 482, 14460, 40981],
+    ("granted", "time"): [482, 40981, 482, 14460, 43681],
+    ("since_consent", "customer"): [482, 32025, 464, 11297, 32025],
+    ("since_consent", "time"): [482, 32025, 464, 11297, 34253],
+}
+RECORDS = {
+    "customer_trusted": 956,
+    "accelerometer_trusted": 81273,
+    "step_trainer_curated": 28680,
+}
+
+
+@unittest.skipUnless(DATA.is_dir(), f"{DATA} is not there: set STEDI_CD0030")
+class Cd0030Test(ServerTest):
+    def check_figures(self, schema):
+        """Every rule on one target, which is changed from one to the next."""
+        for (consent, match), counts in FIGURES.items():
+            with self.subTest(consent=consent, match=match):
+                report = self.db.materialize(schema, consent=consent, match=match)
+                self.assertEqual([row["rows"] for row in report], counts)
+                self.assertEqual(self.db.counts(schema), counts)
+                for row in report:
+                    if row["table_name"] in RECORDS:
+                        self.assertEqual(row["records_read"], RECORDS[row["table_name"]])
+                        self.assertEqual(row["rejected"], 0)
+
+    def s3_landing(self, schema):
+        """The same data in a bucket, and landing tables over it."""
+        for words in (("make-bucket", BUCKET), ("sync", DATA, BUCKET)):
+            subprocess.run([sys.executable, PROJECT / "test/s3/s3put.py", *words], check=True)
+        self.db.make_landing(
+            schema,
+            f"s3://{BUCKET}",
+            secrets={
+                "access_key_id": os.environ["STEDI_S3_ACCESS_KEY"],
+                "secret_access_key": os.environ["STEDI_S3_SECRET_KEY"],
+            },
+            region="us-east-1",
+            endpoint=ENDPOINT,
+            url_style="path",
+            allow_http="true",
+        )
+
+    def test_folder(self):
+        with self.landing("lake", DATA):
+            self.check_figures("lake")
+
+    def test_rows(self):
+        with self.landing("lake", DATA):
+            report, now = self.db.materialize_at("lake", consent="since_consent")
+            result = oracle.compute(DATA, "since_consent", now)
+            for row in report:
+                table = row["table_name"]
+                self.assertCountEqual(self.db.table("lake", table), result.tables[table])
+
+    @unittest.skipUnless(ENDPOINT, "STEDI_S3_ENDPOINT names no S3 server")
+    def test_s3(self):
+        self.addCleanup(self.db.drop, "bucket")
+        self.s3_landing("bucket")
+        self.check_figures("bucket")
+        self.db.materialize("bucket", match="customer")
+        with self.landing("lake", DATA):
+            self.db.materialize("lake", consent="since_consent")
+            self.assertEqual(self.db.tables("bucket"), self.db.tables("lake"))
+
+
+if __name__ == "__main__":
+    unittest.main()
