@@ -62,9 +62,9 @@ typedef struct Transfer
 {
 	StediFetch *fetch;			/* borrowed: the one it is in */
 
-	/* for good, once made: owned, freed by transfer_free */
-	CURL	   *handle;
-	char	   *buf;
+	/* for good, once made */
+	CURL	   *handle;			/* owned, freed by transfer_free */
+	char	   *buf;			/* in the context of fetch */
 	Size		buf_size;
 
 	/* the request under way */
@@ -91,7 +91,7 @@ struct StediFetch
 	const StediOptions *opts;	/* borrowed */
 	StediCredential credential; /* wiped by fetch_release */
 	StediFetchStats stats;
-	MemoryContextCallback release;	/* armed before anything of libcurl's exists */
+	MemoryContextCallback release;	/* armed before the rest exists */
 
 	/* made at the first request, freed by fetch_release */
 	CURLM	   *multi;
@@ -197,7 +197,7 @@ fetch_on_body(char *bytes, size_t size, size_t n, void *arg)
 	if (transfer->answer.status == 0)
 		curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &transfer->answer.status);
 	if (transfer->answer.status != 200)
-		taken = Min(len, MAX_ERROR_SIZE - transfer->len);	/* enough to see what it is */
+		taken = Min(len, MAX_ERROR_SIZE - transfer->len);
 	else if (transfer->object != NULL &&
 			 transfer->received + len > (uint64) transfer->object->size)
 	{
@@ -240,8 +240,6 @@ transfer_free(Transfer *transfer)
 	if (transfer->handle != NULL)
 		curl_easy_cleanup(transfer->handle);
 	transfer->handle = NULL;
-	free(transfer->buf);
-	transfer->buf = NULL;
 }
 
 /*
@@ -339,11 +337,11 @@ transfer_make(Transfer *transfer)
 	code = code != CURLE_OK ? code : curl_easy_setopt(handle, option, value)
 
 	if (transfer->buf == NULL)
-		transfer->buf = malloc(transfer->buf_size);
+		transfer->buf = MemoryContextAlloc(transfer->fetch->cxt, transfer->buf_size);
 	if (transfer->handle == NULL)
 		transfer->handle = curl_easy_init();
 	handle = transfer->handle;
-	if (transfer->buf == NULL || handle == NULL)
+	if (handle == NULL)
 		report_out_of_memory(transfer->fetch);
 	SET(CURLOPT_PRIVATE, (void *) transfer);
 	SET(CURLOPT_WRITEFUNCTION, fetch_on_body);
@@ -353,13 +351,19 @@ transfer_make(Transfer *transfer)
 	SET(CURLOPT_ERRORBUFFER, transfer->answer.message);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_USERAGENT, "stedi");
-	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);	/* pausing one transfer of an
-																 * HTTP/2 connection stalls the others */
-	SET(CURLOPT_PATH_AS_IS, 1L);	/* keys may have segments . and .. */
-	SET(CURLOPT_FOLLOWLOCATION, 0L);	/* a redirect needs a signature of its own */
+
+	/* A paused transfer would hold up the others of its HTTP/2 connection. */
+	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+
+	/* Keys may have segments . and ..; a redirect needs another signature. */
+	SET(CURLOPT_PATH_AS_IS, 1L);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+
+	/* Neither files nor the environment have a say. */
 	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	SET(CURLOPT_PROXY, opts->proxy != NULL ? opts->proxy : "");
-	SET(CURLOPT_NOPROXY, "");	/* nor does the environment say */
+	SET(CURLOPT_NOPROXY, "");
+
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) opts->connect_timeout);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);

@@ -114,7 +114,7 @@ add_entries(const StediOptions *opts, const char *prefix,
 	{
 		const char *key = entry->strings;
 		TimestampTz modified = entry->modified_us -
-			(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 		if (!pg_verify_mbstr(PG_UTF8, key, strlen(key), true))
 			report_page(opts, "a key is not UTF-8");

@@ -96,6 +96,7 @@ static struct
 	MemoryContextCallback forget;
 	Oid			relid;
 	Oid			userid;
+	char	   *url;
 	char	   *prefix;
 	TimestampTz statement;
 	StediListing *listing;
@@ -147,7 +148,7 @@ stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 	*n_requests = 0;
 	if (kept.cxt != NULL && kept.listing != NULL && kept.relid == opts->relid &&
 		kept.userid == userid && kept.statement == statement &&
-		strcmp(kept.prefix, opts->prefix) == 0)
+		strcmp(kept.url, opts->url) == 0 && strcmp(kept.prefix, opts->prefix) == 0)
 		return kept.listing;
 
 	if (kept.cxt != NULL)
@@ -162,6 +163,7 @@ stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 	listing = stedi_list_objects(opts, fetch);
 	kept.relid = opts->relid;
 	kept.userid = userid;
+	kept.url = pstrdup(opts->url);
 	kept.prefix = pstrdup(opts->prefix);
 	kept.statement = statement;
 	kept.n_requests = fetch != NULL ? stedi_fetch_stats(fetch)->n_lists : 0;

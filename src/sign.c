@@ -103,9 +103,9 @@ canonical_hash(const StediSignInput *input, char *hex)
 	unsigned char digest[SHA256_LEN];
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	bool		done = hash != NULL &&
-		EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
-		hash_request(hash, input) &&
-		EVP_DigestFinal_ex(hash, digest, NULL);
+	EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
+	hash_request(hash, input) &&
+	EVP_DigestFinal_ex(hash, digest, NULL);
 
 	EVP_MD_CTX_free(hash);
 	if (done)
@@ -129,10 +129,10 @@ derive_key(const StediSignInput *input, unsigned char *key)
 	int			len = snprintf(secret, sizeof(secret), SIGN_KEY_PREFIX "%s",
 							   input->secret_access_key);
 	bool		done = len > 0 && (size_t) len < sizeof(secret) &&
-		hmac(secret, (size_t) len, input->date, DAY_LEN, key) &&
-		hmac(key, SHA256_LEN, input->region, strlen(input->region), key) &&
-		hmac(key, SHA256_LEN, input->service, strlen(input->service), key) &&
-		hmac(key, SHA256_LEN, "aws4_request", strlen("aws4_request"), key);
+	hmac(secret, (size_t) len, input->date, DAY_LEN, key) &&
+	hmac(key, SHA256_LEN, input->region, strlen(input->region), key) &&
+	hmac(key, SHA256_LEN, input->service, strlen(input->service), key) &&
+	hmac(key, SHA256_LEN, "aws4_request", strlen("aws4_request"), key);
 
 	OPENSSL_cleanse(secret, sizeof(secret));
 	return done;

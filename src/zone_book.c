@@ -3,7 +3,7 @@
  * zone_book.c
  *		What is kept in the target schema from run to run.
  *
- *	 stedi_rule		the consent rule that the tables follow: one row
+ *	 stedi_rule		the rules that the tables follow: one row
  *	 stedi_run		one row a run and table: the report
  *	 stedi_object	the landing objects that the tables were made from
  *
@@ -34,8 +34,8 @@ const int	zone_book_n_tables = lengthof(zone_book_tables);
 static const BookTable books[] = {
 	{
 		"stedi_rule",
-		"consent text NOT NULL, landing text NOT NULL, since timestamp with time zone NOT NULL",
-		"The consent rule of the five tables of this schema, kept by stedi.materialize. Change it with materialize(..., consent => ...), not here."
+		"consent text NOT NULL, match text NOT NULL, landing text NOT NULL, since timestamp with time zone NOT NULL",
+		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here."
 	},
 	{
 		"stedi_run",
@@ -87,6 +87,7 @@ void
 zone_book_rule(ZoneRun *run, const char *asked)
 {
 	char	   *stored;
+	char	   *match;
 	bool		any = false;
 
 	for (int i = 0; i < lengthof(books); i++)
@@ -117,14 +118,19 @@ zone_book_rule(ZoneRun *run, const char *asked)
 	run->since = strcmp(run->consent, "since_consent") == 0;
 	run->rule_changed = stored == NULL || strcmp(stored, run->consent) != 0;
 
-	if (run->rule_changed ||
-		zone_query_text(run, zone_query_expand(run, "SELECT consent FROM {target}.stedi_rule")) == NULL)
+	/* machine_learning_curated stays as it was joined, until it is joined anew */
+	match = zone_query_text(run, zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));
+	if (!run->wanted[ZONE_MACHINE_LEARNING_CURATED])
+		run->match_time = match != NULL && strcmp(match, "time") == 0;
+	if (run->rule_changed || match == NULL ||
+		run->match_time != (strcmp(match, "time") == 0))
 	{
 		zone_query_run(zone_query_expand(run, "DELETE FROM {target}.stedi_rule"));
-		zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, pg_catalog.now())",
-									 quote_identifier(run->target_name),
-									 quote_literal_cstr(run->consent),
-									 quote_literal_cstr(run->landing_name)));
+		zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, %s, pg_catalog.now())",
+								quote_identifier(run->target_name),
+								quote_literal_cstr(run->consent),
+								run->match_time ? "'time'" : "'customer'",
+								quote_literal_cstr(run->landing_name)));
 	}
 }
 

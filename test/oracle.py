@@ -469,8 +469,8 @@ class Rules:
     def rank(self, record):
         """The deciding record is the one of the greatest rank.
 
-        Read as: NULL is the greatest everywhere, so a record without a
-        lastUpdateDate is the newest.
+        Read as: a record without a lastUpdateDate is the oldest.  Of equally
+        old records the NULL is the greatest, in the consent date as well.
         """
 
         def high(column):
@@ -490,7 +490,10 @@ class Rules:
             "sharewithpublicasofdate",
             "sharewithfriendsasofdate",
         )
-        age = (not refused,) if "newest" in self.without else high("lastupdatedate")
+        date = record.get("lastupdatedate")
+        age = (date is not None, date)
+        if "newest" in self.without:
+            age = not refused
         return (age, tie, tuple(high(column) for column in rest))
 
     def puts_out(self, record):
@@ -547,9 +550,13 @@ class Rules:
                     else self.puts_out(record)
                 )
                 if holds:
-                    found[serial].holders.setdefault(email, []).append(record)
+                    found[serial].holders.add(email)
                 else:
                     found[serial].once.add(email)
+        for device in found.values():
+            holder = customers.get(device.owner())
+            if holder and holder.decider:
+                device.registered = holder.decider.get("registrationdate")
         return dict(found)
 
     def ambiguous(self, device, time):
@@ -558,27 +565,26 @@ class Rules:
             return False
         if len(device.holders) > 1:
             return "shared" not in self.without
-        if not device.once - set(device.holders) or "handed_over" in self.without:
+        if not device.once - device.holders or "handed_over" in self.without:
             return False
-        dates = [record.get("registrationdate") for record in device.registrations()]
-        return None in dates or time < max(dates)
+        return device.registered is None or time < device.registered
 
 
 @dataclass
 class Device:
-    holders: dict = field(default_factory=dict)  # e-mail -> the records that say so
-    once: set = field(default_factory=set)  # e-mails
+    """Whose it is.
+
+    Read as: the holder's registrationDate is that of the deciding record, also
+    where another record makes somebody the holder.
+    """
+
+    holders: set = field(default_factory=set)  # e-mails, as is once
+    once: set = field(default_factory=set)
+    registered: int = None
 
     def owner(self):
         """Its holder, if anybody holds it."""
         return min(self.holders, default=None)
-
-    def registrations(self):
-        """The holder's records of this device.
-
-        Read as: where several records make somebody hold it, the last date.
-        """
-        return self.holders[self.owner()]
 
 
 # The five tables

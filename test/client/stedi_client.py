@@ -80,8 +80,8 @@ def connect(dbname=None, **options):
 
 
 def identifier(name):
-    """A schema's or table's name, quoted where it must be."""
-    return sql.Identifier(*name.split(".")).as_string(None)
+    """A schema's name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 class Database:
@@ -242,6 +242,9 @@ class ServerTest(unittest.TestCase):
 
 def make_folder():
     """A scratch folder that the server may read."""
-    folder = tempfile.mkdtemp(prefix="stedi-", dir=os.environ.get("STEDI_TEST_DIR"))
+    parent = os.environ.get("STEDI_TEST_DIR")
+    if parent:
+        os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="stedi-", dir=parent)
     os.chmod(folder, 0o755)
     return pathlib.Path(folder)

@@ -249,13 +249,13 @@ static void
 test_error(void)
 {
 	static const char wrong_region[] =
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-		"<Error><Code>AuthorizationHeaderMalformed</Code>"
-		"<Message>the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message>"
-		"<Region>eu-west-1</Region><RequestId>1</RequestId></Error>";
+	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+	"<Error><Code>AuthorizationHeaderMalformed</Code>"
+	"<Message>the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message>"
+	"<Region>eu-west-1</Region><RequestId>1</RequestId></Error>";
 	static const char redirect[] =
-		"<Error><Code>PermanentRedirect</Code>"
-		"<Endpoint>b.s3-eu-west-1.amazonaws.com</Endpoint><Bucket>b</Bucket></Error>";
+	"<Error><Code>PermanentRedirect</Code>"
+	"<Endpoint>b.s3-eu-west-1.amazonaws.com</Endpoint><Bucket>b</Bucket></Error>";
 	static char longest[8192];
 	char		text[1200];
 	StediS3Error error;
