@@ -3,18 +3,21 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION stedi" to load this file. \quit
 
+CREATE SCHEMA stedi;
+COMMENT ON SCHEMA stedi IS
+    'landing JSON as consent-filtered tables: start with stedi.materialize, see \df+ stedi.*';
 GRANT USAGE ON SCHEMA stedi TO PUBLIC;
 
 /* ---- the foreign data wrapper ---- */
 
 CREATE FUNCTION stedi.stedi_fdw_handler() RETURNS fdw_handler
-    LANGUAGE C STRICT
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.stedi_fdw_handler() IS
     'handler of foreign-data wrapper stedi_fdw; not to be called';
 
 CREATE FUNCTION stedi.stedi_fdw_validator(options text[], catalog oid) RETURNS void
-    LANGUAGE C STRICT
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.stedi_fdw_validator(text[], oid) IS
     'checks the options of stedi_fdw, offline; not to be called';

@@ -211,12 +211,15 @@ stedi_list_skips(const char *key, const char *prefix)
 		return true;
 	for (;;)
 	{
-		if (*name == '_' || *name == '.')
+		size_t		len = strcspn(name, "/");
+
+		/* . and .. are odd names of folders in a bucket, and hide nothing */
+		if (*name == '_' ||
+			(*name == '.' && !(len == 1 || (len == 2 && name[1] == '.'))))
 			return true;
-		name = strchr(name, '/');
-		if (name == NULL)
+		if (name[len] == '\0')
 			return false;
-		name++;
+		name += len + 1;
 	}
 }
 

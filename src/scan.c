@@ -145,7 +145,7 @@ stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 	StediFetch *fetch = NULL;
 	StediListing *listing;
 
-	*n_requests = 0;
+	*n_requests = kept.cxt != NULL ? kept.n_requests : 0;
 	if (kept.cxt != NULL && kept.listing != NULL && kept.relid == opts->relid &&
 		kept.userid == userid && kept.statement == statement &&
 		strcmp(kept.url, opts->url) == 0 && strcmp(kept.prefix, opts->prefix) == 0)
@@ -227,6 +227,7 @@ scan_start(StediScan *scan)
 	const StediListing *listing;
 
 	listing = stedi_scan_get_listing(scan->opts, scan->userid, &scan->list_requests);
+	kept.n_requests = 0;		/* of several scans one has made them */
 	scan->listing = palloc(sizeof(StediListing));
 	*scan->listing = *listing;
 	scan->listing->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),

@@ -89,7 +89,7 @@ static const Trouble troubles[] = {
 
 	/* an answer with a code of S3's */
 	{CURLE_OK, 0, "SignatureDoesNotMatch", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the secret is wrong", "Check option \"secret_access_key\" of the user mapping."},
+	"the secret does not go with the access key", HINT_KEYS},
 	{CURLE_OK, 0, "InvalidAccessKeyId", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too."},
 	{CURLE_OK, 0, "ExpiredToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
@@ -172,8 +172,10 @@ show_text(const char *text)
 	return copy;
 }
 
+/* The row that fits.  Only of an object can one say that it has changed. */
 static const Trouble *
-find_trouble(const StediAnswer *answer, const StediS3Error *error)
+find_trouble(const StediObject *object, const StediAnswer *answer,
+			 const StediS3Error *error)
 {
 	for (int i = 0; i < (int) lengthof(troubles); i++)
 	{
@@ -181,7 +183,8 @@ find_trouble(const StediAnswer *answer, const StediS3Error *error)
 
 		if (trouble->result == answer->result &&
 			(trouble->status == 0 || trouble->status == answer->status) &&
-			(trouble->code == NULL || strcmp(trouble->code, error->code) == 0))
+			(trouble->code == NULL || strcmp(trouble->code, error->code) == 0) &&
+			(object != NULL || trouble->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE))
 			return trouble;
 	}
 	return &other_trouble;
@@ -200,9 +203,9 @@ describe_trouble(const StediObject *object, const StediAnswer *answer,
 	initStringInfo(&text);
 	if (answer->result == STEDI_ANSWER_WRONG_LENGTH)
 		appendStringInfo(&text, "Listed were " INT64_FORMAT " bytes.", object->size);
-	else if (answer->result != CURLE_OK && answer->message[0] != '\0')
+	else if (answer->result > CURLE_OK && answer->message[0] != '\0')
 		appendStringInfo(&text, "%s.", show_text(answer->message));
-	else if (answer->result == CURLE_OK || answer->status != 0)
+	else if (answer->status != 0)
 	{
 		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
 		if (error->code[0] != '\0')
@@ -227,7 +230,7 @@ stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 	stedi_s3xml_error(answer->body, answer->body_len, &error);
 	if (error.region[0] != '\0')
 		region = error.region;
-	trouble = find_trouble(answer, &error);
+	trouble = find_trouble(object, answer, &error);
 	detail = describe_trouble(object, answer, &error);
 	ereport(ERROR,
 			errcode(trouble->sqlerrcode),

@@ -179,16 +179,16 @@ check_target(ZoneRun *run)
 	run->owner = InvalidOid;
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		run->relid[id] = get_relname_relid(zone_tables[id].name, run->target);
+		run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
 		if (OidIsValid(run->relid[id]))
-			check_owner(run, run->relid[id], zone_tables[id].name);
+			check_owner(run, run->relid[id], stedi_zone_tables[id].name);
 	}
-	for (int i = 0; i < zone_book_n_tables; i++)
+	for (int i = 0; i < stedi_zone_book_n_tables; i++)
 	{
-		Oid			relid = get_relname_relid(zone_book_tables[i], run->target);
+		Oid			relid = get_relname_relid(stedi_zone_book_tables[i], run->target);
 
 		if (OidIsValid(relid))
-			check_owner(run, relid, zone_book_tables[i]);
+			check_owner(run, relid, stedi_zone_book_tables[i]);
 	}
 
 	if (!OidIsValid(run->owner))
@@ -221,17 +221,17 @@ check_shape(ZoneRun *run)
 		if (!OidIsValid(run->relid[id]))
 			continue;
 		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
-		columns = zone_query_text(run,
+		columns = stedi_zone_query_text(run,
 								  psprintf("SELECT string_agg(quote_ident(attname) || ' ' ||"
 										   " format_type(atttypid, atttypmod), ', ' ORDER BY attnum)"
 										   " FROM pg_attribute WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped",
 										   run->relid[id]));
-		if (columns == NULL || strcmp(columns, zone_tables[id].columns) != 0)
+		if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
 			ereport(ERROR,
 					errcode(ERRCODE_DATATYPE_MISMATCH),
 					errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
-						   zone_tables[id].name, run->target_name),
-					errdetail("It should have: %s.", zone_tables[id].columns),
+						   stedi_zone_tables[id].name, run->target_name),
+					errdetail("It should have: %s.", stedi_zone_tables[id].columns),
 					errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
 	}
 }
@@ -258,10 +258,10 @@ check_inputs(ZoneRun *run)
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_TABLE),
 					errmsg("%s is made from %s, which does not exist in schema \"%s\"",
-						   zone_tables[inputs[i][0]].name, zone_tables[input].name,
+						   stedi_zone_tables[inputs[i][0]].name, stedi_zone_tables[input].name,
 						   run->target_name),
 					errhint("Call stedi.%s(%s) first, or stedi.materialize for all five.",
-							zone_tables[input].function, quote_literal_cstr(run->target_name)));
+							stedi_zone_tables[input].function, quote_literal_cstr(run->target_name)));
 	}
 }
 
@@ -275,15 +275,15 @@ check_landing(ZoneRun *run)
 	{
 		Oid			relid;
 
-		if (zone_tables[id].landing == NULL ||
+		if (stedi_zone_tables[id].landing == NULL ||
 			(!run->wanted[id] && id != ZONE_CUSTOMER_TRUSTED))
 			continue;
-		relid = get_relname_relid(zone_tables[id].landing, landing);
+		relid = get_relname_relid(stedi_zone_tables[id].landing, landing);
 		if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_TABLE),
 					errmsg("foreign table \"%s\" does not exist in schema \"%s\"",
-						   zone_tables[id].landing, run->landing_name),
+						   stedi_zone_tables[id].landing, run->landing_name),
 					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: stedi.materialize(%s, landing => '...').",
 							quote_identifier(run->landing_name),
 							quote_literal_cstr(run->target_name)));
@@ -300,7 +300,7 @@ run_steps(ZoneRun *run, const char *consent)
 	check_shape(run);
 	check_inputs(run);
 	check_landing(run);
-	zone_book_rule(run, consent);
+	stedi_zone_book_rule(run, consent);
 
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
@@ -311,19 +311,19 @@ run_steps(ZoneRun *run, const char *consent)
 		report->duplicates = -1;
 	}
 	run->report[ZONE_CUSTOMER_TRUSTED].started = GetCurrentTimestamp();
-	zone_person_read(run);
+	stedi_zone_person_read(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		if (id != ZONE_CUSTOMER_TRUSTED)
 			run->report[id].started = GetCurrentTimestamp();
 		if (run->wanted[id])
-			zone_table_build(run, id);
+			stedi_zone_table_build(run, id);
 		else if (OidIsValid(run->relid[id]))
-			zone_table_prune(run, id);
+			stedi_zone_table_prune(run, id);
 	}
-	zone_write_swap(run);
-	zone_book_run(run);
-	zone_query_forget(run);
+	stedi_zone_write_swap(run);
+	stedi_zone_book_run(run);
+	stedi_zone_query_forget(run);
 }
 
 /* Settings that queries could mean other things by. */
@@ -365,7 +365,7 @@ put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 	bool		nulls[4 + lengthof(counts)] = {false};
 	int			n = 0;
 
-	values[n++] = CStringGetTextDatum(zone_tables[id].name);
+	values[n++] = CStringGetTextDatum(stedi_zone_tables[id].name);
 	values[n++] = CStringGetTextDatum(report->mode);
 	values[n++] = CStringGetTextDatum(run->consent);
 	for (int i = 0; i < lengthof(counts); i++, n++)

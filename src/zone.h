@@ -41,7 +41,7 @@ typedef struct ZoneTable
 	const char *comment;
 } ZoneTable;
 
-extern const ZoneTable zone_tables[ZONE_N_TABLES];
+extern const ZoneTable stedi_zone_tables[ZONE_N_TABLES];
 
 /* One row of the report.  Counts below are -1 where they do not apply. */
 typedef struct ZoneReport
@@ -68,7 +68,7 @@ typedef struct ZoneRun
 	Oid			target;
 	const char *target_name;
 	const char *landing_name;
-	const char *consent;		/* the rule; NULL until zone_book_rule */
+	const char *consent;		/* the rule; NULL until stedi_zone_book_rule */
 	bool		since;			/* the rule is since_consent */
 	bool		match_time;
 	bool		full_refresh;
@@ -83,7 +83,7 @@ typedef struct ZoneRun
 	Oid			staged[ZONE_N_TABLES];	/* new storage, to be swapped in */
 	bool		rule_changed;
 	MemoryContext cxt;			/* lives as long as the run */
-	List	   *kept;			/* tuplestores of zone_query_keep; owned */
+	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
 
 	/* what came out */
 	ZoneReport	report[ZONE_N_TABLES];
@@ -98,26 +98,26 @@ typedef struct ZoneRun
  * that table as a literal, {person_set} and {device_set} the consent sets.
  * Palloc'd.
  */
-extern char *zone_query_expand(const ZoneRun *run, const char *template);
+extern char *stedi_zone_query_expand(const ZoneRun *run, const char *template);
 
 /* Run a statement; the number of rows it processed. */
-extern int64 zone_query_run(const char *sql);
+extern int64 stedi_zone_query_run(const char *sql);
 
 /* Run a query of one row of bigints (NULL: 0) into values[n]. */
-extern void zone_query_values(const char *sql, int n, int64 *values);
+extern void stedi_zone_query_values(const char *sql, int n, int64 *values);
 
 /*
  * Run a query of one text value, copied to the run's context; NULL when it
  * is that or there is no row.
  */
-extern char *zone_query_text(const ZoneRun *run, const char *sql);
+extern char *stedi_zone_query_text(const ZoneRun *run, const char *sql);
 
 /*
  * Keep a query's rows under a name that later queries can read; spills to
  * temporary files beyond work_mem.
  */
-extern void zone_query_keep(ZoneRun *run, const char *name, const char *sql);
-extern void zone_query_forget(ZoneRun *run);
+extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
+extern void stedi_zone_query_forget(ZoneRun *run);
 
 /* zone_person.c */
 
@@ -125,36 +125,36 @@ extern void zone_query_forget(ZoneRun *run);
  * Read the customer records and keep the relations "person" (one row an
  * e-mail) and "device" (one row a serial number that somebody holds).
  */
-extern void zone_person_read(ZoneRun *run);
+extern void stedi_zone_person_read(ZoneRun *run);
 
 /* Aggregate calls that make the consent sets of people and of devices. */
-extern const char *const zone_person_set;
-extern const char *const zone_device_set;
+extern const char *const stedi_zone_person_set;
+extern const char *const stedi_zone_device_set;
 
 /* zone_table.c */
-extern void zone_table_build(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 
 /* Take out of a table that is not rebuilt what is no longer covered. */
-extern void zone_table_prune(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 
 /* zone_write.c */
 
 /* Make the table's rows those of a query; fills in the report's mode and rows. */
-extern void zone_write(ZoneRun *run, ZoneTableId id, const char *query);
+extern void stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query);
 
 /* Put the new storage in place: the end of a run. */
-extern void zone_write_swap(ZoneRun *run);
+extern void stedi_zone_write_swap(ZoneRun *run);
 
 /* zone_book.c */
 
 /* Make the bookkeeping tables, and settle run->consent. */
-extern void zone_book_rule(ZoneRun *run, const char *asked);
+extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
 
 /* Write down what the run did. */
-extern void zone_book_run(ZoneRun *run);
+extern void stedi_zone_book_run(ZoneRun *run);
 
 /* Is it the name of a bookkeeping table? */
-extern const char *const zone_book_tables[];
-extern const int zone_book_n_tables;
+extern const char *const stedi_zone_book_tables[];
+extern const int stedi_zone_book_n_tables;
 
 #endif							/* STEDI_ZONE_H */

@@ -28,8 +28,8 @@ typedef struct BookTable
 	const char *comment;
 } BookTable;
 
-const char *const zone_book_tables[] = {"stedi_rule", "stedi_run", "stedi_object"};
-const int	zone_book_n_tables = lengthof(zone_book_tables);
+const char *const stedi_zone_book_tables[] = {"stedi_rule", "stedi_run", "stedi_object"};
+const int	stedi_zone_book_n_tables = lengthof(stedi_zone_book_tables);
 
 static const BookTable books[] = {
 	{
@@ -62,7 +62,7 @@ rule_from_comment(ZoneRun *run)
 
 	if (!OidIsValid(run->relid[ZONE_CUSTOMER_TRUSTED]))
 		return NULL;
-	comment = zone_query_text(run, psprintf("SELECT obj_description(%u, 'pg_class')",
+	comment = stedi_zone_query_text(run, psprintf("SELECT obj_description(%u, 'pg_class')",
 											run->relid[ZONE_CUSTOMER_TRUSTED]));
 	if (comment != NULL && strstr(comment, "consent => 'granted'") != NULL)
 		return "granted";
@@ -78,13 +78,13 @@ make_book(ZoneRun *run, const BookTable *book)
 
 	if (OidIsValid(relid))
 		return;
-	zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
-	zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
+	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
+	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
 								 quote_literal_cstr(book->comment)));
 }
 
 void
-zone_book_rule(ZoneRun *run, const char *asked)
+stedi_zone_book_rule(ZoneRun *run, const char *asked)
 {
 	char	   *stored;
 	char	   *match;
@@ -95,7 +95,7 @@ zone_book_rule(ZoneRun *run, const char *asked)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		any |= OidIsValid(run->relid[id]);
 
-	stored = zone_query_text(run, zone_query_expand(run, "SELECT consent FROM {target}.stedi_rule"));
+	stored = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT consent FROM {target}.stedi_rule"));
 	if (stored == NULL && any)
 	{
 		stored = unconstify(char *, rule_from_comment(run));
@@ -119,14 +119,14 @@ zone_book_rule(ZoneRun *run, const char *asked)
 	run->rule_changed = stored == NULL || strcmp(stored, run->consent) != 0;
 
 	/* machine_learning_curated stays as it was joined, until it is joined anew */
-	match = zone_query_text(run, zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));
+	match = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));
 	if (!run->wanted[ZONE_MACHINE_LEARNING_CURATED])
 		run->match_time = match != NULL && strcmp(match, "time") == 0;
 	if (run->rule_changed || match == NULL ||
 		run->match_time != (strcmp(match, "time") == 0))
 	{
-		zone_query_run(zone_query_expand(run, "DELETE FROM {target}.stedi_rule"));
-		zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, %s, pg_catalog.now())",
+		stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_rule"));
+		stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, %s, pg_catalog.now())",
 								quote_identifier(run->target_name),
 								quote_literal_cstr(run->consent),
 								run->match_time ? "'time'" : "'customer'",
@@ -147,13 +147,13 @@ book_report(ZoneRun *run, ZoneTableId id, int64 number)
 	ZoneReport *report = &run->report[id];
 	const StediScanStats *stats = report->tally != NULL ? &report->tally->stats : NULL;
 
-	zone_query_run(psprintf("INSERT INTO %s.stedi_run VALUES (" INT64_FORMAT
+	stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_run VALUES (" INT64_FORMAT
 							", %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
 							INT64_FORMAT ", " INT64_FORMAT ", " INT64_FORMAT ")",
 							quote_identifier(run->target_name), number,
 							quote_literal_cstr(timestamptz_to_str(report->started)),
 							quote_literal_cstr(timestamptz_to_str(report->finished)),
-							quote_literal_cstr(zone_tables[id].name),
+							quote_literal_cstr(stedi_zone_tables[id].name),
 							quote_literal_cstr(report->mode),
 							quote_literal_cstr(run->consent),
 							int_or_null(stats != NULL ? (int64) stats->objects_listed : -1),
@@ -174,18 +174,18 @@ book_objects(ZoneRun *run, ZoneTableId id)
 {
 	static Oid types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID};
 	const StediListing *listing = run->report[id].tally->listing;
-	char	   *sql = zone_query_expand(run, "INSERT INTO {target}.stedi_object VALUES ($1, $2, $3, $4, $5, $6, $7)");
+	char	   *sql = stedi_zone_query_expand(run, "INSERT INTO {target}.stedi_object VALUES ($1, $2, $3, $4, $5, $6, $7)");
 	SPIPlanPtr	plan = SPI_prepare(sql, lengthof(types), types);
 
-	zone_query_run(psprintf("DELETE FROM %s.stedi_object WHERE table_name = %s",
+	stedi_zone_query_run(psprintf("DELETE FROM %s.stedi_object WHERE table_name = %s",
 							quote_identifier(run->target_name),
-							quote_literal_cstr(zone_tables[id].landing)));
+							quote_literal_cstr(stedi_zone_tables[id].landing)));
 	for (int i = 0; i < listing->n_objects; i++)
 	{
 		const StediObject *object = &listing->objects[i];
 		Datum		values[lengthof(types)];
 
-		values[0] = CStringGetTextDatum(zone_tables[id].landing);
+		values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
 		values[1] = stedi_tuple_name(object->key);
 		values[2] = stedi_tuple_name(object->etag);
 		values[3] = Int64GetDatum(object->size);
@@ -199,11 +199,11 @@ book_objects(ZoneRun *run, ZoneTableId id)
 }
 
 void
-zone_book_run(ZoneRun *run)
+stedi_zone_book_run(ZoneRun *run)
 {
 	int64		number;
 
-	zone_query_values(zone_query_expand(run, "SELECT coalesce(max(run), 0) + 1 FROM {target}.stedi_run"),
+	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT coalesce(max(run), 0) + 1 FROM {target}.stedi_run"),
 					  1, &number);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{

@@ -16,13 +16,13 @@
  * The set of people: since when they consent, and their standing.  A
  * customer who consents but is not in customer_trusted is not (yet) one.
  */
-const char *const zone_person_set =
+const char *const stedi_zone_person_set =
 "(SELECT stedi.consent_set(p.email, p.sharewithresearchasofdate, NULL,"
 "   CASE WHEN p.granted AND EXISTS (SELECT FROM {customer_trusted} t WHERE t.email = p.email)"
 "        THEN 'granted' ELSE 'none' END, {since}, true) FROM person p)";
 
 /* The set of devices: their holder's consent. */
-const char *const zone_device_set =
+const char *const stedi_zone_device_set =
 "(SELECT stedi.consent_set(d.serialnumber, d.sharewithresearchasofdate, d.owned_since,"
 "   CASE WHEN d.ambiguous THEN 'ambiguous'"
 "        WHEN NOT d.granted THEN 'none'"
@@ -89,7 +89,7 @@ static const char *const device_query =
 " FROM whose w JOIN person p ON p.email = w.email";
 
 void
-zone_person_read(ZoneRun *run)
+stedi_zone_person_read(ZoneRun *run)
 {
 	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
 	int64		counts[3];
@@ -97,7 +97,7 @@ zone_person_read(ZoneRun *run)
 	stedi_scan_set_tally(report->tally);
 	PG_TRY();
 	{
-		zone_query_keep(run, "customer_record", zone_query_expand(run,
+		stedi_zone_query_keep(run, "customer_record", stedi_zone_query_expand(run,
 						"SELECT stedi.normalize_email(email) AS email, customername, phone,"
 						" birthday, serialnumber, registrationdate, lastupdatedate,"
 						" sharewithresearchasofdate, sharewithpublicasofdate,"
@@ -109,10 +109,10 @@ zone_person_read(ZoneRun *run)
 		stedi_scan_set_tally(NULL);
 	}
 	PG_END_TRY();
-	zone_query_keep(run, "person", zone_query_expand(run, person_query));
-	zone_query_keep(run, "device", zone_query_expand(run, device_query));
+	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
+	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
 
-	zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
+	stedi_zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
 					  " (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
 					  " (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL)",
 					  3, counts);
@@ -125,5 +125,5 @@ zone_person_read(ZoneRun *run)
 							  (unsigned long) counts[2], (long long) counts[2]),
 				errdetail("Whether such a record withdraws a consent is not known."),
 				errhint("See SELECT * FROM stedi.rejects(%s).",
-						zone_query_expand(run, "{customer_landing}")));
+						stedi_zone_query_expand(run, "{customer_landing}")));
 }

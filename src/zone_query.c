@@ -20,7 +20,7 @@ static const char *
 table_name(const ZoneRun *run, const char *name)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
-		if (strcmp(zone_tables[id].name, name) == 0)
+		if (strcmp(stedi_zone_tables[id].name, name) == 0)
 			return quote_qualified_identifier(run->target_name,
 											  OidIsValid(run->staged[id]) ?
 											  get_rel_name(run->staged[id]) : name);
@@ -48,14 +48,14 @@ name_value(const ZoneRun *run, const char *name)
 	if (strcmp(name, "match_time") == 0)
 		return run->match_time ? "true" : "false";
 	if (strcmp(name, "person_set") == 0)
-		return zone_query_expand(run, zone_person_set);
+		return stedi_zone_query_expand(run, stedi_zone_person_set);
 	if (strcmp(name, "device_set") == 0)
-		return zone_query_expand(run, zone_device_set);
+		return stedi_zone_query_expand(run, stedi_zone_device_set);
 	elog(ERROR, "unknown name in template: %s", name);
 }
 
 char *
-zone_query_expand(const ZoneRun *run, const char *template)
+stedi_zone_query_expand(const ZoneRun *run, const char *template)
 {
 	StringInfoData sql;
 
@@ -77,7 +77,7 @@ zone_query_expand(const ZoneRun *run, const char *template)
 }
 
 int64
-zone_query_run(const char *sql)
+stedi_zone_query_run(const char *sql)
 {
 	int			result = SPI_execute(sql, false, 0);
 
@@ -87,9 +87,9 @@ zone_query_run(const char *sql)
 }
 
 void
-zone_query_values(const char *sql, int n, int64 *values)
+stedi_zone_query_values(const char *sql, int n, int64 *values)
 {
-	if (zone_query_run(sql) != 1)
+	if (stedi_zone_query_run(sql) != 1)
 		elog(ERROR, "a query of one row returned " UINT64_FORMAT, SPI_processed);
 	for (int i = 0; i < n; i++)
 	{
@@ -103,11 +103,11 @@ zone_query_values(const char *sql, int n, int64 *values)
 }
 
 char *
-zone_query_text(const ZoneRun *run, const char *sql)
+stedi_zone_query_text(const ZoneRun *run, const char *sql)
 {
 	char	   *text = NULL;
 
-	if (zone_query_run(sql) > 0)
+	if (stedi_zone_query_run(sql) > 0)
 	{
 		text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 		if (text != NULL)
@@ -118,7 +118,7 @@ zone_query_text(const ZoneRun *run, const char *sql)
 }
 
 void
-zone_query_keep(ZoneRun *run, const char *name, const char *sql)
+stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
@@ -153,7 +153,7 @@ zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 }
 
 void
-zone_query_forget(ZoneRun *run)
+stedi_zone_query_forget(ZoneRun *run)
 {
 	ListCell   *lc;
 

@@ -24,7 +24,7 @@
 	"customername, email, phone, birthday, serialnumber, registrationdate, lastupdatedate, " \
 	"sharewithresearchasofdate, sharewithpublicasofdate, sharewithfriendsasofdate"
 
-const ZoneTable zone_tables[ZONE_N_TABLES] = {
+const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	{
 		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
 		"customer_landing", "email", "materialize_customer_trusted",
@@ -158,7 +158,7 @@ report_readings(ZoneRun *run, ZoneTableId id)
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
 							  "%s keeps %lld readings that are older than their customer's consent",
 							  (unsigned long) stats->older,
-							  zone_tables[id].name, (long long) stats->older),
+							  stedi_zone_tables[id].name, (long long) stats->older),
 				errhint("The rule consent => 'since_consent' leaves them out."));
 }
 
@@ -170,7 +170,7 @@ report_customers(ZoneRun *run)
 
 	report->before_consent = report->unknown_owner = report->ambiguous = 0;
 	report->forgotten = report->duplicates = 0;
-	zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
+	stedi_zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
 					  " AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
 	if (n_refused > 0)
 		ereport(NOTICE,
@@ -180,14 +180,14 @@ report_customers(ZoneRun *run)
 }
 
 void
-zone_table_build(ZoneRun *run, ZoneTableId id)
+stedi_zone_table_build(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
 
 	stedi_scan_set_tally(id == ZONE_CUSTOMER_TRUSTED ? NULL : report->tally);
 	PG_TRY();
 	{
-		zone_write(run, id, zone_query_expand(run, rows_query(run, id)));
+		stedi_zone_write(run, id, stedi_zone_query_expand(run, rows_query(run, id)));
 	}
 	PG_FINALLY();
 	{
@@ -208,14 +208,14 @@ zone_table_build(ZoneRun *run, ZoneTableId id)
 }
 
 void
-zone_table_prune(ZoneRun *run, ZoneTableId id)
+stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
 {
-	int64		n_rows = zone_query_run(zone_query_expand(run, prunes[id]));
+	int64		n_rows = stedi_zone_query_run(stedi_zone_query_expand(run, prunes[id]));
 
 	if (n_rows > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld row of %s is no longer covered and was removed",
 							  "%lld rows of %s are no longer covered and were removed",
 							  (unsigned long) n_rows, (long long) n_rows,
-							  zone_tables[id].name));
+							  stedi_zone_tables[id].name));
 }

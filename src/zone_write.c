@@ -6,7 +6,7 @@
  * A table that exists keeps its OID, and with it privileges, views, indexes,
  * policies and publications.  It is changed by the difference, with DELETE
  * and INSERT, so that every reader's snapshot holds.  Only full_refresh
- * fills new storage, which zone_write_swap puts in place at the end of the
+ * fills new storage, which stedi_zone_write_swap puts in place at the end of the
  * run, all tables in one short phase.
  *
  *-------------------------------------------------------------------------
@@ -36,7 +36,7 @@
 static const char *
 own_name(const ZoneRun *run, ZoneTableId id)
 {
-	return quote_qualified_identifier(run->target_name, zone_tables[id].name);
+	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 }
 
 /*
@@ -48,11 +48,11 @@ static void
 write_difference(ZoneRun *run, ZoneTableId id, const char *query)
 {
 	ZoneReport *report = &run->report[id];
-	const ZoneTable *table = &zone_tables[id];
+	const ZoneTable *table = &stedi_zone_tables[id];
 	const char *name = own_name(run, id);
 	int64		counts[3];
 
-	zone_query_values(psprintf("WITH wanted(%s) AS MATERIALIZED (%s),"
+	stedi_zone_query_values(psprintf("WITH wanted(%s) AS MATERIALIZED (%s),"
 							   " difference AS MATERIALIZED ("
 							   "  SELECT %s, sum(n) AS surplus FROM ("
 							   "   SELECT %s, 1 AS n FROM wanted UNION ALL SELECT %s, -1 FROM %s) u"
@@ -88,14 +88,14 @@ write_staged(ZoneRun *run, ZoneTableId id, const char *query)
 	Relation	relation = table_open(run->relid[id], ShareRowExclusiveLock);
 	char	   *count = psprintf("SELECT count(*) FROM %s", own_name(run, id));
 
-	zone_query_values(count, 1, &report->rows_out);
+	stedi_zone_query_values(count, 1, &report->rows_out);
 	run->staged[id] = make_new_heap(run->relid[id], relation->rd_rel->reltablespace,
 									relation->rd_rel->relam,
 									relation->rd_rel->relpersistence,
 									ShareRowExclusiveLock);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
-	report->rows = zone_query_run(psprintf("INSERT INTO %s %s",
+	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s",
 										   quote_qualified_identifier(run->target_name,
 																	  get_rel_name(run->staged[id])),
 										   query));
@@ -110,16 +110,16 @@ write_new(ZoneRun *run, ZoneTableId id, const char *query)
 	ZoneReport *report = &run->report[id];
 	const char *name = own_name(run, id);
 
-	zone_query_run(psprintf("CREATE TABLE %s (%s)", name, zone_tables[id].columns));
-	run->relid[id] = get_relname_relid(zone_tables[id].name, run->target);
-	report->rows = zone_query_run(psprintf("INSERT INTO %s %s", name, query));
+	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
+	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
+	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s", name, query));
 	report->rows_in = report->rows;
 	report->rows_out = 0;
 	report->mode = "full";
 }
 
 void
-zone_write(ZoneRun *run, ZoneTableId id, const char *query)
+stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 {
 	bool		is_new = !OidIsValid(run->relid[id]);
 
@@ -131,19 +131,19 @@ zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 		write_difference(run, id, query);
 
 	if (is_new || run->rule_changed)
-		zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
+		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
 									 quote_literal_cstr(psprintf("%s. Made by stedi.materialize with consent => '%s'.",
-																 zone_tables[id].comment, run->consent))));
+																 stedi_zone_tables[id].comment, run->consent))));
 	if (!OidIsValid(run->staged[id]) &&
 		(run->report[id].rows_in > 0 || run->report[id].rows_out > 0))
-		zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+		stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
 }
 
 /* Say who holds locks on the table: pid, role and application of each. */
 static char *
 lock_holders(ZoneRun *run, Oid relid)
 {
-	return zone_query_text(run,
+	return stedi_zone_query_text(run,
 						   psprintf("SELECT string_agg(format('process %%s (role %%s%%s)', a.pid, a.usename,"
 									" nullif(', application ' || a.application_name, ', application ')), ', ')"
 									" FROM (SELECT DISTINCT l.pid FROM pg_locks l WHERE l.relation = %u"
@@ -182,7 +182,7 @@ lock_for_swap(ZoneRun *run, Oid relid)
 }
 
 void
-zone_write_swap(ZoneRun *run)
+stedi_zone_write_swap(ZoneRun *run)
 {
 	if (run->dry_run)
 		return;
@@ -201,6 +201,6 @@ zone_write_swap(ZoneRun *run)
 						 RecentXmin, ReadNextMultiXactId(),
 						 get_rel_persistence(run->relid[id]));
 		run->staged[id] = InvalidOid;
-		zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+		stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
 	}
 }

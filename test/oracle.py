@@ -10,8 +10,8 @@ module judges first, and only what it refuses is looked at byte by byte.
 
 Where the rules leave a choice, the choice is marked with "Read as:".
 
-A birthday is taken as PostgreSQL's date when it is YYYY-MM-DD; the other
-forms that PostgreSQL would take are not told apart here.
+A birthday is taken as PostgreSQL's date when it is YYYY-MM-DD, or YYY-MM-DD;
+the other forms that PostgreSQL would take are not told apart here.
 """
 import argparse
 import collections
@@ -735,11 +735,11 @@ def customer_row(email, record):
 
 
 def to_date(text):
-    """YYYY-MM-DD as PostgreSQL writes it, or None where that is no date."""
-    if text is None or not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+    """A date as YYYY-MM-DD, or None where that is no date."""
+    if text is None or not re.fullmatch(r"\d{3,4}-\d\d-\d\d", text, re.ASCII):
         return None
     try:
-        return datetime.date.fromisoformat(text).isoformat()
+        return datetime.date.fromisoformat(text.zfill(10)).isoformat()
     except ValueError:
         return None
 

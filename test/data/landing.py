@@ -558,6 +558,7 @@ SCENARIOS = (
     functools.partial(odd_text, name="", phone=Raw("1.50e3")),
     functools.partial(odd_text, name=..., phone=None, birthday=None),
     functools.partial(odd_text, birthday="1399-01-01", registered=-1, public=..., friends=None),
+    functools.partial(odd_text, birthday="987-01-01"),
     functools.partial(odd_text, birthday="1990-02-30"),
     functools.partial(odd_text, birthday="not said"),
     functools.partial(odd_text, birthday=""),
