@@ -295,6 +295,10 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 	read_space(reader);
 	if (!read_value(decoder, reader, found >= 0, &kind, &text, &trouble))
 		return false;
+
+	/* the digits that follow may be what was cut off */
+	if (kind == STEDI_FIELD_NUMBER && reader->p == reader->end)
+		return false;
 	if (found < 0)
 		return true;
 

@@ -363,14 +363,17 @@ class SoupTest(ServerTest):
         self.assert_soup(records, [tuple(row[:3]) for row in judged])
 
     def assert_soup(self, records, places):
-        expected = [(one.object, one.line, one.byte_offset) for one in records if one.rejected]
-        wrong = sorted(set(places) ^ set(expected))
-        keys = sorted({place[0] for place in wrong})[:5]
-        self.assertEqual(
-            sorted(places),
-            sorted(expected),
-            "\n".join(f"{key}: {(self.folder / key).read_bytes()!r}" for key in keys),
-        )
+        expected = {(one.object, one.line, one.byte_offset) for one in records if one.rejected}
+        self.assertEqual(len(set(places)), len(places))
+        missing = sorted(expected - set(places))
+        surplus = sorted(set(places) - expected)
+        if missing or surplus:
+            keys = sorted({place[0] for place in missing + surplus})[:5]
+            contents = [f"{key}: {(self.folder / key).read_bytes()!r}" for key in keys]
+            self.fail(
+                f"{len(missing)} rejects missing, {len(surplus)} too many\n"
+                f"missing: {missing[:5]}\ntoo many: {surplus[:5]}\n" + "\n".join(contents)
+            )
 
 
 def take(rows, row):
