@@ -102,7 +102,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check regress pgtap client s3 unit lint demo demo-stop dist help
+OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -146,6 +146,9 @@ endif
 
 regress pgtap client s3: ## this one layer of tests
 	@test/check $@
+
+check-mutants: ## switch the rules off one by one: the tests must notice
+	@test/mutants
 
 lint: ## the project's own rules on its files
 	@test/lint/run
@@ -209,5 +212,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check regress pgtap client s3 lint unit \
+.PHONY: all install installcheck clean check check-mutants regress pgtap client s3 lint unit \
 	indent demo demo-stop dist help

@@ -100,7 +100,7 @@ static inline bool
 stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 				   Datum *value)
 {
-	ErrorSaveContext escontext = {T_ErrorSaveContext};
+	ErrorSaveContext escontext = {.type = T_ErrorSaveContext};
 
 	return InputFunctionCallSafe(function, text, typioparam, typmod,
 								 (Node *) &escontext, value);

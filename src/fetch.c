@@ -336,11 +336,7 @@ transfer_make(Transfer *transfer)
 #define SET(option, value) \
 	code = code != CURLE_OK ? code : curl_easy_setopt(handle, option, value)
 
-	if (transfer->buf == NULL)
-		transfer->buf = MemoryContextAlloc(transfer->fetch->cxt, transfer->buf_size);
-	if (transfer->handle == NULL)
-		transfer->handle = curl_easy_init();
-	handle = transfer->handle;
+	handle = transfer->handle = curl_easy_init();
 	if (handle == NULL)
 		report_out_of_memory(transfer->fetch);
 	SET(CURLOPT_PRIVATE, (void *) transfer);
@@ -385,6 +381,8 @@ transfer_start(Transfer *transfer, StediRequest *request)
 	CURLMcode	code;
 
 	transfer_stop(transfer);	/* what an error may have left */
+	if (transfer->buf == NULL)
+		transfer->buf = MemoryContextAlloc(transfer->fetch->cxt, transfer->buf_size);
 	transfer->done = false;
 	memset(&transfer->answer, 0, sizeof(transfer->answer));
 	transfer->received = 0;
@@ -611,6 +609,10 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 	*xml = palloc(page->len + 1);
 	*len = ring_take(page, *xml, page->len);
 	(*xml)[*len] = '\0';
+
+	/* It is large, and a listing's client may live on for a while. */
+	pfree(page->buf);
+	page->buf = NULL;
 }
 
 /* See stedi.h. */

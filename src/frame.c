@@ -44,6 +44,20 @@ frame_begin(StediFramer *framer, bool junk)
 	framer->record_line = framer->line;
 }
 
+static uint64_t
+count_newlines(const char *buf, size_t len)
+{
+	const char *end = buf + len;
+	uint64_t	n = 0;
+
+	while (buf < end && (buf = memchr(buf, '\n', end - buf)) != NULL)
+	{
+		buf++;
+		n++;
+	}
+	return n;
+}
+
 /* Consume len bytes that hold newlines line ends, and close what was open. */
 static void
 frame_finish(StediFramer *framer, size_t len, uint64_t newlines)
@@ -195,13 +209,34 @@ frame_bad(StediFramer *framer, const char *buf, size_t len, uint64_t newlines,
 }
 
 /*
+ * Take the { or [ at buf[pos] of the record that starts at buf[0].  MORE when
+ * the record goes on behind it.
+ */
+static StediFrameStatus
+frame_take_bracket(StediFramer *framer, const char *buf, size_t pos, size_t len,
+				   StediSlice *record)
+{
+	if (buf[pos] == '{' && pos > 0 && buf[pos - 1] == '\n' && !frame_allows_object(framer))
+		return frame_bad(framer, buf, pos - 1, framer->newlines - 1,
+						 STEDI_REASON_NOT_CLOSED, record);
+	if (!frame_push(framer, buf[pos] == '['))
+	{
+		framer->given_up = true;
+		return frame_bad(framer, buf, len, count_newlines(buf, len),
+						 STEDI_REASON_TOO_DEEP, record);
+	}
+	return STEDI_FRAME_MORE;
+}
+
+/*
  * Scan on in the record that starts at buf[0].  On RECORD and BAD, *record is
  * what was consumed.
  */
 static StediFrameStatus
-frame_scan_record(StediFramer *framer, const char *buf, size_t len, bool last,
+frame_scan_record(StediFramer *framer, const char *buf, size_t len,
 				  StediSlice *record)
 {
+	StediFrameStatus status;
 	size_t		pos = framer->scanned;
 
 	for (; pos < len; pos++)
@@ -235,36 +270,26 @@ frame_scan_record(StediFramer *framer, const char *buf, size_t len, bool last,
 			case '\r':
 				continue;
 			case '{':
-				if (pos > 0 && buf[pos - 1] == '\n' && !frame_allows_object(framer))
-					return frame_bad(framer, buf, pos - 1, framer->newlines - 1,
-									 STEDI_REASON_NOT_CLOSED, record);
-				/* FALLTHROUGH */
 			case '[':
-				if (!frame_push(framer, c == '['))
-				{
-					framer->given_up = true;
-					return frame_bad(framer, buf, len, 0, STEDI_REASON_TOO_DEEP, record);
-				}
+				status = frame_take_bracket(framer, buf, pos, len, record);
+				if (status != STEDI_FRAME_MORE)
+					return status;
+				break;
+			case ']':
+				if (framer->depth > 1)
+					framer->depth--;
 				break;
 			case '}':
-			case ']':
-				if (--framer->depth == 0)
-				{
-					record->data = buf;
-					record->len = pos + 1;
-					frame_finish(framer, pos + 1, framer->newlines);
-					return STEDI_FRAME_RECORD;
-				}
-				break;
-			default:
-				break;
+				if (--framer->depth > 0)
+					break;
+				record->data = buf;
+				record->len = pos + 1;
+				frame_finish(framer, pos + 1, framer->newlines);
+				return STEDI_FRAME_RECORD;
 		}
 		framer->last = c;
 	}
 	framer->scanned = pos;
-	if (last)
-		return frame_bad(framer, buf, len, framer->newlines,
-						 STEDI_REASON_CUT_OFF, record);
 	return STEDI_FRAME_MORE;
 }
 
@@ -297,6 +322,7 @@ stedi_frame_next(StediFramer *framer, const char *buf, size_t len, bool last,
 	if (framer->given_up)
 	{
 		framer->offset += len;
+		framer->line += count_newlines(buf, len);
 		*used = len;
 		return last ? STEDI_FRAME_END : STEDI_FRAME_MORE;
 	}
@@ -323,7 +349,14 @@ stedi_frame_next(StediFramer *framer, const char *buf, size_t len, bool last,
 	if (framer->junk)
 		status = frame_scan_junk(framer, buf + skipped, len - skipped, last, record);
 	else
-		status = frame_scan_record(framer, buf + skipped, len - skipped, last, record);
+		status = frame_scan_record(framer, buf + skipped, len - skipped, record);
+	if (status == STEDI_FRAME_MORE && last)
+	{
+		/* inside the array, too, perhaps: one reject tells of the end */
+		framer->in_array = false;
+		status = frame_bad(framer, buf + skipped, len - skipped, framer->newlines,
+						   STEDI_REASON_CUT_OFF, record);
+	}
 
 	*used = skipped;
 	if (status != STEDI_FRAME_MORE)

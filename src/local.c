@@ -4,8 +4,8 @@
  *		A local folder in place of a bucket.
  *
  * For tests, for landing zones that are mounted, and for trying things out.
- * A file's key is its path below the folder; its ETag is made of its size,
- * time and inode, so that a file which is another one when its turn comes is
+ * A file's key is its path below the folder, which must be UTF-8 as keys are
+ * on S3; its ETag is made of its size, time and inode, so that a file which is another one when its turn comes is
  * noticed, as it is on S3.
  *
  * Whoever set the folder may read the server's files; whoever uses it may
@@ -169,11 +169,11 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 		walk->listing->n_skipped++;
 		return;
 	}
-	if (!pg_verifymbstr(name, strlen(name), true))
+	if (!pg_verify_mbstr(PG_UTF8, name, strlen(name), true))
 		ereport(ERROR,
 				errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				errmsg("could not list folder \"%s/%s\": a name in it is not valid in encoding %s",
-					   walk->opts->root, prefix, GetDatabaseEncodingName()));
+				errmsg("could not list folder \"%s/%s\": a name in it is not UTF-8",
+					   walk->opts->root, prefix));
 	if (lstat(target, &st) == 0 && S_ISLNK(st.st_mode))
 	{
 		target = resolve_key(walk->opts, walk->root, key);
@@ -233,13 +233,15 @@ stedi_local_list(const StediOptions *opts, StediListing *listing)
 	MemoryContext walk_cxt = AllocSetContextCreate(cxt, "stedi local walk",
 												   ALLOCSET_DEFAULT_SIZES);
 	LocalWalk	walk = {.opts = opts,.listing = listing,.listing_cxt = cxt};
+	const char *prefix;
 	char	   *path;
 
 	MemoryContextSwitchTo(walk_cxt);
 	walk.root = resolve_root(opts);
-	path = resolve_key(opts, walk.root, opts->prefix);
+	prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
+	path = resolve_key(opts, walk.root, prefix);
 	if (path != NULL)
-		walk_folder(&walk, NULL, path, opts->prefix);
+		walk_folder(&walk, NULL, path, prefix);
 	MemoryContextSwitchTo(cxt);
 	MemoryContextDelete(walk_cxt);
 }
