@@ -39,6 +39,11 @@
 #include "commands/explain_state.h"
 #endif
 
+/* Before 18 it tells of btree families alone; now of hash families, too. */
+#if PG_VERSION_NUM < 180000
+#define get_op_index_interpretation(opno) get_op_btree_interpretation(opno)
+#endif
+
 /* create_foreignscan_path for a base relation, without a fdw_outerpath. */
 static inline ForeignPath *
 stedi_compat_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows,

@@ -32,6 +32,8 @@ typedef struct RawString
 	StediSlice	inside;			/* between the quotes */
 	bool		escapes;		/* it has some */
 	bool		zero;			/* among them \u0000 */
+	bool		lone;			/* among them a surrogate without the other */
+	const char *high;			/* end of a high one that waits for a low one */
 } RawString;
 
 void
@@ -81,6 +83,28 @@ is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* Note what the \u escape with its digits at p says of the string's text. */
+static void
+note_character(RawString *string, const char *p)
+{
+	const char *high = string->high;
+
+	if (memcmp(p, "0000", 4) == 0)
+		string->zero = true;
+	if (p[0] != 'd' && p[0] != 'D')
+		return;
+	if (memchr("89abAB", p[1], 6) != NULL)
+	{
+		string->lone |= (high != NULL);
+		string->high = p + 4;
+	}
+	else if (memchr("cdefCDEF", p[1], 8) != NULL)
+	{
+		string->lone |= (high != p - 2);
+		string->high = NULL;
+	}
+}
+
 /* The escape behind a backslash. */
 static bool
 read_escape(Reader *reader, RawString *string)
@@ -98,8 +122,7 @@ read_escape(Reader *reader, RawString *string)
 	for (int i = 0; i < 4; i++)
 		if (!is_hex(reader->p[i]))
 			return false;
-	if (memcmp(reader->p, "0000", 4) == 0)
-		string->zero = true;
+	note_character(string, reader->p);
 	reader->p += 4;
 	return true;
 }
@@ -118,6 +141,7 @@ read_string(Reader *reader, RawString *string)
 		if (c == '"')
 		{
 			string->inside.len = reader->p - 1 - string->inside.data;
+			string->lone |= (string->high != NULL);
 			return true;
 		}
 		if (c < 0x20)
@@ -214,16 +238,17 @@ unescape(StediDecoder *decoder, const RawString *string, StediSlice *text)
 		return STEDI_REASON_NONE;
 	if (string->zero)
 		return STEDI_REASON_ZERO_CHARACTER;
+	if (string->lone)
+		return STEDI_REASON_ENCODING;
 	if (decoder->strings == NULL)
 		decoder->strings = cJSON_CreateArray();
 	if (decoder->strings == NULL)
 		return STEDI_REASON_OUT_OF_MEMORY;
+
+	/* of the string's grammar and text, nothing is left to refuse */
 	item = cJSON_ParseWithLength(string->inside.data - 1, string->inside.len + 2);
-	if (item == NULL || !cJSON_IsString(item))
-	{
-		cJSON_Delete(item);
-		return STEDI_REASON_ENCODING;
-	}
+	if (item == NULL)
+		return STEDI_REASON_OUT_OF_MEMORY;
 	cJSON_AddItemToArray(decoder->strings, item);
 	text->data = item->valuestring;
 	text->len = strlen(item->valuestring);
@@ -287,8 +312,11 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 
 	if (!read_string(reader, &string))
 		return false;
-	if (unescape(decoder, &string, &key) == STEDI_REASON_NONE)
+	trouble = unescape(decoder, &string, &key);
+	if (trouble == STEDI_REASON_NONE)
 		found = stedi_decode_find_key(decoder, key);
+	else if (trouble == STEDI_REASON_OUT_OF_MEMORY && *reason == STEDI_REASON_NONE)
+		*reason = trouble;		/* it may be a wanted one */
 	read_space(reader);
 	if (!read_byte(reader, ':'))
 		return false;
@@ -296,8 +324,9 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 	if (!read_value(decoder, reader, found >= 0, &kind, &text, &trouble))
 		return false;
 
-	/* the digits that follow may be what was cut off */
-	if (kind == STEDI_FIELD_NUMBER && reader->p == reader->end)
+	/* a number or a word is whole only before what may follow a value */
+	if (kind != STEDI_FIELD_STRING && kind != STEDI_FIELD_NESTED &&
+		(reader->p == reader->end || memchr(", \t\r\n}", *reader->p, 6) == NULL))
 		return false;
 	if (found < 0)
 		return true;

@@ -5,8 +5,8 @@
  *
  * For tests, for landing zones that are mounted, and for trying things out.
  * A file's key is its path below the folder, which must be UTF-8 as keys are
- * on S3; its ETag is made of its size, time and inode, so that a file which is another one when its turn comes is
- * noticed, as it is on S3.
+ * on S3.  Its ETag is made of its size, time and inode, so that a file which
+ * is another one when its turn comes is noticed, as it is on S3.
  *
  * Whoever set the folder may read the server's files; whoever uses it may
  * not, and gets what lies below it.  So every path is resolved before it is

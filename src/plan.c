@@ -98,7 +98,7 @@ is_shippable(Oid opno, Oid *function)
 
 	*function = get_opcode(opno);
 	if (opno >= FirstGenbkiObjectId || *function >= FirstGenbkiObjectId ||
-		get_op_btree_interpretation(opno) == NIL)
+		get_op_index_interpretation(opno) == NIL)
 		return false;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(*function));
 	if (!HeapTupleIsValid(tuple))

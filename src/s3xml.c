@@ -34,7 +34,6 @@
 
 /* An MD5 and a number of parts are all that S3 puts in; others put less. */
 #define MAX_ETAG_LEN 128
-#define MAX_TIME_LEN 40
 #define MAX_CLASS_LEN 40
 
 #define USECS_PER_SEC INT64_C(1000000)
@@ -147,9 +146,12 @@ parse_size(const char *text, int64_t *size)
 	return true;
 }
 
-/* n digits at *text, within min and max; moves *text behind them. */
+/*
+ * n digits at *text, within min and max, and what follows them (NUL: it is
+ * not looked at); moves *text behind that.
+ */
 static bool
-parse_digits(const char **text, int n, int min, int max, int *value)
+parse_digits(const char **text, int n, int min, int max, char end, int *value)
 {
 	*value = 0;
 	for (; n > 0; n--, (*text)++)
@@ -158,16 +160,9 @@ parse_digits(const char **text, int n, int min, int max, int *value)
 			return false;
 		*value = *value * 10 + (**text - '0');
 	}
-	return *value >= min && *value <= max;
-}
-
-static bool
-parse_char(const char **text, char c)
-{
-	if (**text != c)
+	if (end != '\0' && *(*text)++ != end)
 		return false;
-	(*text)++;
-	return true;
+	return *value >= min && *value <= max;
 }
 
 /* Days from 1970-01-01 to a date of the Gregorian calendar. */
@@ -194,15 +189,15 @@ parse_time(const char *text, int64_t *modified_us)
 	int			second;
 	int64_t		fraction = 0;
 
-	if (!parse_digits(&text, 4, 1, 9999, &year) || !parse_char(&text, '-') ||
-		!parse_digits(&text, 2, 1, 12, &month) || !parse_char(&text, '-') ||
-		!parse_digits(&text, 2, 1, 31, &day) || !parse_char(&text, 'T') ||
-		!parse_digits(&text, 2, 0, 23, &hour) || !parse_char(&text, ':') ||
-		!parse_digits(&text, 2, 0, 59, &minute) || !parse_char(&text, ':') ||
-		!parse_digits(&text, 2, 0, 60, &second))
+	if (!parse_digits(&text, 4, 1, 9999, '-', &year) ||
+		!parse_digits(&text, 2, 1, 12, '-', &month) ||
+		!parse_digits(&text, 2, 1, 31, 'T', &day) ||
+		!parse_digits(&text, 2, 0, 23, ':', &hour) ||
+		!parse_digits(&text, 2, 0, 59, ':', &minute) ||
+		!parse_digits(&text, 2, 0, 60, '\0', &second))
 		return false;
-	if (parse_char(&text, '.'))
-		for (int64_t unit = USECS_PER_SEC / 10; *text >= '0' && *text <= '9'; text++, unit /= 10)
+	if (*text == '.')
+		for (int64_t unit = USECS_PER_SEC / 10; *++text >= '0' && *text <= '9'; unit /= 10)
 			fraction += (*text - '0') * unit;
 	if (strcmp(text, "Z") != 0)
 		return false;
@@ -300,8 +295,7 @@ end_of_entry_element(Parse *parse, const char *name)
 	}
 	else if (strcmp(name, "LastModified") == 0)
 	{
-		if (parse->text_len > MAX_TIME_LEN ||
-			!parse_time(parse->text, &parse->modified_us))
+		if (!parse_time(parse->text, &parse->modified_us))
 			give_up(parse, "a time of modification is not a time");
 	}
 	else if (strcmp(name, "StorageClass") == 0)

@@ -221,11 +221,7 @@ check_shape(ZoneRun *run)
 		if (!OidIsValid(run->relid[id]))
 			continue;
 		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
-		columns = stedi_zone_query_text(run,
-								  psprintf("SELECT string_agg(quote_ident(attname) || ' ' ||"
-										   " format_type(atttypid, atttypmod), ', ' ORDER BY attnum)"
-										   " FROM pg_attribute WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped",
-										   run->relid[id]));
+		columns = stedi_zone_query_columns(run, run->relid[id]);
 		if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
 			ereport(ERROR,
 					errcode(ERRCODE_DATATYPE_MISMATCH),

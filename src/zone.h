@@ -112,6 +112,9 @@ extern void stedi_zone_query_values(const char *sql, int n, int64 *values);
  */
 extern char *stedi_zone_query_text(const ZoneRun *run, const char *sql);
 
+/* A table's columns as ZoneTable has them: names and types. */
+extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
+
 /*
  * Keep a query's rows under a name that later queries can read; spills to
  * temporary files beyond work_mem.

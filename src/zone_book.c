@@ -34,22 +34,22 @@ const int	stedi_zone_book_n_tables = lengthof(stedi_zone_book_tables);
 static const BookTable books[] = {
 	{
 		"stedi_rule",
-		"consent text NOT NULL, match text NOT NULL, landing text NOT NULL, since timestamp with time zone NOT NULL",
+		"consent text, match text, landing text, since timestamp with time zone",
 		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here."
 	},
 	{
 		"stedi_run",
-		"run bigint NOT NULL, started timestamp with time zone NOT NULL, finished timestamp with time zone NOT NULL,"
-		" table_name text NOT NULL, mode text NOT NULL, consent text NOT NULL, objects_listed bigint,"
+		"run bigint, started timestamp with time zone, finished timestamp with time zone,"
+		" table_name text, mode text, consent text, objects_listed bigint,"
 		" objects_read bigint, bytes_read bigint, records_read bigint, superseded bigint, no_consent bigint,"
 		" before_consent bigint, unknown_owner bigint, ambiguous bigint, forgotten bigint, duplicates bigint,"
-		" rejected bigint, rows_in bigint NOT NULL, rows_out bigint NOT NULL, rows bigint NOT NULL",
+		" rejected bigint, rows_in bigint, rows_out bigint, rows bigint",
 		"What each run of stedi.materialize reported, one row a table."
 	},
 	{
 		"stedi_object",
-		"table_name text NOT NULL, key text NOT NULL, etag text NOT NULL, size bigint NOT NULL,"
-		" last_modified timestamp with time zone NOT NULL, records bigint NOT NULL, rejects bigint NOT NULL",
+		"table_name text, key text, etag text, size bigint,"
+		" last_modified timestamp with time zone, records bigint, rejects bigint",
 		"The landing objects that the five tables of this schema were last made from."
 	},
 };
@@ -77,7 +77,16 @@ make_book(ZoneRun *run, const BookTable *book)
 	Oid			relid = get_relname_relid(book->name, run->target);
 
 	if (OidIsValid(relid))
-		return;
+	{
+		char	   *columns = stedi_zone_query_columns(run, relid);
+
+		if (columns != NULL && strcmp(columns, book->columns) == 0)
+			return;
+		ereport(NOTICE,
+				errmsg("table \"%s\" in schema \"%s\" is not as stedi.materialize left it, and is made anew",
+					   book->name, run->target_name));
+		stedi_zone_query_run(psprintf("DROP TABLE %s", name));
+	}
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
 	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
 								 quote_literal_cstr(book->comment)));

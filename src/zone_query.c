@@ -117,6 +117,16 @@ stedi_zone_query_text(const ZoneRun *run, const char *sql)
 	return text;
 }
 
+char *
+stedi_zone_query_columns(const ZoneRun *run, Oid relid)
+{
+	return stedi_zone_query_text(run,
+								 psprintf("SELECT string_agg(quote_ident(attname) || ' ' ||"
+										  " format_type(atttypid, atttypmod), ', ' ORDER BY attnum)"
+										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0"
+										  " AND NOT attisdropped", relid));
+}
+
 void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {

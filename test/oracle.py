@@ -199,7 +199,8 @@ def frame(text, damaged=False):
                 piece, pos = frame_record(text, pos)
             else:
                 piece = Piece(pos, line_end(text, pos), False)
-                pos = piece.end
+                # of damaged bytes it is the last reject where its line is open
+                pos = None if damaged and piece.end == len(text) else piece.end
             yield piece
             # Read as: a comma may come after a reject as after a record.
             comma_may_come = True

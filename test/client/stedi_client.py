@@ -210,7 +210,8 @@ class ServerTest(unittest.TestCase):
     @classmethod
     def drop_database(cls):
         with connect() as conn:
-            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(cls.dbname)))
+            name = sql.Identifier(cls.dbname)
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
     @classmethod
     def connect(cls):

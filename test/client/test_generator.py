@@ -85,7 +85,8 @@ class GeneratorTest(unittest.TestCase):
         for table, names in sums.items():
             for name in names:
                 self.assertGreater(granted[table][name], 5, (table, name))
-            self.assertEqual(sum(since[table][name] for name in names), since[table]["records_read"])
+            total = sum(since[table][name] for name in names)
+            self.assertEqual(total, since[table]["records_read"])
 
     def test_clean_zone_is_clean(self):
         zone = self.write("clean", "--clean", "--customers", 50, "--readings", 10, "--steps", 5)
@@ -132,7 +133,8 @@ class FrameTest(unittest.TestCase):
         self.check('[{}, {"a": ', "{}", '!{"a": ')
 
     def test_depth(self):
-        self.check('{"a": ' + "[" * 255 + "]" * 255 + "}{}", '{"a": ' + "[" * 255 + "]" * 255 + "}", "{}")
+        just = '{"a": ' + "[" * 255 + "]" * 255 + "}"
+        self.check(just + "{}", just, "{}")
         deep = '{"a": ' + "[" * 256 + "]" * 256 + "}{}\n{}"
         self.check("{}" + deep, "{}", "!" + deep)
 

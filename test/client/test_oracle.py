@@ -212,10 +212,8 @@ class OracleTest(ServerTest):
     def test_dry_run(self, folder, consent):
         with self.landing("lake", folder), self.schema("target"):
             self.db.materialize("target", landing="lake", consent=consent, dry_run=True)
-            self.assertEqual(
-                self.db.rows("SELECT relname FROM pg_class WHERE relnamespace = 'target'::regnamespace"),
-                [],
-            )
+            made = "SELECT relname FROM pg_class WHERE relnamespace = 'target'::regnamespace"
+            self.assertEqual(self.db.rows(made), [])
             self.db.materialize("target", landing="lake", consent=RULES[0])
             before = self.db.tables("target")
             report, now = self.db.materialize_at(
