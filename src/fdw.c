@@ -143,7 +143,9 @@ static void
 explain_tests(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan, NIL);
+	/* With the plan's top as an ancestor, 17 and later name its InitPlans. */
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan,
+												   list_make1(es->pstmt->planTree));
 	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
 	StringInfoData others;
 	ListCell   *lc;

@@ -19,6 +19,9 @@
 #define US_PER_SECOND INT64_C(1000000)
 #define SECONDS_PER_DAY 86400
 
+/* Digits of the greatest int64_t; any number of so many fits a uint64_t. */
+#define INT64_DIGITS 19
+
 /* Digits that a double holds for certain, and powers of ten that it holds. */
 #define EXACT_DIGITS 15
 #define EXACT_POWER 22
@@ -67,7 +70,7 @@ scaled_integer(StediSlice text, long shift, int64_t *value)
 	bool		fraction = false;
 	uint64_t	sum = 0;
 	long		zeros = 0;		/* seen, not yet multiplied in */
-	int			digits = 0;		/* in sum, without leading zeros */
+	long		digits = 0;		/* in sum, which is wrong when too many */
 
 	for (p += negative; p < end; p++)
 	{
@@ -90,11 +93,9 @@ scaled_integer(StediSlice text, long shift, int64_t *value)
 			continue;
 		}
 		digits += zeros + 1;
-		if (digits > 19)
-			return (shift < 0 && fraction) ? STEDI_REASON_NOT_AN_INTEGER
-				: STEDI_REASON_OUT_OF_RANGE;
-		for (; zeros > 0; zeros--)
+		for (; zeros > 0 && digits <= INT64_DIGITS; zeros--)
 			sum *= 10;
+		zeros = 0;
 		sum = sum * 10 + (*p - '0');
 	}
 	*value = 0;
@@ -103,7 +104,7 @@ scaled_integer(StediSlice text, long shift, int64_t *value)
 	shift += zeros;
 	if (shift < 0)
 		return STEDI_REASON_NOT_AN_INTEGER;
-	if (digits + shift > 19)
+	if (digits + shift > INT64_DIGITS)
 		return STEDI_REASON_OUT_OF_RANGE;
 	for (; shift > 0; shift--)
 		sum *= 10;

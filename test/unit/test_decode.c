@@ -43,6 +43,14 @@ add(Text *to, const char *bytes)
 	add_bytes(to, bytes, strlen(bytes));
 }
 
+static StediSlice
+slice(const char *data, size_t len)
+{
+	StediSlice	slice = {data, len};
+
+	return slice;
+}
+
 /*
  * Write what was read: key=value for each field that is not missing, then the
  * reason.  'x' is a string, @x is nested, ? is unreadable.
@@ -379,7 +387,7 @@ test_strictness(void)
 	};
 
 	for (size_t i = 0; i < sizeof(json) / sizeof(json[0]); i++)
-		ok(takes(json[i], true), "JSON: %s", i < 36 ? json[i] : "with space");
+		ok(takes(json[i], true), "JSON: no. %zu of the table", i);
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		ok(takes(none[i], false), "not JSON: no. %zu of the table", i);
 }
@@ -567,7 +575,7 @@ test_many_keys(void)
 		stedi_decode_init(&decoder, keys, N_KEYS);
 		for (int k = 0; k < 6 * n && right; k++)
 		{
-			/* each place in turn, each record twice, at times a short one between */
+			/* each place in turn and twice, at times a short record between */
 			many_keys(&record, n, shapes[i].len, k / 2 % n, k % 5 ? n - 1 - k / 3 % n : -1);
 			right = reads_alone(&decoder, record.data);
 			if (k % 7 == 0)
@@ -590,18 +598,18 @@ test_find_key(void)
 
 	stedi_decode_init(&decoder, keys, N_KEYS);
 	is_int(stedi_decode_find_key(&decoder, keys[KEY_EMAIL]), KEY_EMAIL, "find_key: as wanted");
-	is_int(stedi_decode_find_key(&decoder, (StediSlice) {"EMAIL!", 5}), KEY_EMAIL, "find_key: in capitals");
-	is_int(stedi_decode_find_key(&decoder, (StediSlice) {"EMAIL!", 6}), -1, "find_key: longer");
-	is_int(stedi_decode_find_key(&decoder, (StediSlice) {"emai", 4}), -1, "find_key: shorter");
-	is_int(stedi_decode_find_key(&decoder, (StediSlice) {NULL, 0}), KEY_EMPTY, "find_key: empty");
+	is_int(stedi_decode_find_key(&decoder, slice("EMAIL!", 5)), KEY_EMAIL, "find_key: in capitals");
+	is_int(stedi_decode_find_key(&decoder, slice("EMAIL!", 6)), -1, "find_key: longer");
+	is_int(stedi_decode_find_key(&decoder, slice("emai", 4)), -1, "find_key: shorter");
+	is_int(stedi_decode_find_key(&decoder, slice(NULL, 0)), KEY_EMPTY, "find_key: empty");
 
 	/* a scan that wants no key at all, count(*) say, still judges records */
 	stedi_decode_init(&decoder, keys, 0);
-	is_int(stedi_decode_record(&decoder, (StediSlice) {"{\"a\":1}", 7}, &field, &where),
+	is_int(stedi_decode_record(&decoder, slice("{\"a\":1}", 7), &field, &where),
 		   STEDI_REASON_NONE, "no key is wanted: a record");
-	is_int(stedi_decode_record(&decoder, (StediSlice) {"{\"\\u0061\":1}", 12}, &field, &where),
+	is_int(stedi_decode_record(&decoder, slice("{\"\\u0061\":1}", 12), &field, &where),
 		   STEDI_REASON_NONE, "no key is wanted: a record that is not plain");
-	is_int(stedi_decode_record(&decoder, (StediSlice) {"{\"a\":01}", 8}, &field, &where),
+	is_int(stedi_decode_record(&decoder, slice("{\"a\":01}", 8), &field, &where),
 		   STEDI_REASON_SYNTAX, "no key is wanted: not JSON");
 	stedi_decode_release(&decoder);
 	stedi_decode_release(&decoder);
@@ -776,6 +784,46 @@ below(size_t n)
 	return (size_t) (seed >> 33) % n;
 }
 
+/* A surrogate without the other is found where cJSON finds one. */
+static void
+test_surrogates(void)
+{
+	static const char *const pieces[] = {
+		"\\ud83d", "\\uDBFF", "\\uda00", "\\ude00", "\\uDFFF", "\\uDc00", "\\ud7ff", "\\ue000",
+		"\\u00d8", "\\\\", "\\n", "x", "ud83d", "de00",
+	};
+	static Text record;
+	StediDecoder decoder;
+	bool		alike = true;
+	int			n_lone = 0;
+
+	stedi_decode_init(&decoder, keys, N_KEYS);
+	for (int i = 0; i < N_RANDOM && alike; i++)
+	{
+		StediField	fields[N_KEYS];
+		StediReason reason;
+		cJSON	   *object;
+		int			where;
+
+		record.len = 0;
+		add(&record, "{\"a\":\"");
+		for (int n = below(6); n > 0; n--)
+			add(&record, pieces[below(i % 2 ? 6 : 14)]);
+		add(&record, "\"}");
+		reason = stedi_decode_record(&decoder, slice(record.data, record.len), fields, &where);
+		object = cJSON_Parse(record.data);
+		alike = reason == (object ? STEDI_REASON_NONE : STEDI_REASON_ENCODING) &&
+			(object == NULL || cjson_agrees(object, fields, &decoder));
+		if (!alike)
+			note("%s: %s", record.data, stedi_reason_text(reason));
+		cJSON_Delete(object);
+		n_lone += (reason == STEDI_REASON_ENCODING);
+	}
+	stedi_decode_release(&decoder);
+	ok(alike, "%d random strings with surrogates: as cJSON has them", N_RANDOM);
+	ok(n_lone > N_RANDOM / 10 && n_lone < N_RANDOM * 9 / 10, "some of them without the other");
+}
+
 static const char *
 pick_space(void)
 {
@@ -868,7 +916,7 @@ read_alike(StediDecoder *guessing, const Text *record, bool *accepted)
 	bool		alike;
 
 	stedi_decode_init(&decoder, keys, N_KEYS);
-	reason = stedi_json_record(&decoder, (StediSlice) {record->data, record->len}, fields, &where);
+	reason = stedi_json_record(&decoder, slice(record->data, record->len), fields, &where);
 	show(fields, reason, where, &want);
 	decode(stedi_decode_record, guessing, record->data, record->len, &got);
 	alike = strcmp(got.data, want.data) == 0;
@@ -1030,6 +1078,7 @@ main(void)
 	test_find_key();
 	test_order();
 	test_many_keys();
+	test_surrogates();
 	test_random();
 	test_out_of_memory();
 	return done_testing();

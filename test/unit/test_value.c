@@ -50,6 +50,14 @@ free_field(StediField *field)
 	free((void *) field->text.data);
 }
 
+static bool
+is_number(const char *text)
+{
+	StediSlice	slice = {text, strlen(text)};
+
+	return stedi_value_is_number(slice);
+}
+
 static StediReason
 read_int64(StediFieldKind kind, const char *text, int64_t *value)
 {
@@ -307,7 +315,7 @@ test_random_integers(void)
 	for (int i = 0; i < 2000 && right; i++)
 	{
 		char		text[64];
-		int64_t		want = (int64_t) (UINT64_C(1) << (i % 64)) + (i / 64) - 15;
+		int64_t		want = (int64_t) ((UINT64_C(1) << (i % 64)) + (i / 64) - 15);
 		int64_t		value;
 
 		sprintf(text, "%lld", (long long) want);
@@ -452,7 +460,7 @@ test_refusals(void)
 		refused = refused && read_double(STEDI_FIELD_STRING, texts[i], &number) == NO_NUMBER;
 		refused = refused && read_time(STEDI_FIELD_STRING, texts[i], &integer) == NO_TIME;
 		refused = refused && read_date(texts[i], strlen(texts[i]), &days) == NO_TIME;
-		refused = refused && !stedi_value_is_number((StediSlice) {texts[i], strlen(texts[i])});
+		refused = refused && !is_number(texts[i]);
 		ok(refused, "no number and no time: no. %zu of the table", i);
 	}
 
@@ -485,6 +493,7 @@ static const struct
 	StediReason reason;
 	int64_t		value;
 }			times[] = {
+
 	/* milliseconds since 1970 */
 	{"0", OK, 0},
 	{"1655564444103", OK, INT64_C(1655564444103000)},
@@ -589,7 +598,7 @@ test_times(void)
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 	{
-		bool		number = stedi_value_is_number((StediSlice) {times[i].text, strlen(times[i].text)});
+		bool		number = is_number(times[i].text);
 		StediReason reason = read_time(STEDI_FIELD_STRING, times[i].text, &value);
 
 		is_int(reason, times[i].reason, "time \"%s\": %s", times[i].text, stedi_reason_text(times[i].reason));
@@ -603,13 +612,13 @@ test_times(void)
 	for (size_t i = 0; i < sizeof(text) - 1; i++)
 	{
 		char		changed[sizeof(text)];
-		bool		is_time = (i == 26);	/* the offset's minutes may be left out */
+
+		/* a year alone is a number; an offset's minutes may be left out */
+		bool		is_time = ((i >= 1 && i <= 4) || i == 26);
 
 		memcpy(changed, text, sizeof(text));
 		changed[i] = '\0';
-		refused = refused && i != 4 && read_time(STEDI_FIELD_STRING, changed, &value) == (is_time ? OK : NO_TIME);
-		if (i == 4)				/* a year alone is a number */
-			refused = read_time(STEDI_FIELD_STRING, changed, &value) == OK;
+		refused = read_time(STEDI_FIELD_STRING, changed, &value) == (is_time ? OK : NO_TIME);
 		for (int c = 1; c < 256; c++)
 		{
 			if (c >= '0' && c <= '9')
@@ -662,7 +671,7 @@ test_days(void)
 	static const int lengths[] = {0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0};
 	char		text[] = "YYYY-MM-DD";
 	StediField	field = {STEDI_FIELD_STRING, {text, 10}};
-	int32_t		want = -719162;		/* 0001-01-01 */
+	int32_t		want = -719162; /* 0001-01-01 */
 	int32_t		value;
 	bool		right = true;
 
