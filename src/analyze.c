@@ -30,7 +30,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Numbers move by less than the range of the sample over this. */
+/* Numbers move by about the range of the sample over this. */
 #define NOISE_DIVISOR 64
 
 typedef struct Sample
@@ -158,6 +158,20 @@ datum_of(Oid type, double number)
 	}
 }
 
+/*
+ * How far a number moves: up to width either way, and never not at all.
+ * Whole numbers move by whole ones.
+ */
+static double
+noise(uint64 hash, double width, bool whole)
+{
+	double		part = (double) (hash >> 11) / (double) (UINT64CONST(1) << 53);
+	double		distance = whole ? 1 + floor(part * width)
+		: (part + 1.0 / NOISE_DIVISOR) * Max(width, 1.0 / NOISE_DIVISOR);
+
+	return (hash & 1) ? distance : -distance;
+}
+
 /* Move the numbers of a column, equal ones alike. */
 static void
 move_numbers(Sample *sample, int attno, Oid type)
@@ -180,14 +194,13 @@ move_numbers(Sample *sample, int attno, Oid type)
 	for (int row = 0; row < sample->n_rows; row++)
 	{
 		double		number;
-		double		noise;
 
 		if (sample->nulls[row][attno])
 			continue;
 		number = number_of(type, sample->values[row][attno]);
-		noise = (double) (keyed_hash(&number, sizeof(number), sample->key + attno) >> 11) /
-			(double) (UINT64CONST(1) << 53);
-		number += (noise - 0.5) * Max((largest - smallest) / NOISE_DIVISOR, 1.0 / NOISE_DIVISOR);
+		number += noise(keyed_hash(&number, sizeof(number), sample->key + attno),
+						(largest - smallest) / NOISE_DIVISOR,
+						type != FLOAT4OID && type != FLOAT8OID && type != NUMERICOID);
 		if (isfinite(number))
 			sample->values[row][attno] = datum_of(type, number);
 	}

@@ -139,7 +139,7 @@ lock_target(ZoneRun *run)
 				errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				errmsg("cannot materialize in a transaction of isolation level %s",
 					   XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
-				errhint("Use READ COMMITTED; readers may use any level."));
+				errhint("Use READ COMMITTED."));
 }
 
 /* One of our tables that exists: it must be of the owner of the others. */
@@ -256,8 +256,8 @@ check_inputs(ZoneRun *run)
 					errmsg("%s is made from %s, which does not exist in schema \"%s\"",
 						   stedi_zone_tables[inputs[i][0]].name, stedi_zone_tables[input].name,
 						   run->target_name),
-					errhint("Call stedi.%s(%s) first, or stedi.materialize for all five.",
-							stedi_zone_tables[input].function, quote_literal_cstr(run->target_name)));
+					errhint("Call %s first, or stedi.materialize for all five.",
+							stedi_zone_query_call(run, stedi_zone_tables[input].function, "")));
 	}
 }
 
@@ -283,6 +283,8 @@ check_landing(ZoneRun *run)
 					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: stedi.materialize(%s, landing => '...').",
 							quote_identifier(run->landing_name),
 							quote_literal_cstr(run->target_name)));
+		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, stedi_zone_tables[id].landing);
 		run->report[id].tally = MemoryContextAllocZero(run->cxt, sizeof(StediTally));
 		run->report[id].tally->relid = relid;
 		run->report[id].tally->cxt = run->cxt;

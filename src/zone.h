@@ -81,7 +81,8 @@ typedef struct ZoneRun
 	Oid			owner;
 	Oid			relid[ZONE_N_TABLES];	/* InvalidOid: not there yet */
 	Oid			staged[ZONE_N_TABLES];	/* new storage, to be swapped in */
-	bool		rule_changed;
+	bool		rule_changed;	/* consent: all COMMENTs name it */
+	bool		match_changed;	/* that of machine_learning_curated, too */
 	MemoryContext cxt;			/* lives as long as the run */
 	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
 
@@ -99,6 +100,13 @@ typedef struct ZoneRun
  * Palloc'd.
  */
 extern char *stedi_zone_query_expand(const ZoneRun *run, const char *template);
+
+/*
+ * The call of one of our functions on this target, for a hint; more is what
+ * follows its first arguments.  Palloc'd.
+ */
+extern char *stedi_zone_query_call(const ZoneRun *run, const char *function,
+								   const char *more);
 
 /* Run a statement; the number of rows it processed. */
 extern int64 stedi_zone_query_run(const char *sql);
@@ -136,6 +144,9 @@ extern const char *const stedi_zone_device_set;
 
 /* zone_table.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
+
+/* The table's COMMENT, which names the rules; palloc'd. */
+extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
 /* Take out of a table that is not rebuilt what is no longer covered. */
 extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);

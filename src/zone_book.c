@@ -34,7 +34,7 @@ const int	stedi_zone_book_n_tables = lengthof(stedi_zone_book_tables);
 static const BookTable books[] = {
 	{
 		"stedi_rule",
-		"consent text, match text, landing text, since timestamp with time zone",
+		"consent text, match text, since timestamp with time zone",
 		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here."
 	},
 	{
@@ -121,8 +121,9 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("the tables of schema \"%s\" follow the consent rule '%s'",
 					   run->target_name, stored),
-				errhint("To change the rule of all five tables at once, call stedi.materialize(%s, consent => '%s').",
-						quote_literal_cstr(run->target_name), asked));
+				errhint("To change the rule of all five tables at once, call %s.",
+						stedi_zone_query_call(run, "materialize",
+											  psprintf(", consent => '%s'", asked))));
 	run->consent = asked != NULL ? asked : stored != NULL ? stored : "granted";
 	run->since = strcmp(run->consent, "since_consent") == 0;
 	run->rule_changed = stored == NULL || strcmp(stored, run->consent) != 0;
@@ -131,15 +132,14 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	match = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));
 	if (!run->wanted[ZONE_MACHINE_LEARNING_CURATED])
 		run->match_time = match != NULL && strcmp(match, "time") == 0;
-	if (run->rule_changed || match == NULL ||
-		run->match_time != (strcmp(match, "time") == 0))
+	run->match_changed = match == NULL || run->match_time != (strcmp(match, "time") == 0);
+	if (run->rule_changed || run->match_changed)
 	{
 		stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_rule"));
-		stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, %s, pg_catalog.now())",
+		stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, pg_catalog.now())",
 								quote_identifier(run->target_name),
 								quote_literal_cstr(run->consent),
-								run->match_time ? "'time'" : "'customer'",
-								quote_literal_cstr(run->landing_name)));
+								run->match_time ? "'time'" : "'customer'"));
 	}
 }
 

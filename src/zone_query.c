@@ -76,6 +76,21 @@ stedi_zone_query_expand(const ZoneRun *run, const char *template)
 	return sql.data;
 }
 
+char *
+stedi_zone_query_call(const ZoneRun *run, const char *function, const char *more)
+{
+	StringInfoData call;
+
+	initStringInfo(&call);
+	appendStringInfo(&call, "stedi.%s(%s", function,
+					 quote_literal_cstr(quote_identifier(run->target_name)));
+	if (strcmp(run->landing_name, run->target_name) != 0)
+		appendStringInfo(&call, ", landing => %s",
+						 quote_literal_cstr(quote_identifier(run->landing_name)));
+	appendStringInfo(&call, "%s)", more);
+	return call.data;
+}
+
 int64
 stedi_zone_query_run(const char *sql)
 {

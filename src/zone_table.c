@@ -139,6 +139,16 @@ rows_query(const ZoneRun *run, ZoneTableId id)
 	}
 }
 
+char *
+stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
+{
+	const char *text = stedi_zone_tables[id].comment;
+
+	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
+		text = "Each step reading with each accelerometer reading of anybody at the same time: a row may pair one person's steps with another's movements; serialnumber is a pseudonym, not anonymity";
+	return psprintf("%s. Made by stedi.materialize with consent => '%s'.", text, run->consent);
+}
+
 /* What the scan of the landing table found, in the words of the report. */
 static void
 report_readings(ZoneRun *run, ZoneTableId id)

@@ -130,10 +130,10 @@ stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 	else
 		write_difference(run, id, query);
 
-	if (is_new || run->rule_changed)
+	if (is_new || run->rule_changed ||
+		(run->match_changed && id == ZONE_MACHINE_LEARNING_CURATED))
 		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
-									 quote_literal_cstr(psprintf("%s. Made by stedi.materialize with consent => '%s'.",
-																 stedi_zone_tables[id].comment, run->consent))));
+									  quote_literal_cstr(stedi_zone_table_comment(run, id))));
 	if (!OidIsValid(run->staged[id]) &&
 		(run->report[id].rows_in > 0 || run->report[id].rows_out > 0))
 		stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));

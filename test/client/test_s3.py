@@ -187,8 +187,9 @@ class S3Test(ServerTest):
         self.assertEqual(diag.sqlstate, "28000")
         self.assertIn("access_key", diag.message_hint)
 
+        # Swift has no word for it: it answers 412 to a request without a signature
         self.lake(endpoint, f"odd-{name}", secrets={"anonymous": "true"})
-        self.assertEqual(self.failure().sqlstate, "28000")
+        self.assertEqual(self.failure().sqlstate, "HV00M" if name == "swift" else "28000")
 
     @on_each_server
     def test_session_token_is_sent(self, name, endpoint):
@@ -240,7 +241,7 @@ class S3Test(ServerTest):
     def test_nobody_there(self):
         self.lake("http://127.0.0.1:1", "odd-nowhere")
         diag = self.failure()
-        self.assertEqual(diag.sqlstate, "08001" if diag.sqlstate == "08001" else "HV00N")
+        self.assertEqual(diag.sqlstate, "HV00N")
         self.assertIn("endpoint", diag.message_hint)
 
     @on_each_server
