@@ -198,6 +198,9 @@ extern int	stedi_decode_find_key(const StediDecoder *decoder, StediSlice key);
 extern StediReason stedi_decode_set(StediField *field, StediFieldKind kind,
 									StediSlice text);
 
+/* Shared with json.c: is it UTF-8 from end to end, as JSON must be? */
+extern bool stedi_decode_is_utf8(StediSlice text);
+
 /* json.c: the same for records that are not plain (escapes, nesting) */
 extern StediReason stedi_json_record(StediDecoder *decoder, StediSlice record,
 									 StediField *fields, int *where);

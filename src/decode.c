@@ -120,6 +120,57 @@ decode_key(StediDecoder *decoder, int position, StediSlice key)
 	return found;
 }
 
+/* The length of the UTF-8 character at p, or 0 where there is none. */
+static size_t
+utf8_len(const unsigned char *p, size_t room)
+{
+	unsigned char low = 0x80;	/* what the second byte may be */
+	unsigned char high = 0xBF;
+	size_t		len;
+
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] >= 0xC2 && p[0] <= 0xDF)
+		len = 2;
+	else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+		len = 3;
+	else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+		len = 4;
+	else
+		return 0;
+	if (p[0] == 0xE0)
+		low = 0xA0;				/* shorter ones are written shorter */
+	else if (p[0] == 0xED)
+		high = 0x9F;			/* surrogates */
+	else if (p[0] == 0xF0)
+		low = 0x90;
+	else if (p[0] == 0xF4)
+		high = 0x8F;			/* beyond U+10FFFF */
+	if (room < len || p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if ((p[i] & 0xC0) != 0x80)
+			return 0;
+	return len;
+}
+
+bool
+stedi_decode_is_utf8(StediSlice text)
+{
+	const unsigned char *p = (const unsigned char *) text.data;
+	const unsigned char *end = p + text.len;
+
+	while (p < end)
+	{
+		size_t		len = utf8_len(p, end - p);
+
+		if (len == 0)
+			return false;
+		p += len;
+	}
+	return true;
+}
+
 static inline const char *
 skip_space(const char *p, const char *end)
 {
@@ -130,10 +181,11 @@ skip_space(const char *p, const char *end)
 
 /*
  * The end of the plain string that starts behind the quote at p: its closing
- * quote, or NULL where it is not plain.
+ * quote, or NULL where it is not plain.  *bits gathers the bits of its bytes:
+ * the highest tells that there is more than ASCII.
  */
 static inline const char *
-plain_string(const char *p, const char *end)
+plain_string(const char *p, const char *end, unsigned char *bits)
 {
 	for (; p < end; p++)
 	{
@@ -141,6 +193,7 @@ plain_string(const char *p, const char *end)
 
 		if (c == '"')
 			return p;
+		*bits |= c;
 		if (c == '\\' || c < 0x20)
 			return NULL;
 	}
@@ -191,7 +244,8 @@ stedi_value_is_number(StediSlice text)
 
 /* Read the plain value at p; its end, or NULL where it is not plain. */
 static inline const char *
-plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *text)
+plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *text,
+			unsigned char *bits)
 {
 	const char *start = p;
 	const char *stop;
@@ -202,7 +256,7 @@ plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *te
 	{
 		case '"':
 			start = p + 1;
-			stop = plain_string(start, end);
+			stop = plain_string(start, end, bits);
 			if (stop == NULL)
 				return NULL;
 			*kind = STEDI_FIELD_STRING;
@@ -244,6 +298,7 @@ stedi_decode_record(StediDecoder *decoder, StediSlice record,
 	const char *p = record.data;
 	const char *end = record.data + record.len;
 	int			position = 0;
+	unsigned char bits = 0;
 
 	*where = -1;
 	stedi_json_release(decoder);
@@ -266,14 +321,14 @@ stedi_decode_record(StediDecoder *decoder, StediSlice record,
 		if (p == end || *p != '"')
 			break;
 		key.data = p + 1;
-		stop = plain_string(key.data, end);
+		stop = plain_string(key.data, end, &bits);
 		if (stop == NULL)
 			break;
 		key.len = stop - key.data;
 		p = skip_space(stop + 1, end);
 		if (p == end || *p != ':')
 			break;
-		p = plain_value(skip_space(p + 1, end), end, &kind, &text);
+		p = plain_value(skip_space(p + 1, end), end, &kind, &text, &bits);
 		if (p == NULL)
 			break;
 
@@ -289,7 +344,8 @@ stedi_decode_record(StediDecoder *decoder, StediSlice record,
 		{
 			if (p + 1 != end)
 				break;
-			return STEDI_REASON_NONE;
+			return bits < 0x80 || stedi_decode_is_utf8(record) ?
+				STEDI_REASON_NONE : STEDI_REASON_ENCODING;
 		}
 		if (*p != ',')
 			break;

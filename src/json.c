@@ -372,5 +372,7 @@ stedi_json_record(StediDecoder *decoder, StediSlice record,
 		*where = -1;
 		return STEDI_REASON_SYNTAX;
 	}
+	if (reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record))
+		return STEDI_REASON_ENCODING;
 	return reason;
 }

@@ -142,6 +142,7 @@ stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 {
 	TimestampTz statement = GetCurrentStatementStartTimestamp();
 	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext fetch_cxt = NULL;
 	StediFetch *fetch = NULL;
 	StediListing *listing;
 
@@ -157,16 +158,24 @@ stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 									 ALLOCSET_DEFAULT_SIZES);
 	kept.forget.func = forget_listing;
 	MemoryContextRegisterResetCallback(kept.cxt, &kept.forget);
-	MemoryContextSwitchTo(kept.cxt);
 	if (!opts->local)
+	{
+		/* the client of the listing ends with it; the scan has its own */
+		fetch_cxt = AllocSetContextCreate(kept.cxt, "stedi listing client",
+										  ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(fetch_cxt);
 		fetch = stedi_fetch_open(opts, userid);
+	}
+	MemoryContextSwitchTo(kept.cxt);
 	listing = stedi_list_objects(opts, fetch);
+	kept.n_requests = fetch != NULL ? stedi_fetch_stats(fetch)->n_lists : 0;
+	if (fetch != NULL)
+		MemoryContextDelete(fetch_cxt);
 	kept.relid = opts->relid;
 	kept.userid = userid;
 	kept.url = pstrdup(opts->url);
 	kept.prefix = pstrdup(opts->prefix);
 	kept.statement = statement;
-	kept.n_requests = fetch != NULL ? stedi_fetch_stats(fetch)->n_lists : 0;
 	kept.listing = listing;
 	MemoryContextSwitchTo(caller);
 	*n_requests = kept.n_requests;

@@ -161,6 +161,7 @@ says(const char *bytes, size_t len, const char *want)
 #define SYNTAX ": not valid JSON"
 #define TWO_KEYS ": two keys match and their values differ, "
 #define ZERO ": text contains \\u0000, "
+#define NOT_UTF8 ": not valid text in the encoding of the database"
 #define ENCODING ": not valid text in the encoding of the database, "
 
 typedef struct Case
@@ -188,7 +189,16 @@ static const Case cases[] = {
 	{"unwanted keys", "{\"x\":1,\"a\":2,\"aa\":3,\"\\u0061a\":4,\"y\":{\"a\":5}}", "a=2"},
 	{"an empty key", "{\"\":1}", "=1"},
 	{"characters of many bytes", "{\"\xc3\xa9\":\"\xe2\x82\xac\xf0\x9f\x98\x80\"}", "\xc3\xa9='\xe2\x82\xac\xf0\x9f\x98\x80'"},
-	{"bytes that are no character", "{\"a\":\"\xff\xc3\"}", "a='\xff\xc3'"},
+	{"bytes that are no character", "{\"a\":\"\xff\xc3\"}", "a='\xff\xc3' " NOT_UTF8},
+	{"nor in what nobody wants", "{\"x\xc3\":1,\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor nested, a surrogate", "{\"x\":[\"\xed\xa0\x80\"],\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor longer than need be", "{\"x\":\"\xc0\xaf\",\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor of three bytes, which two would do", "{\"x\":\"\xe0\x9f\xbf\",\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor of four, which three would do", "{\"x\":\"\xf0\x8f\xbf\xbf\",\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor beyond U+10FFFF", "{\"x\":\"\xf4\x90\x80\x80\",\"a\":2}", "a=2 " NOT_UTF8},
+	{"nor cut off by the quote", "{\"x\":\"\xe2\x82\",\"a\":2}", "a=2 " NOT_UTF8},
+	{"the largest and smallest of each length", "{\"a\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+	"a='\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf'"},
 	{"DEL is no control character", "{\"a\":\"\x7f\"}", "a='\x7f'"},
 
 	/* case */
@@ -508,6 +518,12 @@ test_order(void)
 	stedi_decode_init(&decoder, keys, N_KEYS);
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++)
 		ok(reads_alone(&decoder, records[i][1]), "key order: %s", records[i][0]);
+
+	/* the order is only a guess, so nothing else shows that there is one */
+	reads_alone(&decoder, "{\"b\":1,\"x\":2,\"y\":3}");
+	is_int(decoder.n_order, 3, "key order: three keys are remembered");
+	reads_alone(&decoder, "{\"b\":1,\"a\":2}");
+	is_int(decoder.n_order, 2, "key order: what stood behind a changed one is not");
 
 	/* up to four keys of seven, in every order, after every other */
 	for (int i = 0; i < 7 * 7 * 7 * 7 * 5 && right; i++)

@@ -448,11 +448,13 @@ test_refusals(void)
 		STEDI_FIELD_MISSING, STEDI_FIELD_NULL, STEDI_FIELD_TRUE, STEDI_FIELD_FALSE, STEDI_FIELD_NESTED,
 		STEDI_FIELD_UNREADABLE,
 	};
+	StediSlice	nothing = {NULL, 0};
 	int64_t		integer;
 	double		number;
 	int32_t		days;
 	bool		truth;
 
+	ok(!stedi_value_is_number(nothing), "nothing at all is no number");
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 	{
 		bool		refused = read_int64(STEDI_FIELD_STRING, texts[i], &integer) == NO_NUMBER;
