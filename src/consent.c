@@ -69,6 +69,13 @@ typedef struct Building
 	Size		keys_room;
 } Building;
 
+/* A set that was fetched from out of line, and the pointer that says from where. */
+typedef struct Fetched
+{
+	char		pointer[VARHDRSZ_EXTERNAL + sizeof(varatt_external)];
+	const StediConsentSet *set; /* NULL: none yet */
+} Fetched;
+
 PG_FUNCTION_INFO_V1(consent_set_in);
 PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consent_set_add);
@@ -449,6 +456,36 @@ consent_set_out(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The set that the argument holds.  One that lies in a table out of line is
+ * fetched once for all calls of a query, not once a row.
+ */
+static const StediConsentSet *
+get_set_argument(FunctionCallInfo fcinfo)
+{
+	struct varlena *given = (struct varlena *) DatumGetPointer(PG_GETARG_DATUM(0));
+	MemoryContext cxt = fcinfo->flinfo->fn_mcxt;
+	Fetched    *fetched = fcinfo->flinfo->fn_extra;
+	MemoryContext caller;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(given))
+		return stedi_consent_get(PointerGetDatum(given));
+	if (fetched == NULL)
+		fetched = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(cxt, sizeof(Fetched));
+	if (fetched->set == NULL ||
+		memcmp(fetched->pointer, given, sizeof(fetched->pointer)) != 0)
+	{
+		if (fetched->set != NULL)
+			pfree(unconstify(StediConsentSet *, fetched->set));
+		fetched->set = NULL;
+		caller = MemoryContextSwitchTo(cxt);
+		fetched->set = stedi_consent_get(PointerGetDatum(given));
+		MemoryContextSwitchTo(caller);
+		memcpy(fetched->pointer, given, sizeof(fetched->pointer));
+	}
+	return fetched->set;
+}
+
+/*
  * consents(set stedi.consent_set, who text, reading_time bigint) -> boolean
  */
 Datum
@@ -463,7 +500,7 @@ consents(PG_FUNCTION_ARGS)
 	who = PG_GETARG_TEXT_PP(1);
 	key.data = VARDATA_ANY(who);
 	key.len = VARSIZE_ANY_EXHDR(who);
-	PG_RETURN_BOOL(stedi_consent_probe(stedi_consent_get(PG_GETARG_DATUM(0)), key,
+	PG_RETURN_BOOL(stedi_consent_probe(get_set_argument(fcinfo), key,
 									   PG_GETARG_INT64(2), &older) ==
 				   STEDI_STANDING_GRANTED);
 }

@@ -228,6 +228,24 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 	scan->n_tests = n_tests;
 }
 
+/* A copy of a listing in the current context, names and all. */
+static StediListing *
+copy_listing(const StediListing *listing)
+{
+	StediListing *copy = palloc(sizeof(StediListing));
+
+	*copy = *listing;
+	copy->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
+									MCXT_ALLOC_HUGE);
+	for (int i = 0; i < listing->n_objects; i++)
+	{
+		copy->objects[i] = listing->objects[i];
+		copy->objects[i].key = pstrdup(listing->objects[i].key);
+		copy->objects[i].etag = pstrdup(listing->objects[i].etag);
+	}
+	return copy;
+}
+
 /* List the objects, before the first of them is read. */
 static void
 scan_start(StediScan *scan)
@@ -237,12 +255,9 @@ scan_start(StediScan *scan)
 
 	listing = stedi_scan_get_listing(scan->opts, scan->userid, &scan->list_requests);
 	kept.n_requests = 0;		/* of several scans one has made them */
-	scan->listing = palloc(sizeof(StediListing));
-	*scan->listing = *listing;
-	scan->listing->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
-											 MCXT_ALLOC_HUGE);
-	memcpy(scan->listing->objects, listing->objects,
-		   listing->n_objects * sizeof(StediObject));
+
+	/* the one that is kept goes when another table is listed */
+	scan->listing = copy_listing(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
 	if (!scan->opts->local)
@@ -820,19 +835,9 @@ scan_report(StediScan *scan)
 {
 	StediTally *tally = scan->tally;
 	MemoryContext caller = MemoryContextSwitchTo(tally->cxt);
-	StediListing *listing = palloc(sizeof(StediListing));
 
 	tally->stats = *stedi_scan_stats(scan);
-	*listing = *scan->listing;
-	listing->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
-									   MCXT_ALLOC_HUGE);
-	for (int i = 0; i < listing->n_objects; i++)
-	{
-		listing->objects[i] = scan->listing->objects[i];
-		listing->objects[i].key = pstrdup(listing->objects[i].key);
-		listing->objects[i].etag = pstrdup(listing->objects[i].etag);
-	}
-	tally->listing = listing;
+	tally->listing = copy_listing(scan->listing);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -100,7 +100,8 @@ class CancelTest(ServerTest):
     def check_ended(self, thread, errors, started, sqlstate):
         thread.join(PATIENCE)
         self.assertFalse(thread.is_alive(), f"not ended after {PATIENCE} s")
-        self.assertEqual([error.sqlstate for error in errors], [sqlstate])
+        # of the end of a connection, psycopg 3.1 gives no SQLSTATE
+        self.assertIn([error.sqlstate for error in errors], ([sqlstate], [None] * (sqlstate == "57P01")))
         self.assertLess(time.monotonic() - started, PATIENCE)
 
     def test_cancel(self):
@@ -127,8 +128,7 @@ class CancelTest(ServerTest):
         conn, thread, errors = self.wait(b"")
         started = time.monotonic()
         self.db.run("SELECT pg_terminate_backend(%s)", conn.info.backend_pid)
-        # libpq tells of the end of a connection without an SQLSTATE
-        self.check_ended(thread, errors, started, None)
+        self.check_ended(thread, errors, started, "57P01")
         self.assertIn("terminating connection", str(errors[0]))
         self.assertTrue(conn.closed)
 

@@ -247,7 +247,7 @@ ROLLBACK;
 -- an open cursor on a table is no harm to a run; new storage cannot be put under it
 BEGIN;
 DECLARE c CURSOR FOR SELECT email FROM customer_trusted;
-FETCH 1 FROM c \g /dev/null
+MOVE 1 FROM c;
 SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_landing');
 MOVE ALL FROM c;
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone', 'regress_zone_later', full_refresh => true)$$);
