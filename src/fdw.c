@@ -221,7 +221,7 @@ stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 	size = stedi_scan_get_listing(stedi_option_get_table(RelationGetRelid(relation)),
 								  GetUserId(), &n_requests)->total_size;
 	*func = stedi_analyze_sample;
-	*totalpages = (BlockNumber) Min(Max(size / BLCKSZ, 1), MaxBlockNumber);
+	*totalpages = (BlockNumber) Min(Max((size + BLCKSZ - 1) / BLCKSZ, 1), MaxBlockNumber);
 	return true;
 }
 

@@ -148,7 +148,8 @@ find_option(const char *name, Oid catalog)
 static void
 bad_value(const Option *option, const char *value, const char *wanted)
 {
-	if (option->kind == KIND_SECRET)
+	/* what has an @ may hold a password, misplaced as it is */
+	if (option->kind == KIND_SECRET || strchr(value, '@') != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for option \"%s\"", option->name),
@@ -291,6 +292,7 @@ check_together(List *given, Oid catalog)
 	bool		url = false;
 	bool		key = false;
 	bool		secret = false;
+	bool		token = false;
 	bool		anonymous = false;
 	int			column_options = 0;
 	ListCell   *lc;
@@ -302,6 +304,7 @@ check_together(List *given, Oid catalog)
 		url |= strcmp(def->defname, "url") == 0;
 		key |= strcmp(def->defname, "access_key_id") == 0;
 		secret |= strcmp(def->defname, "secret_access_key") == 0;
+		token |= strcmp(def->defname, "session_token") == 0;
 		if (strcmp(def->defname, "anonymous") == 0)
 			(void) parse_bool(defGetString(def), &anonymous);
 		column_options += catalog == AttributeRelationId;
@@ -312,7 +315,8 @@ check_together(List *given, Oid catalog)
 				errmsg("option \"url\" is required for servers of foreign-data wrapper \"%s\"",
 					   STEDI_FDW_NAME),
 				errhint("For example: OPTIONS (url 's3://my-bucket'), or OPTIONS (url 'file:///srv/landing')."));
-	if (catalog == UserMappingRelationId && anonymous ? (key || secret) : key != secret)
+	if (catalog == UserMappingRelationId &&
+		(anonymous ? (key || secret || token) : key != secret || (token && !key)))
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				errmsg("a user mapping needs both of options \"access_key_id\" and \"secret_access_key\", or option \"anonymous\" alone"));

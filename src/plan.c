@@ -16,6 +16,8 @@
  */
 #include "stedi.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
@@ -223,7 +225,7 @@ estimate_records(RelOptInfo *baserel, Oid relid, double bytes)
 	int			n_columns = 0;
 
 	if (baserel->tuples > 0 && baserel->pages > 0)
-		return baserel->tuples / baserel->pages * (bytes / BLCKSZ);
+		return baserel->tuples / baserel->pages * Max(ceil(bytes / BLCKSZ), 1);
 	for (int attno = 1; attno <= baserel->max_attr; attno++)
 		if (get_atttype(relid, attno) != InvalidOid)
 			n_columns++;

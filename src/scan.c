@@ -459,6 +459,15 @@ scan_set_record(StediScan *scan, StediSlice record)
 	scan->place.offset = scan->framer.record_offset;
 }
 
+/* Set aside a record that is too long, and what follows it in the object. */
+static void
+scan_give_up(StediScan *scan, StediSlice record)
+{
+	scan_set_record(scan, record);
+	scan_note_reject(scan, STEDI_REASON_TOO_LONG, NULL);
+	stedi_frame_give_up(&scan->framer, STEDI_REASON_TOO_LONG);
+}
+
 /* The end of the bytes: is there something left to say of the object? */
 static bool
 scan_end_object(StediScan *scan)
@@ -505,6 +514,11 @@ scan_next_record(StediScan *scan)
 		switch (status)
 		{
 			case STEDI_FRAME_RECORD:
+				if (record.len > scan->opts->max_record_size)
+				{
+					scan_give_up(scan, record);
+					return STEDI_SCAN_REJECT;
+				}
 				scan_set_record(scan, record);
 				return STEDI_SCAN_ROW;
 
@@ -525,9 +539,7 @@ scan_next_record(StediScan *scan)
 					break;
 				record.data = scan->buffer;
 				record.len = scan->buffer_len;
-				scan_set_record(scan, record);
-				scan_note_reject(scan, STEDI_REASON_TOO_LONG, NULL);
-				stedi_frame_give_up(&scan->framer, STEDI_REASON_TOO_LONG);
+				scan_give_up(scan, record);
 				return STEDI_SCAN_REJECT;
 
 			case STEDI_FRAME_END:

@@ -167,14 +167,24 @@ convert_bool(Column *column, const StediField *field, Datum *value)
 static StediReason
 convert_timestamptz(Column *column, const StediField *field, Datum *value)
 {
-	int64_t		us;
+	int64_t		number;
 	TimestampTz time;
-	StediReason reason = stedi_value_time(field, &us);
+	StediReason reason;
 
-	if (reason != STEDI_REASON_NONE)
-		return reason;
-	if (!stedi_time_from_us(us, &time))
-		return STEDI_REASON_OUT_OF_RANGE;
+	/* whole milliseconds reach the end of the type; microseconds since 1970 do not */
+	if (stedi_value_int64(field, &number) == STEDI_REASON_NONE)
+	{
+		if (!stedi_time_from_ms(number, &time))
+			return STEDI_REASON_OUT_OF_RANGE;
+	}
+	else
+	{
+		reason = stedi_value_time(field, &number);
+		if (reason != STEDI_REASON_NONE)
+			return reason;
+		if (!stedi_time_from_us(number, &time))
+			return STEDI_REASON_OUT_OF_RANGE;
+	}
 	*value = TimestampTzGetDatum(time);
 	if (column->typmod >= 0)
 		*value = DirectFunctionCall2(timestamptz_scale, *value,

@@ -128,6 +128,9 @@ extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
  * temporary files beyond work_mem.
  */
 extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
+
+/* Let go of the one kept last, or of all. */
+extern void stedi_zone_query_drop(ZoneRun *run);
 extern void stedi_zone_query_forget(ZoneRun *run);
 
 /* zone_person.c */

@@ -98,6 +98,7 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	char	   *stored;
 	char	   *match;
 	bool		any = false;
+	bool		lost = false;
 
 	for (int i = 0; i < lengthof(books); i++)
 		make_book(run, &books[i]);
@@ -107,6 +108,7 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	stored = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT consent FROM {target}.stedi_rule"));
 	if (stored == NULL && any)
 	{
+		lost = true;
 		stored = unconstify(char *, rule_from_comment(run));
 		if (stored == NULL)
 			stored = "since_consent";
@@ -126,7 +128,7 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 											  psprintf(", consent => '%s'", asked))));
 	run->consent = asked != NULL ? asked : stored != NULL ? stored : "granted";
 	run->since = strcmp(run->consent, "since_consent") == 0;
-	run->rule_changed = stored == NULL || strcmp(stored, run->consent) != 0;
+	run->rule_changed = stored == NULL || lost || strcmp(stored, run->consent) != 0;
 
 	/* machine_learning_curated stays as it was joined, until it is joined anew */
 	match = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));

@@ -169,7 +169,7 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
 	relation->md.enrtuples = (double) tuplestore_tuple_count(store);
 	relation->reldata = store;
-	run->kept = lappend(run->kept, store);
+	run->kept = lappend(run->kept, relation);
 	MemoryContextSwitchTo(caller);
 	SPI_freeplan(plan);
 	result = SPI_register_relation(relation);
@@ -183,6 +183,21 @@ stedi_zone_query_forget(ZoneRun *run)
 	ListCell   *lc;
 
 	foreach(lc, run->kept)
-		tuplestore_end(lfirst(lc));
+	{
+		EphemeralNamedRelation relation = lfirst(lc);
+
+		tuplestore_end(relation->reldata);
+	}
 	run->kept = NIL;
+}
+
+void
+stedi_zone_query_drop(ZoneRun *run)
+{
+	EphemeralNamedRelation relation = llast(run->kept);
+
+	if (SPI_unregister_relation(relation->md.name) != SPI_OK_REL_UNREGISTER)
+		elog(ERROR, "could not unregister relation %s", relation->md.name);
+	tuplestore_end(relation->reldata);
+	run->kept = list_delete_last(run->kept);
 }

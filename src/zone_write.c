@@ -13,12 +13,14 @@
  */
 #include "zone.h"
 
+#include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/cluster.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -28,6 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 /* Between two tries for a lock that readers hold. */
@@ -40,44 +43,40 @@ own_name(const ZoneRun *run, ZoneTableId id)
 }
 
 /*
- * Delete what is there too often, insert what is missing.  Rows are compared
- * as GROUP BY compares them (NULL is NULL, -0 is 0), and counted, so that
- * this holds for tables in which a row may occur twice.
+ * Delete what is there too often, then insert what is missing: in that order,
+ * or a changed row would meet its old self in a unique index.  Rows are
+ * compared as GROUP BY compares them (NULL is NULL, -0 is 0), and counted, so
+ * that this holds for tables in which a row may occur twice.
  */
 static void
 write_difference(ZoneRun *run, ZoneTableId id, const char *query)
 {
 	ZoneReport *report = &run->report[id];
-	const ZoneTable *table = &stedi_zone_tables[id];
+	const char *columns = stedi_zone_tables[id].column_names;
 	const char *name = own_name(run, id);
-	int64		counts[3];
 
-	stedi_zone_query_values(psprintf("WITH wanted(%s) AS MATERIALIZED (%s),"
-							   " difference AS MATERIALIZED ("
-							   "  SELECT %s, sum(n) AS surplus FROM ("
-							   "   SELECT %s, 1 AS n FROM wanted UNION ALL SELECT %s, -1 FROM %s) u"
-							   "  GROUP BY %s HAVING sum(n) <> 0),"
-							   " inserted AS (INSERT INTO %s (%s)"
-							   "  SELECT %s FROM difference, generate_series(1, surplus) RETURNING 1),"
-							   " deleted AS (DELETE FROM %s WHERE (tableoid, ctid) IN ("
-							   "  SELECT part, place FROM ("
-							   "   SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
-							   "     row_number() OVER (PARTITION BY d.a_row) AS copy"
-							   "   FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
-							   "     FROM difference WHERE surplus < 0) d ON t = d.a_row) c"
-							   "  WHERE copy <= -surplus) RETURNING 1)"
-							   " SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM inserted),"
-							   " (SELECT count(*) FROM deleted)",
-							   table->column_names, query,
-							   table->column_names, table->column_names, table->column_names, name,
-							   table->column_names,
-							   name, table->column_names, table->column_names,
-							   name, name, table->column_names, name),
-					  3, counts);
+	stedi_zone_query_keep(run, "difference",
+						  psprintf("SELECT %s, sum(n) AS surplus FROM ("
+								   " SELECT *, 1 AS n FROM (%s) q(%s)"
+								   " UNION ALL SELECT %s, -1 FROM %s) u"
+								   " GROUP BY %s HAVING sum(n) <> 0",
+								   columns, query, columns, columns, name, columns));
+	report->rows_out =
+		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
+									  " SELECT part, place FROM ("
+									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
+									  "    row_number() OVER (PARTITION BY d.a_row) AS copy"
+									  "  FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
+									  "    FROM difference WHERE surplus < 0) d ON t = d.a_row) c"
+									  " WHERE copy <= -surplus)",
+									  name, name, columns, name));
+	report->rows_in =
+		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s"
+									  " FROM difference, generate_series(1, surplus)",
+									  name, columns, columns));
+	stedi_zone_query_drop(run);
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM %s", name), 1, &report->rows);
 	report->mode = "difference";
-	report->rows = counts[0];
-	report->rows_in = counts[1];
-	report->rows_out = counts[2];
 }
 
 /* Fill new storage for the table; its place is taken at the end. */
@@ -118,6 +117,28 @@ write_new(ZoneRun *run, ZoneTableId id, const char *query)
 	report->mode = "full";
 }
 
+/*
+ * May new storage be put under the table?  Rows that come that way meet no
+ * trigger, check or foreign key, so a table that has any is changed by the
+ * difference, as is one with partitions or parents.
+ */
+static bool
+may_swap(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	bool		plain;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	plain = form->relkind == RELKIND_RELATION && form->relchecks == 0 &&
+		!form->relhastriggers && !form->relhasrules && !form->relhassubclass &&
+		!form->relispartition;
+	ReleaseSysCache(tuple);
+	return plain;
+}
+
 void
 stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 {
@@ -125,7 +146,7 @@ stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 
 	if (is_new)
 		write_new(run, id, query);
-	else if (run->full_refresh && get_rel_relkind(run->relid[id]) == RELKIND_RELATION)
+	else if (run->full_refresh && may_swap(run->relid[id]))
 		write_staged(run, id, query);
 	else
 		write_difference(run, id, query);
@@ -191,8 +212,15 @@ stedi_zone_write_swap(ZoneRun *run)
 			lock_for_swap(run, run->relid[id]);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
+		Relation	relation;
+
 		if (!OidIsValid(run->staged[id]))
 			continue;
+
+		/* a cursor of our own session holds no lock against us */
+		relation = table_open(run->relid[id], NoLock);
+		CheckTableNotInUse(relation, "stedi.materialize");
+		table_close(relation, NoLock);
 		finish_heap_swap(run->relid[id], run->staged[id],
 						 false, /* not a system catalog */
 						 false, /* TOAST goes with its heap */

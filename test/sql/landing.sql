@@ -79,6 +79,10 @@ SELECT object, string_agg(n::text, ' ' ORDER BY n) AS n
 SELECT object, line, byte_offset, reason FROM stedi.rejects('sizes') ORDER BY object COLLATE "C";
 ALTER FOREIGN TABLE sizes OPTIONS (SET max_record_size '1026');
 SELECT count(*) FROM sizes;
+-- bytes that are no record end with their line, however long that is
+ALTER FOREIGN TABLE sizes OPTIONS (SET prefix 'long', SET max_record_size '1024');
+SELECT n FROM sizes ORDER BY n;
+SELECT line, byte_offset, reason FROM stedi.rejects('sizes');
 
 -- on_error and reject_limit
 \set VERBOSITY default

@@ -208,6 +208,16 @@ SELECT c.relname, o.ftoptions, string_agg(format('%I %s', a.attname, format_type
     WHERE c.relnamespace = '"regress Odd{customers}"'::regnamespace AND attnum > 0 GROUP BY 1, 2 ORDER BY 1;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_local INTO "regress Odd{customers}"; -- ERROR
 
+-- the one setting
+\set VERBOSITY sqlstate
+SHOW stedi.swap_timeout;
+SET stedi.swap_timeout = '1500ms';
+SHOW stedi.swap_timeout;
+SET stedi.swap_timeout = -1; -- ERROR
+SET stedi.swap_timout = 1; -- ERROR: the prefix is ours
+RESET stedi.swap_timeout;
+\set VERBOSITY default
+
 -- landing tables are read only
 ALTER SERVER regress_local OPTIONS (SET url :'data');
 ALTER FOREIGN TABLE place OPTIONS (SET prefix 'framing');

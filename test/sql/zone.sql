@@ -22,7 +22,7 @@ DECLARE
 BEGIN
     EXECUTE statement INTO result;
     RETURN result;
-EXCEPTION WHEN check_violation OR object_in_use THEN
+EXCEPTION WHEN check_violation OR foreign_key_violation OR object_in_use THEN
     RETURN 'ERROR: ' || sqlstate;
 WHEN OTHERS THEN
     RETURN 'ERROR: ' || replace(sqlerrm, current_user, 'me');
@@ -193,6 +193,22 @@ ALTER TABLE regress_zone_again.machine_learning_curated ADD CHECK (serialnumber 
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing')$$);
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing', full_refresh => true)$$);
 SELECT count(*), count(*) FILTER (WHERE serialnumber || '' = 'plain') AS of_plain FROM regress_zone_again.machine_learning_curated;
+DROP SCHEMA regress_zone_again CASCADE;
+CREATE SCHEMA regress_zone_again;
+SELECT count(*) FROM stedi.materialize('regress_zone_again', 'regress_zone_later');
+-- a customer who changes keeps his key
+ALTER TABLE regress_zone_again.customer_trusted ADD PRIMARY KEY (email);
+UPDATE regress_zone_again.customer_trusted SET phone = 'none' WHERE email = 'given@x';
+SELECT table_name, rows_in, rows_out FROM stedi.materialize_customer_trusted('regress_zone_again', 'regress_zone_later');
+-- and what refers to him does not lose him unnoticed
+CREATE TABLE regress_zone_again.note (email text REFERENCES regress_zone_again.customer_trusted);
+INSERT INTO regress_zone_again.note VALUES ('withdrawn@x');
+SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing')$$);
+SELECT left(answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing', full_refresh => true)$$), 5) AS refused;
+SELECT count(*) AS dangling FROM regress_zone_again.note n WHERE NOT EXISTS (SELECT FROM regress_zone_again.customer_trusted t WHERE t.email = n.email);
+DROP SCHEMA regress_zone_again CASCADE;
+CREATE SCHEMA regress_zone_again;
+SELECT count(*) FROM stedi.materialize('regress_zone_again', 'regress_zone_later');
 -- a partitioned target
 DROP TABLE regress_zone_again.machine_learning_curated;
 CREATE TABLE regress_zone_again.machine_learning_curated (serialnumber text, sensorreadingtime timestamptz, distancefromobject integer, x float8, y float8, z float8) PARTITION BY HASH (serialnumber);
