@@ -46,12 +46,13 @@ COMMENT ON FUNCTION stedi.rejects(regclass) IS
 CREATE FUNCTION stedi.customer_records(landing_table regclass,
         OUT email text, OUT customername text, OUT phone text, OUT birthday text, OUT serialnumber text,
         OUT registrationdate bigint, OUT lastupdatedate bigint, OUT sharewithresearchasofdate bigint,
-        OUT sharewithpublicasofdate bigint, OUT sharewithfriendsasofdate bigint, OUT rejected boolean)
+        OUT sharewithpublicasofdate bigint, OUT sharewithfriendsasofdate bigint,
+        OUT rejected boolean, OUT may_hide_others boolean)
     RETURNS SETOF record
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.customer_records(regclass) IS
-    'every record of a customer landing table, rejected ones with what can be read of them: what materialize decides by; needs SELECT on the table';
+    'every record of a customer landing table, rejected ones with what can be read of them, and whether their bytes may hold other records: what materialize decides by; needs SELECT on the table';
 
 /* ---- times and e-mails ---- */
 
@@ -127,7 +128,7 @@ CREATE AGGREGATE stedi.consent_set(who text, since bigint) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE stedi.consent_set(text, bigint) IS
-    'the set of those who consent, by e-mail, each since an epoch millisecond; NULL is no consent, and of two rows for one e-mail the stricter holds';
+    'the set of those who consent, by e-mail, each since an epoch millisecond; NULL, 0 and less are no consent, and of two rows for one e-mail the stricter holds';
 
 CREATE AGGREGATE stedi.consent_set(who text, since bigint, owned_since bigint,
         standing text, since_rule boolean, fold boolean) (

@@ -30,8 +30,14 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Numbers move by about the range of the sample over this. */
+/*
+ * Numbers move by up to the range of the sample over NOISE_DIVISOR; where
+ * that is little, by up to MIN_NOISE or that part of the largest: half an
+ * hour, for epoch milliseconds.
+ */
 #define NOISE_DIVISOR 64
+#define MIN_NOISE 8.0
+#define MIN_NOISE_PART 1e-6
 
 typedef struct Sample
 {
@@ -160,14 +166,14 @@ datum_of(Oid type, double number)
 
 /*
  * How far a number moves: up to width either way, and never not at all.
- * Whole numbers move by whole ones.
+ * Whole numbers move by whole ones, others also by less than 1.
  */
 static double
 noise(uint64 hash, double width, bool whole)
 {
 	double		part = (double) (hash >> 11) / (double) (UINT64CONST(1) << 53);
 	double		distance = whole ? 1 + floor(part * width)
-		: (part + 1.0 / NOISE_DIVISOR) * Max(width, 1.0 / NOISE_DIVISOR);
+		: (part + 1.0 / NOISE_DIVISOR) * width / MIN_NOISE;
 
 	return (hash & 1) ? distance : -distance;
 }
@@ -178,6 +184,7 @@ move_numbers(Sample *sample, int attno, Oid type)
 {
 	double		smallest = 0;
 	double		largest = 0;
+	double		width;
 	bool		any = false;
 
 	for (int row = 0; row < sample->n_rows; row++)
@@ -187,10 +194,14 @@ move_numbers(Sample *sample, int attno, Oid type)
 		if (sample->nulls[row][attno])
 			continue;
 		number = number_of(type, sample->values[row][attno]);
+		if (!isfinite(number))
+			continue;
 		smallest = any ? Min(smallest, number) : number;
 		largest = any ? Max(largest, number) : number;
 		any = true;
 	}
+	width = Max(Max((largest / 2 - smallest / 2) / (NOISE_DIVISOR / 2), MIN_NOISE),
+				fabs(largest) * MIN_NOISE_PART);
 	for (int row = 0; row < sample->n_rows; row++)
 	{
 		double		number;
@@ -198,11 +209,11 @@ move_numbers(Sample *sample, int attno, Oid type)
 		if (sample->nulls[row][attno])
 			continue;
 		number = number_of(type, sample->values[row][attno]);
-		number += noise(keyed_hash(&number, sizeof(number), sample->key + attno),
-						(largest - smallest) / NOISE_DIVISOR,
+		if (!isfinite(number))
+			number = largest;	/* beyond a double, as a numeric may be */
+		number += noise(keyed_hash(&number, sizeof(number), sample->key + attno), width,
 						type != FLOAT4OID && type != FLOAT8OID && type != NUMERICOID);
-		if (isfinite(number))
-			sample->values[row][attno] = datum_of(type, number);
+		sample->values[row][attno] = datum_of(type, isfinite(number) ? number : largest / 2);
 	}
 }
 

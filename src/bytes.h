@@ -98,6 +98,7 @@ typedef struct StediFramer
 	bool		open;			/* something has begun */
 	bool		junk;			/* and it is no record */
 	bool		given_up;		/* the rest of the object is skipped */
+	bool		cutting;		/* the rest of the line is: its junk is told */
 	bool		in_string;
 	bool		escaped;		/* the next byte of the string is taken as is */
 	size_t		scanned;		/* bytes of it already looked at */
@@ -130,6 +131,12 @@ extern StediFrameStatus stedi_frame_next(StediFramer *framer,
  * as for stedi_frame_next, which then skips to the end.
  */
 extern void stedi_frame_give_up(StediFramer *framer, StediReason reason);
+
+/*
+ * Junk is in progress that fills the caller's buffer: set these len bytes
+ * aside, all that the buffer has, and skip the rest of the line.
+ */
+extern void stedi_frame_cut_junk(StediFramer *framer, size_t len);
 
 /* decode.c */
 

@@ -139,15 +139,13 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 }
 #endif
 
-/* object_ownercheck came in 16. */
+/* object_aclcheck came in 16; we ask of schemas alone. */
 #if PG_VERSION_NUM < 160000
 #include "catalog/pg_class.h"
 #include "utils/acl.h"
 #define object_aclcheck(classid, objectid, roleid, mode) \
-	((classid) == NamespaceRelationId ? pg_namespace_aclcheck(objectid, roleid, mode) : \
-	 pg_foreign_server_aclcheck(objectid, roleid, mode))
-#define object_ownercheck(classid, objectid, roleid) \
-	pg_class_ownercheck(objectid, roleid)
+	(AssertMacro((classid) == NamespaceRelationId), \
+	 pg_namespace_aclcheck(objectid, roleid, mode))
 #endif
 
 /*

@@ -8,8 +8,8 @@
  * where it lies.  It can be a parameter of a scan, be handed to parallel
  * workers, and be stored; its text form shows a count and nobody's name.
  *
- * Whoever is given twice stands as the stricter of the two says.  NULL, in
- * any place, is no consent.
+ * Whoever is given twice stands as the stricter of the two says.  A NULL
+ * date or standing is no consent, nor is a date of 0 or before.
  *
  *-------------------------------------------------------------------------
  */
@@ -337,7 +337,7 @@ consent_set_add(PG_FUNCTION_ARGS)
 	Member		member = {0};
 
 	member.owned_since = PG_INT64_MIN;
-	if (PG_ARGISNULL(2))
+	if (PG_ARGISNULL(2) || PG_GETARG_INT64(2) <= 0)
 		member.standing = STEDI_STANDING_NONE;
 	else
 	{

@@ -32,6 +32,9 @@ typedef struct FdwState
 	MemoryContext value_cxt;	/* which live here */
 } FdwState;
 
+/* The one type here that is found through the importer's search_path. */
+#define TEXT "pg_catalog.text"
+
 /* The landing tables that IMPORT FOREIGN SCHEMA knows. */
 static const struct
 {
@@ -40,13 +43,14 @@ static const struct
 	const char *columns;
 }			landing_tables[] = {
 	{"customer_landing", "customers",
-		"customername text, email text, phone text, birthday text, serialnumber text, "
-		"registrationdate bigint, lastupdatedate bigint, sharewithresearchasofdate bigint, "
-	"sharewithpublicasofdate bigint, sharewithfriendsasofdate bigint"},
+		"customername " TEXT ", email " TEXT ", phone " TEXT ", birthday " TEXT ", "
+		"serialnumber " TEXT ", registrationdate bigint, lastupdatedate bigint, "
+		"sharewithresearchasofdate bigint, sharewithpublicasofdate bigint, "
+	"sharewithfriendsasofdate bigint"},
 	{"accelerometer_landing", "accelerometer",
-	"\"user\" text, \"timestamp\" bigint, x double precision, y double precision, z double precision"},
+	"\"user\" " TEXT ", \"timestamp\" bigint, x double precision, y double precision, z double precision"},
 	{"step_trainer_landing", "step_trainer",
-	"sensorreadingtime bigint, serialnumber text, distancefromobject integer"},
+	"sensorreadingtime bigint, serialnumber " TEXT ", distancefromobject integer"},
 };
 
 PG_FUNCTION_INFO_V1(stedi_fdw_handler);
@@ -215,11 +219,11 @@ static bool
 stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 						 BlockNumber *totalpages)
 {
-	uint64		n_requests;
 	int64		size;
 
+	/* the sample will be taken as the owner */
 	size = stedi_scan_get_listing(stedi_option_get_table(RelationGetRelid(relation)),
-								  GetUserId(), &n_requests)->total_size;
+								  relation->rd_rel->relowner, NULL)->total_size;
 	*func = stedi_analyze_sample;
 	*totalpages = (BlockNumber) Min(Max((size + BLCKSZ - 1) / BLCKSZ, 1), MaxBlockNumber);
 	return true;

@@ -5,12 +5,14 @@
  *
  * A comparison calls the operator's own function, so that it means what it
  * means anywhere else in PostgreSQL.  The consent test reads the undecoded
- * fields: what it drops never becomes a Datum.
+ * fields and comes first, so that of a record that it drops no other test
+ * sees anything.
  *
  *-------------------------------------------------------------------------
  */
 #include "stedi.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -71,6 +73,7 @@ StediStanding
 stedi_filter_consent(const StediTest *test, const StediField *who,
 					 const StediField *reading_time, bool *older)
 {
+	StediSlice	key;
 	int64_t		ms;
 
 	*older = false;
@@ -78,5 +81,16 @@ stedi_filter_consent(const StediTest *test, const StediField *who,
 		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
 		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE)
 		return STEDI_STANDING_UNKNOWN;
-	return stedi_consent_probe(test->set, who->text, ms, older);
+	key = who->text;
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	{
+		int			len;
+
+		/* the set's members are in the encoding of the database */
+		key.data = stedi_tuple_text(who->text, &len);
+		if (key.data == NULL)
+			return STEDI_STANDING_UNKNOWN;
+		key.len = len;
+	}
+	return stedi_consent_probe(test->set, key, ms, older);
 }

@@ -327,6 +327,18 @@ stedi_frame_next(StediFramer *framer, const char *buf, size_t len, bool last,
 		return last ? STEDI_FRAME_END : STEDI_FRAME_MORE;
 	}
 
+	if (framer->cutting)
+	{
+		const char *newline = len > 0 ? memchr(buf, '\n', len) : NULL;
+
+		/* the line end itself is left for the next call */
+		*used = newline != NULL ? (size_t) (newline - buf) : len;
+		framer->offset += *used;
+		framer->cutting = (newline == NULL && !last);
+		if (*used > 0 || framer->cutting)
+			return STEDI_FRAME_MORE;
+	}
+
 	if (!framer->open)
 	{
 		bool		wait;
@@ -370,6 +382,14 @@ stedi_frame_give_up(StediFramer *framer, StediReason reason)
 	framer->reason = reason;
 	framer->open = false;
 	framer->given_up = true;
+}
+
+void
+stedi_frame_cut_junk(StediFramer *framer, size_t len)
+{
+	framer->reason = STEDI_REASON_NOT_AN_OBJECT;
+	frame_finish(framer, len, 0);
+	framer->cutting = true;
 }
 
 const char *

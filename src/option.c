@@ -15,6 +15,7 @@
 #include "access/reloptions.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
@@ -24,6 +25,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 typedef enum OptionKind
 {
@@ -248,7 +250,7 @@ check_endpoint(const Option *option, const char *value)
 		host = value + 8;
 	else if (strncmp(value, "http://", 7) == 0)
 		host = value + 7;
-	if (host == NULL || *host == '\0' || strpbrk(host, "/?#@ ") != NULL)
+	if (host == NULL || *host == '\0' || strpbrk(host, "/?#@ \r\n") != NULL)
 		bad_value(option, value, "Give scheme://host or scheme://host:port, for example https://s3.example.com.");
 }
 
@@ -482,6 +484,15 @@ StediOptions *
 stedi_option_get_table(Oid relid)
 {
 	return stedi_option_get(GetForeignTable(relid)->serverid, relid);
+}
+
+bool
+stedi_option_is_landing(Oid relid)
+{
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		return false;
+	return strcmp(GetForeignDataWrapper(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid)->fdwname,
+				  STEDI_FDW_NAME) == 0;
 }
 
 StediColumn

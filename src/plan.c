@@ -238,11 +238,10 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	RangeTblEntry *rte = planner_rt_fetch(baserel->relid, root);
 	Oid			userid = stedi_compat_rel_user(root, baserel, rte);
 	ScanPlan   *state = palloc0(sizeof(ScanPlan));
-	uint64		n_requests;
 	ListCell   *lc;
 
 	state->bytes = (double) stedi_scan_get_listing(stedi_option_get_table(foreigntableid),
-												   userid, &n_requests)->total_size;
+												   userid, NULL)->total_size;
 	foreach(lc, baserel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
@@ -368,7 +367,12 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 			value = list_length(values);
 			values = lappend(values, planned.value);
 		}
-		tests = lappend(tests, put_test(&planned, value));
+
+		/* whoever does not consent is out before anything else is asked */
+		if (planned.test.kind == STEDI_TEST_CONSENT)
+			tests = lcons(put_test(&planned, value), tests);
+		else
+			tests = lappend(tests, put_test(&planned, value));
 		pushed = lappend(pushed, rinfo->clause);
 	}
 	return make_foreignscan(tlist, local, baserel->relid, values,

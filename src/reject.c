@@ -13,9 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "foreign/foreign.h"
 #include "funcapi.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -25,7 +23,7 @@
 PG_FUNCTION_INFO_V1(rejects);
 PG_FUNCTION_INFO_V1(customer_records);
 
-/* The columns of customer_records, in their order, but for the last. */
+/* The columns of customer_records, in their order, but for the last two. */
 static const struct
 {
 	const char *name;
@@ -52,9 +50,7 @@ open_landing_table(Oid relid)
 	Relation	relation = table_open(relid, AccessShareLock);
 	AclResult	allowed;
 
-	if (relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE ||
-		strcmp(GetForeignDataWrapper(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid)->fdwname,
-			   STEDI_FDW_NAME) != 0)
+	if (!stedi_option_is_landing(relid))
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" is not a foreign table of foreign-data wrapper \"%s\"",
@@ -87,6 +83,8 @@ rejects(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	relation = open_landing_table(PG_GETARG_OID(0));
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi reject",
+												  ALLOCSET_DEFAULT_SIZES);
 	StediScan  *scan;
 	Datum	   *row;
 	bool	   *row_nulls;
@@ -99,12 +97,14 @@ rejects(PG_FUNCTION_ARGS)
 	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
 	{
 		const StediReject *reject = stedi_scan_reject(scan);
+		MemoryContext caller;
 		Datum		values[5];
 		bool		nulls[5] = {false};
 		bytea	   *record;
 
 		if (result != STEDI_SCAN_REJECT)
 			continue;
+		caller = MemoryContextSwitchTo(row_cxt);
 		record = palloc(reject->record.len + VARHDRSZ);
 		SET_VARSIZE(record, reject->record.len + VARHDRSZ);
 		memcpy(VARDATA(record), reject->record.data, reject->record.len);
@@ -114,7 +114,8 @@ rejects(PG_FUNCTION_ARGS)
 		values[3] = CStringGetTextDatum(stedi_scan_reason(reject));
 		values[4] = PointerGetDatum(record);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		pfree(record);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row_cxt);
 	}
 	stedi_scan_close(scan);
 	table_close(relation, AccessShareLock);
@@ -142,6 +143,28 @@ find_customer_columns(Relation relation, int *attno)
 }
 
 /*
+ * May the bytes of such a reject hold other records than the one that they
+ * began with?
+ */
+static bool
+may_hide(StediReason reason)
+{
+	switch (reason)
+	{
+		case STEDI_REASON_NOT_AN_OBJECT:
+		case STEDI_REASON_CUT_OFF:
+		case STEDI_REASON_ARRAY_OPEN:
+		case STEDI_REASON_TOO_DEEP:
+		case STEDI_REASON_TOO_LONG:
+		case STEDI_REASON_DAMAGED:
+		case STEDI_REASON_SYNTAX:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * customer_records(landing_table regclass) -> one row a record, rejected ones
  * with what of them can be read; email in its normal form, NULL when there is
  * none.
@@ -164,16 +187,20 @@ customer_records(PG_FUNCTION_ARGS)
 	row_nulls = palloc(RelationGetDescr(relation)->natts * sizeof(bool));
 	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
 	{
-		Datum		values[N_CUSTOMER_COLUMNS + 1];
-		bool		nulls[N_CUSTOMER_COLUMNS + 1];
+		Datum		values[N_CUSTOMER_COLUMNS + 2];
+		bool		nulls[N_CUSTOMER_COLUMNS + 2];
+		bool		rejected = (result == STEDI_SCAN_REJECT);
 
 		for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
 		{
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
 		}
-		values[N_CUSTOMER_COLUMNS] = BoolGetDatum(result == STEDI_SCAN_REJECT);
+		values[N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);
 		nulls[N_CUSTOMER_COLUMNS] = false;
+		values[N_CUSTOMER_COLUMNS + 1] =
+			BoolGetDatum(rejected && may_hide(stedi_scan_reject(scan)->reason));
+		nulls[N_CUSTOMER_COLUMNS + 1] = false;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	stedi_scan_close(scan);

@@ -9,8 +9,8 @@
  *
  * This is the only file that knows more than one stage.  The FDW, ANALYZE,
  * stedi.rejects and the zone functions all read through stedi_scan_next().
- * A record that the consent test drops never becomes a Datum and never
- * appears in a message.
+ * A record that the consent test drops does not leave this file: no caller
+ * sees its values, and no message has them.
  *
  * The bytes of the present object pass through one buffer.  It starts small,
  * grows to hold the record in progress, and never beyond max_record_size.
@@ -28,13 +28,21 @@
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
-/* Compressed bytes read at once. */
-#define PACKED_ROOM (64 * 1024)
+/* Stored bytes of a compressed object that are read at once. */
+#define PACKED_ROOM (256 * 1024)
+
+/*
+ * How long a listing serves the scans of its transaction.  It has to last
+ * from a statement's planning to its execution, which the extended protocol
+ * keeps apart, and for all the scans of one query.
+ */
+#define LISTING_AGE_MS 5000
 
 struct StediScan
 {
 	/* whole scan: in scan_cxt, set once by stedi_scan_open */
 	MemoryContext scan_cxt;
+	MemoryContext object_cxt;	/* reset by scan_close_object */
 	MemoryContext record_cxt;	/* values; reset by every stedi_scan_next */
 	StediOptions *opts;
 	Oid			userid;
@@ -89,19 +97,22 @@ struct StediScan
 /* The tally that scans report to, one at a time. */
 static StediTally *current_tally = NULL;
 
-/* The listing that planner and executor share: see stedi_scan_get_listing. */
-static struct
+/* A listing that the scans of a transaction share; lives in cxt. */
+typedef struct KeptListing
 {
-	MemoryContext cxt;			/* NULL: nothing is kept */
+	MemoryContext cxt;			/* child of TopTransactionContext */
 	MemoryContextCallback forget;
+	struct KeptListing *next;
 	Oid			relid;
 	Oid			userid;
 	char	   *url;
 	char	   *prefix;
-	TimestampTz statement;
+	TimestampTz listed;			/* when */
 	StediListing *listing;
-	uint64		n_requests;
-}			kept;
+	uint64		n_requests;		/* that it took, until a scan has counted them */
+} KeptListing;
+
+static KeptListing *kept_listings = NULL;
 
 void
 stedi_scan_set_tally(StediTally *tally)
@@ -126,60 +137,94 @@ scan_release(void *arg)
 	scan->inflate = NULL;
 }
 
-/*
- * The listing that is kept lives until the transaction ends.  Statements
- * differ by when they began, so a listing never outlives its statement's use.
- */
+/* Take a listing out of the list, as its memory goes. */
 static void
 forget_listing(void *arg)
 {
-	kept.cxt = NULL;
-	kept.listing = NULL;
+	KeptListing **link = &kept_listings;
+
+	while (*link != NULL && *link != arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+/* The listing of these objects that is kept, or NULL; one too old is dropped. */
+static KeptListing *
+find_listing(const StediOptions *opts, Oid userid)
+{
+	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
+	{
+		if (kept->relid != opts->relid || kept->userid != userid ||
+			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
+			continue;
+		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
+			return kept;
+		MemoryContextDelete(kept->cxt);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* List the objects, and keep the listing until the transaction ends. */
+static KeptListing *
+make_listing(const StediOptions *opts, Oid userid)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi listing",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(cxt);
+	KeptListing *kept = palloc0(sizeof(KeptListing));
+	MemoryContext fetch_cxt = NULL;
+	StediFetch *fetch = NULL;
+
+	kept->cxt = cxt;
+	kept->relid = opts->relid;
+	kept->userid = userid;
+	kept->url = pstrdup(opts->url);
+	kept->prefix = pstrdup(opts->prefix);
+	if (!opts->local)
+	{
+		/* the client of the listing ends with it; the scan has its own */
+		fetch_cxt = AllocSetContextCreate(caller, "stedi listing client",
+										  ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(fetch_cxt);
+		fetch = stedi_fetch_open(opts, userid);
+		MemoryContextSwitchTo(cxt);
+	}
+	kept->listed = GetCurrentTimestamp();
+	kept->listing = stedi_list_objects(opts, fetch);
+	if (fetch != NULL)
+	{
+		kept->n_requests = stedi_fetch_stats(fetch)->n_lists;
+		MemoryContextDelete(fetch_cxt);
+	}
+
+	/* all is well: from here on it belongs to the transaction */
+	MemoryContextSetParent(cxt, TopTransactionContext);
+	kept->next = kept_listings;
+	kept_listings = kept;
+	kept->forget.func = forget_listing;
+	kept->forget.arg = kept;
+	MemoryContextRegisterResetCallback(cxt, &kept->forget);
+	MemoryContextSwitchTo(caller);
+	return kept;
 }
 
 const StediListing *
 stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
 {
-	TimestampTz statement = GetCurrentStatementStartTimestamp();
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext fetch_cxt = NULL;
-	StediFetch *fetch = NULL;
-	StediListing *listing;
+	KeptListing *kept = find_listing(opts, userid);
 
-	*n_requests = kept.cxt != NULL ? kept.n_requests : 0;
-	if (kept.cxt != NULL && kept.listing != NULL && kept.relid == opts->relid &&
-		kept.userid == userid && kept.statement == statement &&
-		strcmp(kept.url, opts->url) == 0 && strcmp(kept.prefix, opts->prefix) == 0)
-		return kept.listing;
+	if (kept == NULL)
+		kept = make_listing(opts, userid);
 
-	if (kept.cxt != NULL)
-		MemoryContextDelete(kept.cxt);
-	kept.cxt = AllocSetContextCreate(TopTransactionContext, "stedi listing",
-									 ALLOCSET_DEFAULT_SIZES);
-	kept.forget.func = forget_listing;
-	MemoryContextRegisterResetCallback(kept.cxt, &kept.forget);
-	if (!opts->local)
+	/* of all that share the listing, the first to ask counts its requests */
+	if (n_requests != NULL)
 	{
-		/* the client of the listing ends with it; the scan has its own */
-		fetch_cxt = AllocSetContextCreate(kept.cxt, "stedi listing client",
-										  ALLOCSET_DEFAULT_SIZES);
-		MemoryContextSwitchTo(fetch_cxt);
-		fetch = stedi_fetch_open(opts, userid);
+		*n_requests = kept->n_requests;
+		kept->n_requests = 0;
 	}
-	MemoryContextSwitchTo(kept.cxt);
-	listing = stedi_list_objects(opts, fetch);
-	kept.n_requests = fetch != NULL ? stedi_fetch_stats(fetch)->n_lists : 0;
-	if (fetch != NULL)
-		MemoryContextDelete(fetch_cxt);
-	kept.relid = opts->relid;
-	kept.userid = userid;
-	kept.url = pstrdup(opts->url);
-	kept.prefix = pstrdup(opts->prefix);
-	kept.statement = statement;
-	kept.listing = listing;
-	MemoryContextSwitchTo(caller);
-	*n_requests = kept.n_requests;
-	return listing;
+	return kept->listing;
 }
 
 StediScan *
@@ -197,6 +242,8 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->release.func = scan_release;
 	scan->release.arg = scan;
 	MemoryContextRegisterResetCallback(cxt, &scan->release);
+	scan->object_cxt = AllocSetContextCreate(cxt, "stedi object",
+											 ALLOCSET_DEFAULT_SIZES);
 	scan->record_cxt = AllocSetContextCreate(cxt, "stedi record",
 											 ALLOCSET_DEFAULT_SIZES);
 	scan->opts = stedi_option_get_table(relid);
@@ -254,9 +301,8 @@ scan_start(StediScan *scan)
 	const StediListing *listing;
 
 	listing = stedi_scan_get_listing(scan->opts, scan->userid, &scan->list_requests);
-	kept.n_requests = 0;		/* of several scans one has made them */
 
-	/* the one that is kept goes when another table is listed */
+	/* the one that is kept may go before we end */
 	scan->listing = copy_listing(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
@@ -300,9 +346,10 @@ scan_detect_codec(StediScan *scan)
 {
 	StediCodec	codec;
 
+	/* no more than fits into packed, where it may have to go */
 	while (scan->buffer_len < STEDI_CODEC_MAGIC_LEN && !scan->source_ended)
 		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
-											 scan->buffer_room - scan->buffer_len);
+											 Min(scan->buffer_room, PACKED_ROOM) - scan->buffer_len);
 	codec = stedi_inflate_detect(scan->buffer, scan->buffer_len);
 	if (codec == STEDI_CODEC_PLAIN)
 	{
@@ -316,8 +363,7 @@ scan_detect_codec(StediScan *scan)
 				errcode(ERRCODE_OUT_OF_MEMORY),
 				errmsg("out of memory"));
 	if (scan->packed == NULL)
-		scan->packed = MemoryContextAlloc(scan->scan_cxt,
-										  Max(PACKED_ROOM, BUFFER_START));
+		scan->packed = MemoryContextAlloc(scan->scan_cxt, PACKED_ROOM);
 	memcpy(scan->packed, scan->buffer, scan->buffer_len);
 	scan->packed_len = scan->buffer_len;
 	scan->buffer_len = 0;
@@ -333,7 +379,7 @@ scan_next_object(StediScan *scan)
 	scan->object->n_records = scan->object->n_rejects = 0;
 	if (scan->fetch == NULL)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+		MemoryContext caller = MemoryContextSwitchTo(scan->object_cxt);
 
 		scan->local = stedi_local_open(scan->opts, scan->object);
 		MemoryContextSwitchTo(caller);
@@ -358,6 +404,7 @@ scan_close_object(StediScan *scan)
 	stedi_inflate_close(scan->inflate);
 	scan->inflate = NULL;
 	scan->object = NULL;
+	MemoryContextReset(scan->object_cxt);
 }
 
 /* Decompress into the buffer until there is something, or the end. */
@@ -539,7 +586,15 @@ scan_next_record(StediScan *scan)
 					break;
 				record.data = scan->buffer;
 				record.len = scan->buffer_len;
-				scan_give_up(scan, record);
+				if (!scan->framer.junk)
+				{
+					scan_give_up(scan, record);
+					return STEDI_SCAN_REJECT;
+				}
+				scan_set_record(scan, record);
+				stedi_frame_cut_junk(&scan->framer, record.len);
+				scan->buffer_pos = scan->buffer_len;
+				scan_note_reject(scan, scan->framer.reason, NULL);
 				return STEDI_SCAN_REJECT;
 
 			case STEDI_FRAME_END:
@@ -648,10 +703,13 @@ scan_test(StediScan *scan, bool *keeps)
 			bool		older;
 			StediStanding standing;
 
+			MemoryContext caller = MemoryContextSwitchTo(scan->record_cxt);
+
 			standing = stedi_filter_consent(test,
 											&scan->fields[stedi_tuple_field(scan->tuple, test->attno)],
 											&scan->fields[stedi_tuple_field(scan->tuple, test->time_attno)],
 											&older);
+			MemoryContextSwitchTo(caller);
 			scan->stats.standings[standing]++;
 			scan->stats.older += older;
 			*keeps = (standing == STEDI_STANDING_GRANTED);
@@ -815,12 +873,6 @@ const StediReject *
 stedi_scan_reject(const StediScan *scan)
 {
 	return &scan->reject;
-}
-
-const StediPlace *
-stedi_scan_place(const StediScan *scan)
-{
-	return &scan->place;
 }
 
 void

@@ -96,6 +96,9 @@ typedef struct StediColumn
 /* Palloc'd in the current context.  relid may be InvalidOid. */
 extern StediOptions *stedi_option_get(Oid serverid, Oid relid);
 extern StediOptions *stedi_option_get_table(Oid relid);
+
+/* Is it a foreign table of ours? */
+extern bool stedi_option_is_landing(Oid relid);
 extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
 										   const char *attname);
 
@@ -329,6 +332,12 @@ extern StediReason stedi_tuple_column(StediTuple *tuple, int attno,
 									  Datum *value, bool *isnull);
 
 /*
+ * Text of a record, in the encoding of the database, NUL-terminated and
+ * palloc'd.  NULL when it is not valid UTF-8 or has no equivalent there.
+ */
+extern char *stedi_tuple_text(StediSlice text, int *len);
+
+/*
  * The text of a name that a server gave.  A file's name need not be UTF-8;
  * what is not shows as ?.
  */
@@ -456,9 +465,6 @@ extern StediScanResult stedi_scan_next(StediScan *scan, Datum *values, bool *nul
 /* After STEDI_SCAN_REJECT, when values/nulls hold what could be read. */
 extern const StediReject *stedi_scan_reject(const StediScan *scan);
 
-/* Where the row is that stedi_scan_next returned. */
-extern const StediPlace *stedi_scan_place(const StediScan *scan);
-
 extern void stedi_scan_rescan(StediScan *scan);
 extern void stedi_scan_close(StediScan *scan);
 extern const StediScanStats *stedi_scan_stats(const StediScan *scan);
@@ -468,8 +474,9 @@ extern const StediListing *stedi_scan_listing(const StediScan *scan);
 extern char *stedi_scan_reason(const StediReject *reject);
 
 /*
- * The objects of a table as userid sees them, listed once a statement: the
- * planner's estimate and the scan share it.  Good until the transaction ends.
+ * The objects of a table as userid sees them.  The planner's estimate and the
+ * scans of a query share a listing; it is to be copied by whoever keeps it.
+ * *n_requests, unless NULL, is what it cost, told once.
  */
 extern const StediListing *stedi_scan_get_listing(const StediOptions *opts,
 												  Oid userid, uint64 *n_requests);

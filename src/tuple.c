@@ -46,12 +46,8 @@ struct StediTuple
 	bool		converts;
 };
 
-/*
- * Text of a record, in the encoding of the database, NUL-terminated and
- * palloc'd.  NULL when it is not valid UTF-8 or has no equivalent there.
- */
-static char *
-server_text(StediSlice text, int *len)
+char *
+stedi_tuple_text(StediSlice text, int *len)
 {
 	int			encoding = GetDatabaseEncoding();
 	char	   *result;
@@ -97,7 +93,7 @@ convert_text(Column *column, const StediField *field, Datum *value)
 	}
 	else
 	{
-		copy = server_text(text, &len);
+		copy = stedi_tuple_text(text, &len);
 		if (copy == NULL)
 			return STEDI_REASON_ENCODING;
 		*value = PointerGetDatum(cstring_to_text_with_len(copy, len));
@@ -230,14 +226,14 @@ convert_uuid(Column *column, const StediField *field, Datum *value)
 
 	if (field->kind != STEDI_FIELD_STRING)
 		return STEDI_REASON_WRONG_KIND;
-	return convert_input(column, server_text(field->text, &len), value);
+	return convert_input(column, stedi_tuple_text(field->text, &len), value);
 }
 
 static StediReason
 convert_jsonb(Column *column, const StediField *field, Datum *value)
 {
 	int			len;
-	char	   *text = server_text(field->text, &len);
+	char	   *text = stedi_tuple_text(field->text, &len);
 
 	if (text != NULL && field->kind == STEDI_FIELD_STRING)
 	{
@@ -361,7 +357,7 @@ stedi_tuple_name(const char *name)
 {
 	StediSlice	text = {name, strlen(name)};
 	int			len;
-	char	   *copy = server_text(text, &len);
+	char	   *copy = stedi_tuple_text(text, &len);
 
 	if (copy == NULL)
 	{

@@ -29,6 +29,7 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -50,6 +51,9 @@ enum
 	ARG_DRY_RUN,
 	ARG_MATCH,					/* of two of them */
 };
+
+/* A run is under way in this session. */
+static bool running = false;
 
 PG_FUNCTION_INFO_V1(materialize);
 PG_FUNCTION_INFO_V1(materialize_customer_trusted);
@@ -142,9 +146,9 @@ lock_target(ZoneRun *run)
 				errhint("Use READ COMMITTED."));
 }
 
-/* One of our tables that exists: it must be of the owner of the others. */
-static void
-check_owner(ZoneRun *run, Oid relid, const char *name)
+/* The owner of what must be a table. */
+static Oid
+table_owner(const ZoneRun *run, Oid relid, const char *name)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
@@ -162,14 +166,30 @@ check_owner(ZoneRun *run, Oid relid, const char *name)
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" in schema \"%s\" is not a table", name, run->target_name),
 				errhint("Rename it, or materialize into another schema."));
-	if (OidIsValid(run->owner) && owner != run->owner)
+	return owner;
+}
+
+void
+stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *name)
+{
+	Oid			owner = table_owner(run, relid, name);
+
+	if (owner != run->owner || get_relname_relid(name, run->target) != relid)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
 					   name, run->target_name,
 					   GetUserNameFromId(owner, true), GetUserNameFromId(run->owner, true)),
 				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
-	run->owner = owner;
+}
+
+/* Note one of our tables that exists. */
+static void
+note_table(ZoneRun *run, Oid relid, const char *name)
+{
+	if (!OidIsValid(run->owner))
+		run->owner = table_owner(run, relid, name);
+	stedi_zone_check_owner(run, relid, name);
 }
 
 /* Find the target's tables and their owner, and see that the caller may. */
@@ -181,14 +201,14 @@ check_target(ZoneRun *run)
 	{
 		run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
 		if (OidIsValid(run->relid[id]))
-			check_owner(run, run->relid[id], stedi_zone_tables[id].name);
+			note_table(run, run->relid[id], stedi_zone_tables[id].name);
 	}
 	for (int i = 0; i < stedi_zone_book_n_tables; i++)
 	{
 		Oid			relid = get_relname_relid(stedi_zone_book_tables[i], run->target);
 
 		if (OidIsValid(relid))
-			check_owner(run, relid, stedi_zone_book_tables[i]);
+			note_table(run, relid, stedi_zone_book_tables[i]);
 	}
 
 	if (!OidIsValid(run->owner))
@@ -221,6 +241,7 @@ check_shape(ZoneRun *run)
 		if (!OidIsValid(run->relid[id]))
 			continue;
 		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
+		stedi_zone_check_owner(run, run->relid[id], stedi_zone_tables[id].name);
 		columns = stedi_zone_query_columns(run, run->relid[id]);
 		if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
 			ereport(ERROR,
@@ -261,12 +282,49 @@ check_inputs(ZoneRun *run)
 	}
 }
 
-/* Landing tables must be ours, as the run reads them through scan.c. */
+/* The columns that a landing table needs, and their types. */
+static void
+check_landing_columns(const ZoneRun *run, Oid relid)
+{
+	static const struct
+	{
+		const char *table;
+		const char *column;
+		Oid			type;
+	}			needed[] = {
+		{"accelerometer_landing", "user", TEXTOID},
+		{"accelerometer_landing", "timestamp", INT8OID},
+		{"accelerometer_landing", "x", FLOAT8OID},
+		{"accelerometer_landing", "y", FLOAT8OID},
+		{"accelerometer_landing", "z", FLOAT8OID},
+		{"step_trainer_landing", "sensorreadingtime", INT8OID},
+		{"step_trainer_landing", "serialnumber", TEXTOID},
+		{"step_trainer_landing", "distancefromobject", INT4OID},
+	};
+
+	for (int i = 0; i < lengthof(needed); i++)
+	{
+		AttrNumber	attnum;
+
+		if (strcmp(get_rel_name(relid), needed[i].table) != 0)
+			continue;
+		attnum = get_attnum(relid, needed[i].column);
+		if (attnum == InvalidAttrNumber || get_atttype(relid, attnum) != needed[i].type)
+			ereport(ERROR,
+					errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("landing table \"%s\" needs a column \"%s\" of type %s",
+						   needed[i].table, needed[i].column, format_type_be(needed[i].type)),
+					errhint("IMPORT FOREIGN SCHEMA landing makes the tables that materialize reads."));
+	}
+}
+
+/*
+ * Landing tables must be ours, as the run reads them through scan.c.  They
+ * are locked, so that their names mean the same until the run ends.
+ */
 static void
 check_landing(ZoneRun *run)
 {
-	Oid			landing = get_namespace_oid(run->landing_name, false);
-
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		Oid			relid;
@@ -274,17 +332,20 @@ check_landing(ZoneRun *run)
 		if (stedi_zone_tables[id].landing == NULL ||
 			(!run->wanted[id] && id != ZONE_CUSTOMER_TRUSTED))
 			continue;
-		relid = get_relname_relid(stedi_zone_tables[id].landing, landing);
-		if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->landing_name),
+											  unconstify(char *, stedi_zone_tables[id].landing), -1),
+								 AccessShareLock, true);
+		if (!OidIsValid(relid) || !stedi_option_is_landing(relid))
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_TABLE),
-					errmsg("foreign table \"%s\" does not exist in schema \"%s\"",
-						   stedi_zone_tables[id].landing, run->landing_name),
+					errmsg("foreign table \"%s\" of foreign-data wrapper \"%s\" does not exist in schema \"%s\"",
+						   stedi_zone_tables[id].landing, STEDI_FDW_NAME, run->landing_name),
 					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: stedi.materialize(%s, landing => '...').",
 							quote_identifier(run->landing_name),
 							quote_literal_cstr(run->target_name)));
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, stedi_zone_tables[id].landing);
+		check_landing_columns(run, relid);
 		run->report[id].tally = MemoryContextAllocZero(run->cxt, sizeof(StediTally));
 		run->report[id].tally->relid = relid;
 		run->report[id].tally->cxt = run->cxt;
@@ -319,9 +380,9 @@ run_steps(ZoneRun *run, const char *consent)
 		else if (OidIsValid(run->relid[id]))
 			stedi_zone_table_prune(run, id);
 	}
-	stedi_zone_write_swap(run);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
+	stedi_zone_write_swap(run);
 }
 
 /* Settings that queries could mean other things by. */
@@ -336,6 +397,7 @@ pin_settings(void)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"datestyle", "ISO, YMD"},
 		{"row_security", "off"},
+		{"quote_all_identifiers", "off"},
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
@@ -377,6 +439,16 @@ put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* The steps, connected to SPI. */
+static void
+run_connected(ZoneRun *run, const char *consent)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	run_steps(run, consent);
+	SPI_finish();
+}
+
 /*
  * Do what is asked for and undo it: the answer is what a run would report.
  */
@@ -388,10 +460,7 @@ run_dry(ZoneRun *run, const char *consent)
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	run_steps(run, consent);
-	SPI_finish();
+	run_connected(run, consent);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
@@ -412,6 +481,11 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 	run->all = (first == 0 && last == ZONE_N_TABLES - 1);
 	for (int id = first; id <= last; id++)
 		run->wanted[id] = true;
+	if (running)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("stedi.materialize is already running in this session"),
+				errhint("A trigger or function that a run calls cannot begin another one."));
 	lock_target(run);
 	check_target(run);
 
@@ -419,15 +493,19 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 	SetUserIdAndSecContext(run->owner, security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	pin_settings();
-	if (run->dry_run)
-		run_dry(run, consent);
-	else
+	running = true;
+	PG_TRY();
 	{
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect failed");
-		run_steps(run, consent);
-		SPI_finish();
+		if (run->dry_run)
+			run_dry(run, consent);
+		else
+			run_connected(run, consent);
 	}
+	PG_FINALLY();
+	{
+		running = false;
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(caller, security);
 

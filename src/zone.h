@@ -159,6 +159,12 @@ extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 /* Make the table's rows those of a query; fills in the report's mode and rows. */
 extern void stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query);
 
+/*
+ * Renew the table's statistics, of which those of rows that went must not
+ * stay behind.
+ */
+extern void stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out);
+
 /* Put the new storage in place: the end of a run. */
 extern void stedi_zone_write_swap(ZoneRun *run);
 
@@ -166,6 +172,9 @@ extern void stedi_zone_write_swap(ZoneRun *run);
 
 /* Make the bookkeeping tables, and settle run->consent. */
 extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
+
+/* The table's owner is the run's; else an error.  The caller has it locked. */
+extern void stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *name);
 
 /* Write down what the run did. */
 extern void stedi_zone_book_run(ZoneRun *run);

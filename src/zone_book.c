@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -78,7 +79,11 @@ make_book(ZoneRun *run, const BookTable *book)
 
 	if (OidIsValid(relid))
 	{
-		char	   *columns = stedi_zone_query_columns(run, relid);
+		char	   *columns;
+
+		LockRelationOid(relid, ShareRowExclusiveLock);
+		stedi_zone_check_owner(run, relid, book->name);
+		columns = stedi_zone_query_columns(run, relid);
 
 		if (columns != NULL && strcmp(columns, book->columns) == 0)
 			return;
@@ -105,7 +110,10 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		any |= OidIsValid(run->relid[id]);
 
-	stored = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT consent FROM {target}.stedi_rule"));
+	/* anything but one row with one of the two words is as good as nothing */
+	stored = stedi_zone_query_text(run, stedi_zone_query_expand(run,
+																"SELECT min(consent) FROM {target}.stedi_rule"
+																" HAVING count(*) = 1 AND min(consent) IN ('granted', 'since_consent')"));
 	if (stored == NULL && any)
 	{
 		lost = true;

@@ -18,17 +18,17 @@
  */
 const char *const stedi_zone_person_set =
 "(SELECT stedi.consent_set(p.email, p.sharewithresearchasofdate, NULL,"
-"   CASE WHEN p.granted AND EXISTS (SELECT FROM {customer_trusted} t WHERE t.email = p.email)"
-"        THEN 'granted' ELSE 'none' END, {since}, true) FROM person p)";
+"   CASE WHEN p.granted AND t.email IS NOT NULL THEN 'granted' ELSE 'none' END, {since}, true)"
+" FROM person p LEFT JOIN (SELECT DISTINCT email FROM {customer_trusted}) t ON t.email = p.email)";
 
 /* The set of devices: their holder's consent. */
 const char *const stedi_zone_device_set =
 "(SELECT stedi.consent_set(d.serialnumber, d.sharewithresearchasofdate, d.owned_since,"
 "   CASE WHEN d.ambiguous THEN 'ambiguous'"
 "        WHEN NOT d.granted THEN 'none'"
-"        WHEN EXISTS (SELECT FROM {customer_curated} c"
-"                     WHERE c.email = d.email AND c.serialnumber = d.serialnumber) THEN 'granted'"
-"        ELSE 'unknown' END, {since}, false) FROM device d)";
+"        WHEN c.email IS NOT NULL THEN 'granted' ELSE 'unknown' END, {since}, false)"
+" FROM device d LEFT JOIN (SELECT DISTINCT email, serialnumber FROM {customer_curated}) c"
+"   ON c.email = d.email AND c.serialnumber = d.serialnumber)";
 
 /*
  * One row an e-mail.  newest: the deciding record's place among those that
@@ -92,7 +92,7 @@ void
 stedi_zone_person_read(ZoneRun *run)
 {
 	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
-	int64		counts[3];
+	int64		counts[4];
 
 	stedi_scan_set_tally(report->tally);
 	PG_TRY();
@@ -101,7 +101,7 @@ stedi_zone_person_read(ZoneRun *run)
 						"SELECT stedi.normalize_email(email) AS email, customername, phone,"
 						" birthday, serialnumber, registrationdate, lastupdatedate,"
 						" sharewithresearchasofdate, sharewithpublicasofdate,"
-						" sharewithfriendsasofdate, rejected"
+						" sharewithfriendsasofdate, rejected, may_hide_others"
 						" FROM stedi.customer_records({customer_landing})"));
 	}
 	PG_FINALLY();
@@ -114,8 +114,9 @@ stedi_zone_person_read(ZoneRun *run)
 
 	stedi_zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
 					  " (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
-					  " (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL)",
-					  3, counts);
+					  " (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL),"
+					  " (SELECT count(*) FROM customer_record WHERE may_hide_others)",
+					  4, counts);
 	report->superseded = counts[0];
 	report->no_consent = counts[1];
 	if (counts[2] > 0)
@@ -124,6 +125,14 @@ stedi_zone_person_read(ZoneRun *run)
 							  "%lld rejected customer records have no e-mail that can be read",
 							  (unsigned long) counts[2], (long long) counts[2]),
 				errdetail("Whether such a record withdraws a consent is not known."),
+				errhint("See SELECT * FROM stedi.rejects(%s).",
+						stedi_zone_query_expand(run, "{customer_landing}")));
+	if (counts[3] > 0)
+		ereport(WARNING,
+				errmsg_plural("%lld rejected stretch of customer bytes may hold more than one record",
+							  "%lld rejected stretches of customer bytes may hold more than one record",
+							  (unsigned long) counts[3], (long long) counts[3]),
+				errdetail("Whether one of these withdraws a consent is not known."),
 				errhint("See SELECT * FROM stedi.rejects(%s).",
 						stedi_zone_query_expand(run, "{customer_landing}")));
 }

@@ -100,10 +100,11 @@ static const char *const prunes[ZONE_N_TABLES] = {
 	" WHERE NOT stedi.consents({person_set}, a.email, stedi.epoch_ms(a.\"timestamp\"))",
 
 	"DELETE FROM {customer_curated} c"
-	" WHERE NOT EXISTS (SELECT FROM {customer_trusted} t WHERE t.email = c.email"
+	" WHERE NOT EXISTS (SELECT FROM {customer_trusted} t"
+	"   JOIN (SELECT DISTINCT email FROM {accelerometer_trusted}) a ON a.email = t.email"
+	"   WHERE t.email = c.email"
 	"   AND t.serialnumber IS NOT DISTINCT FROM c.serialnumber"
-	"   AND t.sharewithresearchasofdate = c.sharewithresearchasofdate)"
-	" OR NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.email = c.email)",
+	"   AND t.sharewithresearchasofdate = c.sharewithresearchasofdate)",
 
 	"DELETE FROM {step_trainer_curated} s"
 	" WHERE NOT stedi.consents({device_set}, s.serialnumber, stedi.epoch_ms(s.sensorreadingtime))",
@@ -222,6 +223,7 @@ stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
 {
 	int64		n_rows = stedi_zone_query_run(stedi_zone_query_expand(run, prunes[id]));
 
+	stedi_zone_write_analyze(run, id, n_rows);
 	if (n_rows > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld row of %s is no longer covered and was removed",

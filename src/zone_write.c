@@ -17,12 +17,15 @@
 #include "access/multixact.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/cluster.h"
+#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -111,6 +114,9 @@ write_new(ZoneRun *run, ZoneTableId id, const char *query)
 
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
+
+	/* a row may occur twice, so there is no key; a publication needs one to delete by */
+	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s", name, query));
 	report->rows_in = report->rows;
 	report->rows_out = 0;
@@ -119,12 +125,13 @@ write_new(ZoneRun *run, ZoneTableId id, const char *query)
 
 /*
  * May new storage be put under the table?  Rows that come that way meet no
- * trigger, check or foreign key, so a table that has any is changed by the
- * difference, as is one with partitions or parents.
+ * trigger, check or foreign key, and no subscriber, so a table that has any
+ * is changed by the difference, as is one with partitions or parents.
  */
 static bool
 may_swap(Oid relid)
 {
+	int64		n_publications;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
 	bool		plain;
@@ -136,7 +143,11 @@ may_swap(Oid relid)
 		!form->relhastriggers && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition;
 	ReleaseSysCache(tuple);
-	return plain;
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM pg_publication p"
+									 " WHERE p.puballtables OR EXISTS (SELECT FROM"
+									 " pg_get_publication_tables(p.pubname) t WHERE t.relid = %u)",
+									 relid), 1, &n_publications);
+	return plain && n_publications == 0;
 }
 
 void
@@ -157,7 +168,32 @@ stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
 									  quote_literal_cstr(stedi_zone_table_comment(run, id))));
 	if (!OidIsValid(run->staged[id]) &&
 		(run->report[id].rows_in > 0 || run->report[id].rows_out > 0))
-		stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+		stedi_zone_write_analyze(run, id, run->report[id].rows_out);
+}
+
+void
+stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
+{
+	/* ANALYZE writes pg_class in place: no rollback of a dry run undoes that */
+	if (run->dry_run)
+		return;
+
+	/* an empty table is not analyzed anew: what is there of it must go first */
+	if (rows_out > 0)
+	{
+		Relation	relation = table_open(run->relid[id], ShareUpdateExclusiveLock);
+		ListCell   *lc;
+
+		RemoveStatistics(run->relid[id], 0);
+		foreach(lc, RelationGetStatExtList(relation))
+		{
+			RemoveStatisticsDataById(lfirst_oid(lc), false);
+			RemoveStatisticsDataById(lfirst_oid(lc), true);
+		}
+		table_close(relation, NoLock);
+		CommandCounterIncrement();
+	}
+	stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
 }
 
 /* Say who holds locks on the table: pid, role and application of each. */
@@ -172,27 +208,47 @@ lock_holders(ZoneRun *run, Oid relid)
 									" JOIN pg_stat_activity a ON a.pid = h.pid", relid));
 }
 
+/* Lock all tables that are to be swapped, or none; then *missed says which. */
+static bool
+try_lock_all(const ZoneRun *run, Oid *missed)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		if (!OidIsValid(run->staged[id]) ||
+			ConditionalLockRelationOid(run->relid[id], AccessExclusiveLock))
+			continue;
+		*missed = run->relid[id];
+		while (--id >= 0)
+			if (OidIsValid(run->staged[id]))
+				UnlockRelationOid(run->relid[id], AccessExclusiveLock);
+		return false;
+	}
+	return true;
+}
+
 /*
- * Lock a table against readers without standing in their way while we wait:
- * a lock that is queued for would block every reader that comes after.
+ * Lock the tables against readers without standing in their way while we
+ * wait: neither by a lock that is queued for, which would block every reader
+ * that comes after, nor by those of the other tables.
  */
 static void
-lock_for_swap(ZoneRun *run, Oid relid)
+lock_for_swap(ZoneRun *run)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   stedi_swap_timeout);
+	Oid			missed;
 
-	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+	while (!try_lock_all(run, &missed))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (GetCurrentTimestamp() >= deadline)
 		{
-			char	   *holders = lock_holders(run, relid);
+			char	   *holders = lock_holders(run, missed);
 
 			ereport(ERROR,
 					errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg("could not put the new contents of table \"%s\" in place: it is in use",
-						   get_rel_name(relid)),
+						   get_rel_name(missed)),
 					holders != NULL ? errdetail("In use by %s.", holders) : 0,
 					errhint("Wait until its readers are done, raise stedi.swap_timeout, or run without full_refresh, which waits for no reader."));
 		}
@@ -207,9 +263,7 @@ stedi_zone_write_swap(ZoneRun *run)
 {
 	if (run->dry_run)
 		return;
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		if (OidIsValid(run->staged[id]))
-			lock_for_swap(run, run->relid[id]);
+	lock_for_swap(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		Relation	relation;
@@ -229,6 +283,6 @@ stedi_zone_write_swap(ZoneRun *run)
 						 RecentXmin, ReadNextMultiXactId(),
 						 get_rel_persistence(run->relid[id]));
 		run->staged[id] = InvalidOid;
-		stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+		stedi_zone_write_analyze(run, id, run->report[id].rows_out);
 	}
 }

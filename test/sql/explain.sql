@@ -48,7 +48,7 @@ SELECT explain('VERBOSE, COSTS OFF', $$SELECT id FROM readings WHERE taken > 100
 -- the estimate is that of the objects' sizes, until ANALYZE counts the records
 SELECT explain('COSTS ON', 'SELECT id FROM readings') ~ 'rows=[1-9]' AS estimated;
 ANALYZE readings (id);
-SELECT substring(explain('COSTS ON', 'SELECT id FROM readings') FROM 'rows=\d+') AS estimate;
+SELECT substring(e FROM 'rows=(\d+)')::integer BETWEEN 6 AND 10 AS about_eight FROM explain('COSTS ON', 'SELECT id FROM readings') e;
 
 -- what was done: records read = returned + filtered + not consented + rejected
 SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings');
