@@ -24,9 +24,9 @@ SELECT who, reading_time, stedi.consents((SELECT stedi.consent_set(p.who, since)
 SELECT stedi.consents(NULL, 'ann@x', 100), stedi.consents(stedi.consent_set('ann@x', 1) FILTER (WHERE false), 'ann@x', 100);
 
 -- e-mails are trimmed and folded, ASCII only, on both sides
-SELECT right(translate(who, E'\r\n', '..'), 9) AS who, stedi.consents((SELECT stedi.consent_set(w, 0) FROM unnest(ARRAY[' Ann@X', E'BOB@x\t', 'ÄNNE@X', 'a b']) w), who, 0)
+SELECT right(translate(who, E'\r\n', '..'), 9) AS who, stedi.consents((SELECT stedi.consent_set(w, 1) FROM unnest(ARRAY[' Ann@X', E'BOB@x\t', 'ÄNNE@X', 'a b']) w), who, 1)
     FROM unnest(ARRAY['ann@x', 'ANN@X  ', E'\r\nbob@x', 'Änne@x', 'ÄNNE@x', 'änne@x', 'ab', 'a b', E'ann@x\u00a0', repeat(' ', 300) || 'Bob@x']) who;
-SELECT stedi.consents(stedi.consent_set(repeat('ÄX', 1000), 0), repeat('Äx', 1000), 0);
+SELECT stedi.consents(stedi.consent_set(repeat('ÄX', 1000), 1), repeat('Äx', 1000), 1);
 
 -- of two rows for one e-mail the stricter holds, in either order
 SELECT t, stedi.consents(a, 'ann@x', t) AS later, stedi.consents(b, 'ann@x', t) AS later_again, stedi.consents(c, 'ann@x', t) AS none, stedi.consents(d, 'ann@x', t) AS none_again
@@ -72,7 +72,7 @@ CREATE SERVER regress_consent FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'data
 CREATE FOREIGN TABLE readings (id integer, owner text, taken bigint, x double precision)
     SERVER regress_consent OPTIONS (prefix 'readings');
 CREATE TABLE consent (who text, since bigint);
-INSERT INTO consent VALUES ('ANN', 200), ('cat', 0), ('bob', 200);
+INSERT INTO consent VALUES ('ANN', 200), ('cat', 1), ('bob', 200);
 SELECT id, owner, taken, x FROM readings WHERE stedi.consents((SELECT stedi.consent_set(who, since) FROM consent), owner, taken) ORDER BY id;
 SELECT id FROM (SELECT * FROM readings OFFSET 0) r WHERE stedi.consents((SELECT stedi.consent_set(who, since) FROM consent), owner, taken) ORDER BY id;
 SELECT id FROM readings WHERE NOT stedi.consents((SELECT stedi.consent_set(who, since) FROM consent), owner, taken) ORDER BY id;
@@ -100,8 +100,8 @@ CREATE FOREIGN TABLE places (n bigint, object text OPTIONS (source 'object'), li
 SELECT n, line FROM places WHERE stedi.consents((SELECT stedi.consent_set('framing/crlf.json', 2)), object, line);
 -- a record without consent is not looked at any further: it is no reject, and in no message
 SET client_min_messages = warning;
-SELECT id, x FROM readings WHERE stedi.consents((SELECT stedi.consent_set('ann', 0)), owner, taken) ORDER BY id;
-SELECT id, x FROM readings WHERE stedi.consents((SELECT stedi.consent_set('cat', 0)), owner, taken) ORDER BY id;
+SELECT id, x FROM readings WHERE stedi.consents((SELECT stedi.consent_set('ann', 1)), owner, taken) ORDER BY id;
+SELECT id, x FROM readings WHERE stedi.consents((SELECT stedi.consent_set('cat', 1)), owner, taken) ORDER BY id;
 -- prepared, with the set as a parameter
 PREPARE of_set (stedi.consent_set) AS SELECT id FROM readings WHERE stedi.consents($1, owner, taken) ORDER BY id;
 SET plan_cache_mode = force_generic_plan;
