@@ -93,6 +93,7 @@ make_book(ZoneRun *run, const BookTable *book)
 		stedi_zone_query_run(psprintf("DROP TABLE %s", name));
 	}
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
+	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
 								 quote_literal_cstr(book->comment)));
 }
