@@ -173,7 +173,7 @@ noise(uint64 hash, double width, bool whole)
 {
 	double		part = (double) (hash >> 11) / (double) (UINT64CONST(1) << 53);
 	double		distance = whole ? 1 + floor(part * width)
-		: (part + 1.0 / NOISE_DIVISOR) * width / MIN_NOISE;
+	: (part + 1.0 / NOISE_DIVISOR) * width / MIN_NOISE;
 
 	return (hash & 1) ? distance : -distance;
 }

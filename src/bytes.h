@@ -144,12 +144,14 @@ typedef enum StediFieldKind
 {
 	STEDI_FIELD_MISSING = 0,
 	STEDI_FIELD_NULL,
-	STEDI_FIELD_STRING,			/* text: what stands between the quotes, unescaped */
+	STEDI_FIELD_STRING,			/* text: what stands between the quotes,
+								 * unescaped */
 	STEDI_FIELD_NUMBER,			/* text: as written, by the grammar of JSON */
 	STEDI_FIELD_TRUE,
 	STEDI_FIELD_FALSE,
 	STEDI_FIELD_NESTED,			/* an object or an array; text: as written */
-	STEDI_FIELD_UNREADABLE,		/* two keys that differ, or no text: see the reason */
+	STEDI_FIELD_UNREADABLE,		/* two keys that differ, or no text: see the
+								 * reason */
 } StediFieldKind;
 
 typedef struct StediField
@@ -336,7 +338,8 @@ typedef struct StediS3Error
 {
 	char		code[65];		/* <Code>, "" when the body is not S3's error */
 	char		message[513];
-	char		region[65];		/* <Region>, where the server names the right one */
+	char		region[65];		/* <Region>, where the server names the right
+								 * one */
 	char		endpoint[257];	/* <Endpoint>, likewise */
 } StediS3Error;
 

@@ -29,7 +29,8 @@
 typedef struct Member
 {
 	int64		since;			/* epoch ms; consent is as of */
-	int64		owned_since;	/* epoch ms; whose readings before are not known */
+	int64		owned_since;	/* epoch ms; whose readings before are not
+								 * known */
 	uint32		key_pos;		/* in the keys */
 	uint32		key_len;
 	uint32		standing;

@@ -42,6 +42,7 @@ static const struct
 	const char *prefix;
 	const char *columns;
 }			landing_tables[] = {
+
 	{"customer_landing", "customers",
 		"customername " TEXT ", email " TEXT ", phone " TEXT ", birthday " TEXT ", "
 		"serialnumber " TEXT ", registrationdate bigint, lastupdatedate bigint, "
@@ -147,6 +148,7 @@ static void
 explain_tests(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+
 	/* With the plan's top as an ancestor, 17 and later name its InitPlans. */
 	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan,
 												   list_make1(es->pstmt->planTree));

@@ -54,7 +54,8 @@ struct StediScan
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
 	StediTally *tally;			/* borrowed; NULL: none */
-	StediListing *listing;		/* a copy; NULL until the first row is asked for */
+	StediListing *listing;		/* a copy; NULL until the first row is asked
+								 * for */
 	StediFetch *fetch;			/* NULL: a local folder */
 
 	/* the bytes of the present object */

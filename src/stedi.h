@@ -115,6 +115,7 @@ typedef struct StediCredential
 /* Fill *credential from userid's mapping for the server; in the current context. */
 extern void stedi_credential_get(const StediOptions *opts, Oid userid,
 								 StediCredential *credential);
+
 /* Never throws; harmless when called twice. */
 extern void stedi_credential_forget(StediCredential *credential);
 
@@ -122,7 +123,8 @@ extern void stedi_credential_forget(StediCredential *credential);
 
 typedef struct StediObject
 {
-	const char *key;			/* in the bucket or below the root; UTF-8 for S3 */
+	const char *key;			/* in the bucket or below the root; UTF-8 for
+								 * S3 */
 	const char *etag;			/* as the server writes it, quotes and all */
 	int64		size;			/* bytes, as stored */
 	TimestampTz modified;
@@ -292,8 +294,10 @@ extern StediSlice stedi_consent_trim(StediSlice text);
 /* False when it does not fit timestamptz.  These four never throw. */
 extern bool stedi_time_from_ms(int64 ms, TimestampTz *value);
 extern bool stedi_time_from_us(int64 us, TimestampTz *value);
+
 /* of a timestamptz that is finite: since 1970, rounded down */
 extern int64 stedi_time_ms(TimestampTz value);
+
 /* of days since 1970-01-01 */
 extern int32 stedi_time_date(int32 days);
 
@@ -416,7 +420,8 @@ typedef enum StediScanResult
 } StediScanResult;
 
 /* flags of stedi_scan_open */
-#define STEDI_SCAN_JUDGE		0x01	/* judge all columns, by the zone's rules */
+#define STEDI_SCAN_JUDGE		0x01	/* judge all columns, by the zone's
+										 * rules */
 #define STEDI_SCAN_GIVE_REJECTS 0x02	/* return rejects, too */
 
 /*

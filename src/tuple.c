@@ -167,7 +167,10 @@ convert_timestamptz(Column *column, const StediField *field, Datum *value)
 	TimestampTz time;
 	StediReason reason;
 
-	/* whole milliseconds reach the end of the type; microseconds since 1970 do not */
+	/*
+	 * whole milliseconds reach the end of the type; microseconds since 1970
+	 * do not
+	 */
 	if (stedi_value_int64(field, &number) == STEDI_REASON_NONE)
 	{
 		if (!stedi_time_from_ms(number, &time))

@@ -135,8 +135,8 @@ lock_target(ZoneRun *run)
 	}
 
 	/*
-	 * A snapshot older than the lock would not see what the run before us
-	 * has written, and we would write it again.
+	 * A snapshot older than the lock would not see what the run before us has
+	 * written, and we would write it again.
 	 */
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,

@@ -33,7 +33,8 @@ typedef enum ZoneTableId
 typedef struct ZoneTable
 {
 	const char *name;
-	const char *columns;		/* as format_type() writes them: checked against */
+	const char *columns;		/* as format_type() writes them: checked
+								 * against */
 	const char *column_names;	/* quoted, in the same order */
 	const char *landing;		/* the landing table that feeds it; NULL: none */
 	const char *landing_reads;	/* a column of it that the consent test reads */

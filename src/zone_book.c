@@ -64,7 +64,7 @@ rule_from_comment(ZoneRun *run)
 	if (!OidIsValid(run->relid[ZONE_CUSTOMER_TRUSTED]))
 		return NULL;
 	comment = stedi_zone_query_text(run, psprintf("SELECT obj_description(%u, 'pg_class')",
-											run->relid[ZONE_CUSTOMER_TRUSTED]));
+												  run->relid[ZONE_CUSTOMER_TRUSTED]));
 	if (comment != NULL && strstr(comment, "consent => 'granted'") != NULL)
 		return "granted";
 	return "since_consent";
@@ -95,7 +95,7 @@ make_book(ZoneRun *run, const BookTable *book)
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
-								 quote_literal_cstr(book->comment)));
+								  quote_literal_cstr(book->comment)));
 }
 
 void
@@ -139,7 +139,10 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	run->since = strcmp(run->consent, "since_consent") == 0;
 	run->rule_changed = stored == NULL || lost || strcmp(stored, run->consent) != 0;
 
-	/* machine_learning_curated stays as it was joined, until it is joined anew */
+	/*
+	 * machine_learning_curated stays as it was joined, until it is joined
+	 * anew
+	 */
 	match = stedi_zone_query_text(run, stedi_zone_query_expand(run, "SELECT match FROM {target}.stedi_rule"));
 	if (!run->wanted[ZONE_MACHINE_LEARNING_CURATED])
 		run->match_time = match != NULL && strcmp(match, "time") == 0;
@@ -148,9 +151,9 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	{
 		stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_rule"));
 		stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_rule VALUES (%s, %s, pg_catalog.now())",
-								quote_identifier(run->target_name),
-								quote_literal_cstr(run->consent),
-								run->match_time ? "'time'" : "'customer'"));
+									  quote_identifier(run->target_name),
+									  quote_literal_cstr(run->consent),
+									  run->match_time ? "'time'" : "'customer'"));
 	}
 }
 
@@ -168,38 +171,38 @@ book_report(ZoneRun *run, ZoneTableId id, int64 number)
 	const StediScanStats *stats = report->tally != NULL ? &report->tally->stats : NULL;
 
 	stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_run VALUES (" INT64_FORMAT
-							", %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-							INT64_FORMAT ", " INT64_FORMAT ", " INT64_FORMAT ")",
-							quote_identifier(run->target_name), number,
-							quote_literal_cstr(timestamptz_to_str(report->started)),
-							quote_literal_cstr(timestamptz_to_str(report->finished)),
-							quote_literal_cstr(stedi_zone_tables[id].name),
-							quote_literal_cstr(report->mode),
-							quote_literal_cstr(run->consent),
-							int_or_null(stats != NULL ? (int64) stats->objects_listed : -1),
-							int_or_null(stats != NULL ? (int64) stats->objects_read : -1),
-							int_or_null(stats != NULL ? (int64) stats->bytes : -1),
-							int_or_null(stats != NULL ? (int64) stats->records : -1),
-							int_or_null(report->superseded), int_or_null(report->no_consent),
-							int_or_null(report->before_consent), int_or_null(report->unknown_owner),
-							int_or_null(report->ambiguous), int_or_null(report->forgotten),
-							int_or_null(report->duplicates),
-							int_or_null(stats != NULL ? (int64) stats->rejected : -1),
-							report->rows_in, report->rows_out, report->rows));
+								  ", %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+								  INT64_FORMAT ", " INT64_FORMAT ", " INT64_FORMAT ")",
+								  quote_identifier(run->target_name), number,
+								  quote_literal_cstr(timestamptz_to_str(report->started)),
+								  quote_literal_cstr(timestamptz_to_str(report->finished)),
+								  quote_literal_cstr(stedi_zone_tables[id].name),
+								  quote_literal_cstr(report->mode),
+								  quote_literal_cstr(run->consent),
+								  int_or_null(stats != NULL ? (int64) stats->objects_listed : -1),
+								  int_or_null(stats != NULL ? (int64) stats->objects_read : -1),
+								  int_or_null(stats != NULL ? (int64) stats->bytes : -1),
+								  int_or_null(stats != NULL ? (int64) stats->records : -1),
+								  int_or_null(report->superseded), int_or_null(report->no_consent),
+								  int_or_null(report->before_consent), int_or_null(report->unknown_owner),
+								  int_or_null(report->ambiguous), int_or_null(report->forgotten),
+								  int_or_null(report->duplicates),
+								  int_or_null(stats != NULL ? (int64) stats->rejected : -1),
+								  report->rows_in, report->rows_out, report->rows));
 }
 
 /* The objects that a table was made from. */
 static void
 book_objects(ZoneRun *run, ZoneTableId id)
 {
-	static Oid types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID};
+	static Oid	types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID};
 	const StediListing *listing = run->report[id].tally->listing;
 	char	   *sql = stedi_zone_query_expand(run, "INSERT INTO {target}.stedi_object VALUES ($1, $2, $3, $4, $5, $6, $7)");
 	SPIPlanPtr	plan = SPI_prepare(sql, lengthof(types), types);
 
 	stedi_zone_query_run(psprintf("DELETE FROM %s.stedi_object WHERE table_name = %s",
-							quote_identifier(run->target_name),
-							quote_literal_cstr(stedi_zone_tables[id].landing)));
+								  quote_identifier(run->target_name),
+								  quote_literal_cstr(stedi_zone_tables[id].landing)));
 	for (int i = 0; i < listing->n_objects; i++)
 	{
 		const StediObject *object = &listing->objects[i];
@@ -224,7 +227,7 @@ stedi_zone_book_run(ZoneRun *run)
 	int64		number;
 
 	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT coalesce(max(run), 0) + 1 FROM {target}.stedi_run"),
-					  1, &number);
+							1, &number);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		if (run->wanted[id])

@@ -98,11 +98,11 @@ stedi_zone_person_read(ZoneRun *run)
 	PG_TRY();
 	{
 		stedi_zone_query_keep(run, "customer_record", stedi_zone_query_expand(run,
-						"SELECT stedi.normalize_email(email) AS email, customername, phone,"
-						" birthday, serialnumber, registrationdate, lastupdatedate,"
-						" sharewithresearchasofdate, sharewithpublicasofdate,"
-						" sharewithfriendsasofdate, rejected, may_hide_others"
-						" FROM stedi.customer_records({customer_landing})"));
+																			  "SELECT stedi.normalize_email(email) AS email, customername, phone,"
+																			  " birthday, serialnumber, registrationdate, lastupdatedate,"
+																			  " sharewithresearchasofdate, sharewithpublicasofdate,"
+																			  " sharewithfriendsasofdate, rejected, may_hide_others"
+																			  " FROM stedi.customer_records({customer_landing})"));
 	}
 	PG_FINALLY();
 	{
@@ -113,10 +113,10 @@ stedi_zone_person_read(ZoneRun *run)
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
 
 	stedi_zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
-					  " (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
-					  " (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL),"
-					  " (SELECT count(*) FROM customer_record WHERE may_hide_others)",
-					  4, counts);
+							" (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
+							" (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL),"
+							" (SELECT count(*) FROM customer_record WHERE may_hide_others)",
+							4, counts);
 	report->superseded = counts[0];
 	report->no_consent = counts[1];
 	if (counts[2] > 0)

@@ -182,7 +182,7 @@ report_customers(ZoneRun *run)
 	report->before_consent = report->unknown_owner = report->ambiguous = 0;
 	report->forgotten = report->duplicates = 0;
 	stedi_zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
-					  " AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
+							" AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
 	if (n_refused > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld birthday in customer_trusted is NULL, as it is no date",

@@ -98,9 +98,9 @@ write_staged(ZoneRun *run, ZoneTableId id, const char *query)
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s",
-										   quote_qualified_identifier(run->target_name,
-																	  get_rel_name(run->staged[id])),
-										   query));
+												 quote_qualified_identifier(run->target_name,
+																			get_rel_name(run->staged[id])),
+												 query));
 	report->rows_in = report->rows;
 	report->mode = "full";
 }
@@ -115,7 +115,10 @@ write_new(ZoneRun *run, ZoneTableId id, const char *query)
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
 
-	/* a row may occur twice, so there is no key; a publication needs one to delete by */
+	/*
+	 * a row may occur twice, so there is no key; a publication needs one to
+	 * delete by
+	 */
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s", name, query));
 	report->rows_in = report->rows;
@@ -201,11 +204,11 @@ static char *
 lock_holders(ZoneRun *run, Oid relid)
 {
 	return stedi_zone_query_text(run,
-						   psprintf("SELECT string_agg(format('process %%s (role %%s%%s)', a.pid, a.usename,"
-									" nullif(', application ' || a.application_name, ', application ')), ', ')"
-									" FROM (SELECT DISTINCT l.pid FROM pg_locks l WHERE l.relation = %u"
-									"  AND l.granted AND l.pid <> pg_backend_pid()) h"
-									" JOIN pg_stat_activity a ON a.pid = h.pid", relid));
+								 psprintf("SELECT string_agg(format('process %%s (role %%s%%s)', a.pid, a.usename,"
+										  " nullif(', application ' || a.application_name, ', application ')), ', ')"
+										  " FROM (SELECT DISTINCT l.pid FROM pg_locks l WHERE l.relation = %u"
+										  "  AND l.granted AND l.pid <> pg_backend_pid()) h"
+										  " JOIN pg_stat_activity a ON a.pid = h.pid", relid));
 }
 
 /* Lock all tables that are to be swapped, or none; then *missed says which. */
