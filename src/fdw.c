@@ -224,8 +224,8 @@ stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 	int64		size;
 
 	/* the sample will be taken as the owner */
-	size = stedi_scan_get_listing(stedi_option_get_table(RelationGetRelid(relation)),
-								  relation->rd_rel->relowner, NULL)->total_size;
+	size = stedi_list_get(stedi_option_get_table(RelationGetRelid(relation)),
+						  relation->rd_rel->relowner, NULL)->total_size;
 	*func = stedi_analyze_sample;
 	*totalpages = (BlockNumber) Min(Max((size + BLCKSZ - 1) / BLCKSZ, 1), MaxBlockNumber);
 	return true;

@@ -14,6 +14,9 @@
  * (_SUCCESS, _temporary/, .part-0.crc), and so are the empty objects that
  * consoles make for folders.
  *
+ * The planner's estimate and the scans of a query share a listing: it is kept
+ * for a moment, at most until its transaction ends (stedi_list_get).
+ *
  *-------------------------------------------------------------------------
  */
 #include "stedi.h"
@@ -25,6 +28,30 @@
 
 /* Room that a listing starts with; it doubles from there. */
 #define FIRST_OBJECTS 64
+
+/*
+ * How long a listing serves the scans of its transaction.  It has to last
+ * from a statement's planning to its execution, which the extended protocol
+ * keeps apart, and for all the scans of one query.
+ */
+#define LISTING_AGE_MS 5000
+
+/* A listing that the scans of a transaction share; lives in cxt. */
+typedef struct KeptListing
+{
+	MemoryContext cxt;			/* child of TopTransactionContext */
+	MemoryContextCallback forget;
+	struct KeptListing *next;
+	Oid			relid;
+	Oid			userid;
+	char	   *url;
+	char	   *prefix;
+	TimestampTz listed;			/* when */
+	StediListing *listing;
+	uint64		n_requests;		/* that it took, until a scan has counted them */
+} KeptListing;
+
+static KeptListing *kept_listings = NULL;
 
 /* One object of a page, as noted inside expat. */
 typedef struct PageEntry
@@ -245,4 +272,111 @@ stedi_list_add(StediListing *listing, const char *key, const char *etag,
 	object->modified = modified;
 	listing->n_objects = n + 1;
 	listing->total_size += size;
+}
+
+StediListing *
+stedi_list_copy(const StediListing *listing)
+{
+	StediListing *copy = palloc(sizeof(StediListing));
+
+	*copy = *listing;
+	copy->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
+									MCXT_ALLOC_HUGE);
+	for (int i = 0; i < listing->n_objects; i++)
+	{
+		copy->objects[i] = listing->objects[i];
+		copy->objects[i].key = pstrdup(listing->objects[i].key);
+		copy->objects[i].etag = pstrdup(listing->objects[i].etag);
+	}
+	return copy;
+}
+
+/* Take a listing out of the list, as its memory goes. */
+static void
+forget_listing(void *arg)
+{
+	KeptListing **link = &kept_listings;
+
+	while (*link != NULL && *link != arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+/* The listing of these objects that is kept, or NULL; one too old is dropped. */
+static KeptListing *
+find_listing(const StediOptions *opts, Oid userid)
+{
+	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
+	{
+		if (kept->relid != opts->relid || kept->userid != userid ||
+			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
+			continue;
+		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
+			return kept;
+		MemoryContextDelete(kept->cxt);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* List the objects, and keep the listing until the transaction ends. */
+static KeptListing *
+make_listing(const StediOptions *opts, Oid userid)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi listing",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(cxt);
+	KeptListing *kept = palloc0(sizeof(KeptListing));
+	MemoryContext fetch_cxt = NULL;
+	StediFetch *fetch = NULL;
+
+	kept->cxt = cxt;
+	kept->relid = opts->relid;
+	kept->userid = userid;
+	kept->url = pstrdup(opts->url);
+	kept->prefix = pstrdup(opts->prefix);
+	if (!opts->local)
+	{
+		/* the client of the listing ends with it; the scan has its own */
+		fetch_cxt = AllocSetContextCreate(caller, "stedi listing client",
+										  ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(fetch_cxt);
+		fetch = stedi_fetch_open(opts, userid);
+		MemoryContextSwitchTo(cxt);
+	}
+	kept->listed = GetCurrentTimestamp();
+	kept->listing = stedi_list_objects(opts, fetch);
+	if (fetch != NULL)
+	{
+		kept->n_requests = stedi_fetch_stats(fetch)->n_lists;
+		MemoryContextDelete(fetch_cxt);
+	}
+
+	/* all is well: from here on it belongs to the transaction */
+	MemoryContextSetParent(cxt, TopTransactionContext);
+	kept->next = kept_listings;
+	kept_listings = kept;
+	kept->forget.func = forget_listing;
+	kept->forget.arg = kept;
+	MemoryContextRegisterResetCallback(cxt, &kept->forget);
+	MemoryContextSwitchTo(caller);
+	return kept;
+}
+
+const StediListing *
+stedi_list_get(const StediOptions *opts, Oid userid, uint64 *n_requests)
+{
+	KeptListing *kept = find_listing(opts, userid);
+
+	if (kept == NULL)
+		kept = make_listing(opts, userid);
+
+	/* of all that share the listing, the first to ask counts its requests */
+	if (n_requests != NULL)
+	{
+		*n_requests = kept->n_requests;
+		kept->n_requests = 0;
+	}
+	return kept->listing;
 }

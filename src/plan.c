@@ -240,8 +240,8 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	ScanPlan   *state = palloc0(sizeof(ScanPlan));
 	ListCell   *lc;
 
-	state->bytes = (double) stedi_scan_get_listing(stedi_option_get_table(foreigntableid),
-												   userid, NULL)->total_size;
+	state->bytes = (double) stedi_list_get(stedi_option_get_table(foreigntableid),
+										   userid, NULL)->total_size;
 	foreach(lc, baserel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);

@@ -19,24 +19,15 @@
  */
 #include "stedi.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
 /* Stored bytes of a compressed object that are read at once. */
 #define PACKED_ROOM (256 * 1024)
-
-/*
- * How long a listing serves the scans of its transaction.  It has to last
- * from a statement's planning to its execution, which the extended protocol
- * keeps apart, and for all the scans of one query.
- */
-#define LISTING_AGE_MS 5000
 
 struct StediScan
 {
@@ -98,23 +89,6 @@ struct StediScan
 /* The tally that scans report to, one at a time. */
 static StediTally *current_tally = NULL;
 
-/* A listing that the scans of a transaction share; lives in cxt. */
-typedef struct KeptListing
-{
-	MemoryContext cxt;			/* child of TopTransactionContext */
-	MemoryContextCallback forget;
-	struct KeptListing *next;
-	Oid			relid;
-	Oid			userid;
-	char	   *url;
-	char	   *prefix;
-	TimestampTz listed;			/* when */
-	StediListing *listing;
-	uint64		n_requests;		/* that it took, until a scan has counted them */
-} KeptListing;
-
-static KeptListing *kept_listings = NULL;
-
 void
 stedi_scan_set_tally(StediTally *tally)
 {
@@ -136,96 +110,6 @@ scan_release(void *arg)
 	stedi_decode_release(&scan->decoder);
 	stedi_inflate_close(scan->inflate);
 	scan->inflate = NULL;
-}
-
-/* Take a listing out of the list, as its memory goes. */
-static void
-forget_listing(void *arg)
-{
-	KeptListing **link = &kept_listings;
-
-	while (*link != NULL && *link != arg)
-		link = &(*link)->next;
-	if (*link != NULL)
-		*link = (*link)->next;
-}
-
-/* The listing of these objects that is kept, or NULL; one too old is dropped. */
-static KeptListing *
-find_listing(const StediOptions *opts, Oid userid)
-{
-	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
-	{
-		if (kept->relid != opts->relid || kept->userid != userid ||
-			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
-			continue;
-		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
-			return kept;
-		MemoryContextDelete(kept->cxt);
-		return NULL;
-	}
-	return NULL;
-}
-
-/* List the objects, and keep the listing until the transaction ends. */
-static KeptListing *
-make_listing(const StediOptions *opts, Oid userid)
-{
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi listing",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(cxt);
-	KeptListing *kept = palloc0(sizeof(KeptListing));
-	MemoryContext fetch_cxt = NULL;
-	StediFetch *fetch = NULL;
-
-	kept->cxt = cxt;
-	kept->relid = opts->relid;
-	kept->userid = userid;
-	kept->url = pstrdup(opts->url);
-	kept->prefix = pstrdup(opts->prefix);
-	if (!opts->local)
-	{
-		/* the client of the listing ends with it; the scan has its own */
-		fetch_cxt = AllocSetContextCreate(caller, "stedi listing client",
-										  ALLOCSET_DEFAULT_SIZES);
-		MemoryContextSwitchTo(fetch_cxt);
-		fetch = stedi_fetch_open(opts, userid);
-		MemoryContextSwitchTo(cxt);
-	}
-	kept->listed = GetCurrentTimestamp();
-	kept->listing = stedi_list_objects(opts, fetch);
-	if (fetch != NULL)
-	{
-		kept->n_requests = stedi_fetch_stats(fetch)->n_lists;
-		MemoryContextDelete(fetch_cxt);
-	}
-
-	/* all is well: from here on it belongs to the transaction */
-	MemoryContextSetParent(cxt, TopTransactionContext);
-	kept->next = kept_listings;
-	kept_listings = kept;
-	kept->forget.func = forget_listing;
-	kept->forget.arg = kept;
-	MemoryContextRegisterResetCallback(cxt, &kept->forget);
-	MemoryContextSwitchTo(caller);
-	return kept;
-}
-
-const StediListing *
-stedi_scan_get_listing(const StediOptions *opts, Oid userid, uint64 *n_requests)
-{
-	KeptListing *kept = find_listing(opts, userid);
-
-	if (kept == NULL)
-		kept = make_listing(opts, userid);
-
-	/* of all that share the listing, the first to ask counts its requests */
-	if (n_requests != NULL)
-	{
-		*n_requests = kept->n_requests;
-		kept->n_requests = 0;
-	}
-	return kept->listing;
 }
 
 StediScan *
@@ -276,24 +160,6 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 	scan->n_tests = n_tests;
 }
 
-/* A copy of a listing in the current context, names and all. */
-static StediListing *
-copy_listing(const StediListing *listing)
-{
-	StediListing *copy = palloc(sizeof(StediListing));
-
-	*copy = *listing;
-	copy->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
-									MCXT_ALLOC_HUGE);
-	for (int i = 0; i < listing->n_objects; i++)
-	{
-		copy->objects[i] = listing->objects[i];
-		copy->objects[i].key = pstrdup(listing->objects[i].key);
-		copy->objects[i].etag = pstrdup(listing->objects[i].etag);
-	}
-	return copy;
-}
-
 /* List the objects, before the first of them is read. */
 static void
 scan_start(StediScan *scan)
@@ -301,10 +167,10 @@ scan_start(StediScan *scan)
 	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
 	const StediListing *listing;
 
-	listing = stedi_scan_get_listing(scan->opts, scan->userid, &scan->list_requests);
+	listing = stedi_list_get(scan->opts, scan->userid, &scan->list_requests);
 
 	/* the one that is kept may go before we end */
-	scan->listing = copy_listing(listing);
+	scan->listing = stedi_list_copy(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
 	if (!scan->opts->local)
@@ -902,7 +768,7 @@ scan_report(StediScan *scan)
 	MemoryContext caller = MemoryContextSwitchTo(tally->cxt);
 
 	tally->stats = *stedi_scan_stats(scan);
-	tally->listing = copy_listing(scan->listing);
+	tally->listing = stedi_list_copy(scan->listing);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -159,6 +159,17 @@ extern bool stedi_list_skips(const char *key, const char *prefix);
 extern void stedi_list_add(StediListing *listing, const char *key,
 						   const char *etag, int64 size, TimestampTz modified);
 
+/*
+ * The objects of a table as userid sees them.  The planner's estimate and the
+ * scans of a query share a listing; it is to be copied by whoever keeps it.
+ * *n_requests, unless NULL, is what it cost, told once.
+ */
+extern const StediListing *stedi_list_get(const StediOptions *opts, Oid userid,
+										  uint64 *n_requests);
+
+/* A copy in the current context, names and all. */
+extern StediListing *stedi_list_copy(const StediListing *listing);
+
 /* local.c: a local folder in place of a bucket */
 
 typedef struct StediLocal StediLocal;
@@ -477,14 +488,6 @@ extern const StediListing *stedi_scan_listing(const StediScan *scan);
 
 /* Why, in words; palloc'd.  Quotes no value. */
 extern char *stedi_scan_reason(const StediReject *reject);
-
-/*
- * The objects of a table as userid sees them.  The planner's estimate and the
- * scans of a query share a listing; it is to be copied by whoever keeps it.
- * *n_requests, unless NULL, is what it cost, told once.
- */
-extern const StediListing *stedi_scan_get_listing(const StediOptions *opts,
-												  Oid userid, uint64 *n_requests);
 
 /*
  * A tally: while one is set, scans of its table judge all columns and leave

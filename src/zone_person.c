@@ -88,51 +88,64 @@ static const char *const device_query =
 "        THEN coalesce(p.registrationdate, 9223372036854775807) END AS owned_since"
 " FROM whose w JOIN person p ON p.email = w.email";
 
-void
-stedi_zone_person_read(ZoneRun *run)
-{
-	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
-	int64		counts[4];
+static const char *const record_query =
+"SELECT stedi.normalize_email(email) AS email, customername, phone, birthday,"
+" serialnumber, registrationdate, lastupdatedate, sharewithresearchasofdate,"
+" sharewithpublicasofdate, sharewithfriendsasofdate, rejected, may_hide_others"
+" FROM stedi.customer_records({customer_landing})";
 
-	stedi_scan_set_tally(report->tally);
+/* superseded, no_consent, and rejects without an e-mail and of unknown contents */
+static const char *const count_query =
+"SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
+" (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
+" (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL),"
+" (SELECT count(*) FROM customer_record WHERE may_hide_others)";
+
+/* Keep what the landing table holds, and let its scan report to the tally. */
+static void
+read_records(ZoneRun *run)
+{
+	stedi_scan_set_tally(run->report[ZONE_CUSTOMER_TRUSTED].tally);
 	PG_TRY();
 	{
-		stedi_zone_query_keep(run, "customer_record", stedi_zone_query_expand(run,
-																			  "SELECT stedi.normalize_email(email) AS email, customername, phone,"
-																			  " birthday, serialnumber, registrationdate, lastupdatedate,"
-																			  " sharewithresearchasofdate, sharewithpublicasofdate,"
-																			  " sharewithfriendsasofdate, rejected, may_hide_others"
-																			  " FROM stedi.customer_records({customer_landing})"));
+		stedi_zone_query_keep(run, "customer_record",
+							  stedi_zone_query_expand(run, record_query));
 	}
 	PG_FINALLY();
 	{
 		stedi_scan_set_tally(NULL);
 	}
 	PG_END_TRY();
+}
+
+/* Warn of n rejects that may be a withdrawal, for all we know. */
+static void
+warn_of_rejects(ZoneRun *run, int64 n, const char *one, const char *many)
+{
+	if (n > 0)
+		ereport(WARNING,
+				errmsg_plural(one, many, (unsigned long) n, (long long) n),
+				errdetail("Whether that withdraws a consent is not known."),
+				errhint("See SELECT * FROM stedi.rejects(%s).",
+						stedi_zone_query_expand(run, "{customer_landing}")));
+}
+
+void
+stedi_zone_person_read(ZoneRun *run)
+{
+	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
+	int64		counts[4];
+
+	read_records(run);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
-
-	stedi_zone_query_values("SELECT (SELECT sum(CASE WHEN out_by_reject THEN n_readable ELSE n_readable - 1 END)::bigint FROM person),"
-							" (SELECT count(*) FROM person WHERE NOT granted AND NOT out_by_reject),"
-							" (SELECT count(*) FROM customer_record WHERE rejected AND email IS NULL),"
-							" (SELECT count(*) FROM customer_record WHERE may_hide_others)",
-							4, counts);
+	stedi_zone_query_values(count_query, lengthof(counts), counts);
 	report->superseded = counts[0];
 	report->no_consent = counts[1];
-	if (counts[2] > 0)
-		ereport(WARNING,
-				errmsg_plural("%lld rejected customer record has no e-mail that can be read",
-							  "%lld rejected customer records have no e-mail that can be read",
-							  (unsigned long) counts[2], (long long) counts[2]),
-				errdetail("Whether such a record withdraws a consent is not known."),
-				errhint("See SELECT * FROM stedi.rejects(%s).",
-						stedi_zone_query_expand(run, "{customer_landing}")));
-	if (counts[3] > 0)
-		ereport(WARNING,
-				errmsg_plural("%lld rejected stretch of customer bytes may hold more than one record",
-							  "%lld rejected stretches of customer bytes may hold more than one record",
-							  (unsigned long) counts[3], (long long) counts[3]),
-				errdetail("Whether one of these withdraws a consent is not known."),
-				errhint("See SELECT * FROM stedi.rejects(%s).",
-						stedi_zone_query_expand(run, "{customer_landing}")));
+	warn_of_rejects(run, counts[2],
+					"%lld rejected customer record has no e-mail that can be read",
+					"%lld rejected customer records have no e-mail that can be read");
+	warn_of_rejects(run, counts[3],
+					"%lld rejected stretch of customer bytes may hold more than one record",
+					"%lld rejected stretches of customer bytes may hold more than one record");
 }
