@@ -51,22 +51,22 @@ ANALYZE readings (id);
 SELECT substring(e FROM 'rows=(\d+)')::integer BETWEEN 6 AND 10 AS about_eight FROM explain('COSTS ON', 'SELECT id FROM readings') e;
 
 -- what was done: records read = returned + filtered + not consented + rejected
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id, x FROM readings WHERE owner >= ''bob'' AND note <> ''beta''');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', $$SELECT id, x FROM readings WHERE taken > 100
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id, x FROM readings WHERE owner >= ''bob'' AND note <> ''beta''');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', $$SELECT id, x FROM readings WHERE taken > 100
     AND stedi.consents((SELECT stedi.consent_set(who, since) FROM (VALUES ('ann', 300), ('cat', 1), ('bob', 1000)) v (who, since)), owner, taken)$$);
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id, x FROM readings WHERE note LIKE ''A%''');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings LIMIT 2');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings WHERE false');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id, x FROM readings WHERE note LIKE ''A%''');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings LIMIT 2');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT id FROM readings WHERE false');
 CREATE FOREIGN TABLE keys (n integer) SERVER regress_explain OPTIONS (prefix 'keys');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT n FROM keys');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT n FROM keys');
 CREATE FOREIGN TABLE packed (n integer) SERVER regress_explain OPTIONS (prefix 'packed_broken');
-SELECT explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT n FROM packed WHERE n > 3');
+SELECT explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF', 'SELECT n FROM packed WHERE n > 3');
 -- a scan that ran again
 SET enable_material = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
-SELECT e FROM explain('ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF',
+SELECT e FROM explain('ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF',
     'SELECT v.n, r.id FROM (VALUES (1), (2), (3)) v (n) LEFT JOIN readings r ON r.id = v.n') e WHERE e !~ 'Records|Read:';
 RESET enable_material;
 RESET enable_hashjoin;
