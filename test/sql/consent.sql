@@ -12,8 +12,6 @@ SELECT stedi.consent_set(who, since) FROM (VALUES ('ann@x', 100::bigint), ('bob@
 SELECT stedi.consent_set(who, since) FROM (VALUES ('ann@x', 100::bigint)) v (who, since) WHERE false;
 SELECT stedi.consent_set(NULL, NULL);
 SELECT 'consent_set(1)'::stedi.consent_set; -- ERROR
-SELECT stedi.consent_set_add(NULL, 'ann@x', 1); -- ERROR
-SELECT stedi.consent_set_final(NULL) IS NULL AS empty;
 
 -- who, when: since is the first moment that is covered; NULL is no consent
 CREATE TABLE person (who text, since bigint);
