@@ -495,6 +495,20 @@ stedi_option_is_landing(Oid relid)
 				  STEDI_FDW_NAME) == 0;
 }
 
+AttrNumber
+stedi_option_find_column(Oid relid, const char *column, Oid type)
+{
+	AttrNumber	attnum = get_attnum(relid, column);
+
+	if (attnum == InvalidAttrNumber || get_atttype(relid, attnum) != type)
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("landing table \"%s\" needs a column \"%s\" of type %s",
+					   get_rel_name(relid), column, format_type_be(type)),
+				errhint("IMPORT FOREIGN SCHEMA landing makes the tables that materialize reads."));
+	return attnum;
+}
+
 StediColumn
 stedi_option_get_column(Oid relid, AttrNumber attnum, const char *attname)
 {

@@ -122,26 +122,6 @@ rejects(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* Where the landing table has the columns of customer_records. */
-static void
-find_customer_columns(Relation relation, int *attno)
-{
-	TupleDesc	tupdesc = RelationGetDescr(relation);
-
-	for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
-	{
-		attno[i] = get_attnum(RelationGetRelid(relation), customer_columns[i].name) - 1;
-		if (attno[i] < 0 ||
-			TupleDescAttr(tupdesc, attno[i])->atttypid != customer_columns[i].type)
-			ereport(ERROR,
-					errcode(ERRCODE_DATATYPE_MISMATCH),
-					errmsg("landing table \"%s\" needs a column \"%s\" of type %s",
-						   RelationGetRelationName(relation), customer_columns[i].name,
-						   format_type_be(customer_columns[i].type)),
-					errhint("IMPORT FOREIGN SCHEMA landing makes the tables that materialize reads."));
-	}
-}
-
 /*
  * May the bytes of such a reject hold other records than the one that they
  * began with?
@@ -180,7 +160,10 @@ customer_records(PG_FUNCTION_ARGS)
 	bool	   *row_nulls;
 	StediScanResult result;
 
-	find_customer_columns(relation, attno);
+	for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
+		attno[i] = stedi_option_find_column(RelationGetRelid(relation),
+											customer_columns[i].name,
+											customer_columns[i].type) - 1;
 	InitMaterializedSRF(fcinfo, 0);
 	scan = open_judged_scan(relation);
 	row = palloc(RelationGetDescr(relation)->natts * sizeof(Datum));

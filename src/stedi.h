@@ -99,6 +99,9 @@ extern StediOptions *stedi_option_get_table(Oid relid);
 
 /* Is it a foreign table of ours? */
 extern bool stedi_option_is_landing(Oid relid);
+
+/* Its column of that name and type, which materialize needs; else an error. */
+extern AttrNumber stedi_option_find_column(Oid relid, const char *column, Oid type);
 extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
 										   const char *attname);
 

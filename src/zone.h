@@ -37,7 +37,6 @@ typedef struct ZoneTable
 								 * against */
 	const char *column_names;	/* quoted, in the same order */
 	const char *landing;		/* the landing table that feeds it; NULL: none */
-	const char *landing_reads;	/* a column of it that the consent test reads */
 	const char *function;		/* the SQL function that makes it alone */
 	const char *comment;
 } ZoneTable;

@@ -180,15 +180,8 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 void
 stedi_zone_query_forget(ZoneRun *run)
 {
-	ListCell   *lc;
-
-	foreach(lc, run->kept)
-	{
-		EphemeralNamedRelation relation = lfirst(lc);
-
-		tuplestore_end(relation->reldata);
-	}
-	run->kept = NIL;
+	while (run->kept != NIL)
+		stedi_zone_query_drop(run);
 }
 
 void

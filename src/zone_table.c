@@ -27,33 +27,33 @@
 const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	{
 		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		"customer_landing", "email", "materialize_customer_trusted",
+		"customer_landing", "materialize_customer_trusted",
 		"Customers whose newest record consents to research; one row a customer (e-mail in lower case)"
 	},
 	{
 		"accelerometer_trusted",
 		"email text, \"timestamp\" timestamp with time zone, x double precision, y double precision, z double precision",
 		"email, \"timestamp\", x, y, z",
-		"accelerometer_landing", "\"user\"", "materialize_accelerometer_trusted",
+		"accelerometer_landing", "materialize_accelerometer_trusted",
 		"Accelerometer readings of the customers in customer_trusted"
 	},
 	{
 		"customer_curated", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		NULL, NULL, "materialize_customer_curated",
+		NULL, "materialize_customer_curated",
 		"Customers of customer_trusted who have readings in accelerometer_trusted"
 	},
 	{
 		"step_trainer_curated",
 		"sensorreadingtime timestamp with time zone, serialnumber text, distancefromobject integer",
 		"sensorreadingtime, serialnumber, distancefromobject",
-		"step_trainer_landing", "serialnumber", "materialize_step_trainer_curated",
+		"step_trainer_landing", "materialize_step_trainer_curated",
 		"Step trainer readings of the devices of customer_curated; serialnumber is a pseudonym, not anonymity"
 	},
 	{
 		"machine_learning_curated",
 		"serialnumber text, sensorreadingtime timestamp with time zone, distancefromobject integer, x double precision, y double precision, z double precision",
 		"serialnumber, sensorreadingtime, distancefromobject, x, y, z",
-		NULL, NULL, "materialize_machine_learning_curated",
+		NULL, "materialize_machine_learning_curated",
 		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
 	},
 };
@@ -223,11 +223,12 @@ stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
 {
 	int64		n_rows = stedi_zone_query_run(stedi_zone_query_expand(run, prunes[id]));
 
+	if (n_rows == 0)
+		return;
 	stedi_zone_write_analyze(run, id, n_rows);
-	if (n_rows > 0)
-		ereport(NOTICE,
-				errmsg_plural("%lld row of %s is no longer covered and was removed",
-							  "%lld rows of %s are no longer covered and were removed",
-							  (unsigned long) n_rows, (long long) n_rows,
-							  stedi_zone_tables[id].name));
+	ereport(NOTICE,
+			errmsg_plural("%lld row of %s is no longer covered and was removed",
+						  "%lld rows of %s are no longer covered and were removed",
+						  (unsigned long) n_rows, (long long) n_rows,
+						  stedi_zone_tables[id].name));
 }

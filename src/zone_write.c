@@ -146,11 +146,13 @@ may_swap(Oid relid)
 		!form->relhastriggers && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition;
 	ReleaseSysCache(tuple);
+	if (!plain)
+		return false;
 	stedi_zone_query_values(psprintf("SELECT count(*) FROM pg_publication p"
 									 " WHERE p.puballtables OR EXISTS (SELECT FROM"
 									 " pg_get_publication_tables(p.pubname) t WHERE t.relid = %u)",
 									 relid), 1, &n_publications);
-	return plain && n_publications == 0;
+	return n_publications == 0;
 }
 
 void

@@ -59,8 +59,8 @@ HALF_AN_ANSWER = (
 
 
 class CancelTest(ServerTest):
-    def wait(self, greeting):
-        """A session that waits for the server; gives (session, thread, errors)."""
+    def silent_landing(self, greeting, **options):
+        """Landing tables, in schema silent, over a server that goes silent."""
         server = SilentServer(greeting)
         self.addCleanup(server.close)
         self.addCleanup(self.db.drop, "silent")
@@ -70,7 +70,13 @@ class CancelTest(ServerTest):
             secrets={"access_key_id": "AK", "secret_access_key": "SK"},
             endpoint=server.endpoint,
             allow_http="true",
+            **options,
         )
+        return server
+
+    def wait(self, greeting):
+        """A session that waits for the server; gives (session, thread, errors)."""
+        server = self.silent_landing(greeting)
         conn = self.connect()
         self.addCleanup(conn.close)
         errors = []
@@ -133,19 +139,9 @@ class CancelTest(ServerTest):
         self.assertTrue(conn.closed)
 
     def test_stall_is_an_error(self):
-        server = SilentServer(HALF_AN_ANSWER)
-        self.addCleanup(server.close)
-        self.addCleanup(self.db.drop, "stalled")
-        self.db.make_landing(
-            "stalled",
-            "s3://bucket",
-            secrets={"access_key_id": "AK", "secret_access_key": "SK"},
-            endpoint=server.endpoint,
-            allow_http="true",
-            stall_timeout="1",
-        )
+        self.silent_landing(HALF_AN_ANSWER, stall_timeout="1")
         with self.assertRaises(psycopg.Error) as raised:
-            self.db.run("SELECT count(*) FROM stalled.customer_landing")
+            self.db.run("SELECT count(*) FROM silent.customer_landing")
         self.assertTrue(raised.exception.sqlstate.startswith("08"), raised.exception.sqlstate)
         self.assertIn("stall_timeout", raised.exception.diag.message_hint)
 
