@@ -48,6 +48,7 @@ OBJS = \
 	src/tuple.o \
 	src/judge.o \
 	src/scan.o \
+	src/scan_share.o \
 	src/plan.o \
 	src/fdw.o \
 	src/analyze.o \
@@ -57,6 +58,12 @@ OBJS = \
 	src/zone_person.o \
 	src/zone_table.o \
 	src/zone_write.o \
+	src/zone_load.o \
+	src/zone_read.o \
+	src/zone_spill.o \
+	src/zone_sort.o \
+	src/zone_build.o \
+	src/zone_heap.o \
 	src/zone_book.o
 
 REGRESS = \

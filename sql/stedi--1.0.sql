@@ -125,6 +125,7 @@ CREATE AGGREGATE stedi.consent_set(who text, since bigint) (
     SFUNC = stedi.consent_set_add,
     STYPE = internal,
     FINALFUNC = stedi.consent_set_final,
+    FINALFUNC_MODIFY = READ_WRITE,
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE stedi.consent_set(text, bigint) IS
@@ -135,6 +136,7 @@ CREATE AGGREGATE stedi.consent_set(who text, since bigint, owned_since bigint,
     SFUNC = stedi.consent_set_add,
     STYPE = internal,
     FINALFUNC = stedi.consent_set_final,
+    FINALFUNC_MODIFY = READ_WRITE,
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE stedi.consent_set(text, bigint, bigint, text, boolean, boolean) IS

@@ -148,6 +148,42 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 	 pg_namespace_aclcheck(objectid, roleid, mode))
 #endif
 
+/* A relation's files were found by a "node" before 16. */
+#if PG_VERSION_NUM < 160000
+#define rd_locator rd_node
+#endif
+
+/* Have the next checkpoint sync a relation's main fork, every file of it. */
+#include "storage/smgr.h"
+
+#if PG_VERSION_NUM >= 170000
+#define stedi_compat_register_sync(smgr) smgrregistersync(smgr, MAIN_FORKNUM)
+#else
+#include "storage/sync.h"
+
+static inline void
+stedi_compat_register_sync(SMgrRelation smgr)
+{
+	BlockNumber n_blocks = smgrnblocks(smgr, MAIN_FORKNUM);
+
+	for (BlockNumber segment = 0; segment * RELSEG_SIZE < n_blocks; segment++)
+	{
+		FileTag		tag;
+
+		memset(&tag, 0, sizeof(tag));
+		tag.handler = SYNC_HANDLER_MD;
+		tag.forknum = MAIN_FORKNUM;
+#if PG_VERSION_NUM >= 160000
+		tag.rlocator = smgr->smgr_rlocator.locator;
+#else
+		tag.rnode = smgr->smgr_rnode.node;
+#endif
+		tag.segno = segment;
+		(void) RegisterSyncRequest(&tag, SYNC_REQUEST, true);
+	}
+}
+#endif
+
 /*
  * What fetch.c needs of libcurl; empty for everybody else, as only fetch.c
  * includes its header (before this one).

@@ -4,9 +4,16 @@
  *		Who consented, as of when: a set to be probed once a record.
  *
  * stedi.consent_set(who, since) aggregates people, or devices, into one flat
- * varlena: an open-addressing hash table, its members and their keys, probed
- * where it lies.  It can be a parameter of a scan, be handed to parallel
- * workers, and be stored; its text form shows a count and nobody's name.
+ * varlena, probed where it lies.  It can be a parameter of a scan, be handed to
+ * parallel workers, and be stored; its text form shows a count and nobody's
+ * name.
+ *
+ *	 header | members, each with its key | places of the members | slots
+ *
+ * The slots are an open-addressing hash table; each has some bits of its key's
+ * hash, so that a probe touches one line of the slots, and then the one member
+ * that it finds, or none.  That is two cache misses in a set too large for the
+ * caches, and it is the hottest place of a scan that asks for consent.
  *
  * Whoever is given twice stands as the stricter of the two says.  A NULL
  * date or standing is no consent, nor is a date of 0 or before.
@@ -15,14 +22,14 @@
  */
 #include "stedi.h"
 
-#include "common/hashfn.h"
-#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 /* E-mails longer than this are folded on the heap. */
 #define SHORT_KEY 256
 
-#define SET_MAGIC 0x5354434e
+/* The layout's version: a set that is stored may be older than we are. */
+#define SET_MAGIC 0x5354434f
 #define SET_FOLD 0x01			/* keys are e-mails: trimmed, lower case */
 #define SET_SINCE 0x02			/* rule since_consent: before is out */
 
@@ -31,11 +38,23 @@ typedef struct Member
 	int64		since;			/* epoch ms; consent is as of */
 	int64		owned_since;	/* epoch ms; whose readings before are not
 								 * known */
-	uint32		key_pos;		/* in the keys */
-	uint32		key_len;
-	uint32		standing;
+	uint32		which;			/* its number, from 0 */
 	uint32		hash;
+	uint32		standing;
+	uint32		key_len;
+	char		key[FLEXIBLE_ARRAY_MEMBER];
 } Member;
+
+#define MEMBER_SIZE(key_len) MAXALIGN(offsetof(Member, key) + (key_len))
+
+/* Where a member is, in units of MAXIMUM_ALIGNOF from the set's start. */
+typedef uint32 Place;
+
+typedef struct Slot
+{
+	uint32		hash;
+	Place		place;			/* 0: empty */
+} Slot;
 
 struct StediConsentSet
 {
@@ -44,30 +63,26 @@ struct StediConsentSet
 	uint32		flags;
 	uint32		n_members;
 	uint32		n_slots;		/* a power of two, or 0 */
-	uint32		keys_len;
-	/* uint32 slots[n_slots] (0, or member + 1), members, keys: see below */
+	uint32		members_end;	/* of the members, in bytes from the start */
+	/* members, Place places[n_members], Slot slots[n_slots] */
 };
 
 #define SET_HEADER MAXALIGN(sizeof(StediConsentSet))
-#define SET_SLOTS(set) ((const uint32 *) ((const char *) (set) + SET_HEADER))
-#define SET_MEMBERS(set) \
-	((const Member *) ((const char *) (set) + SET_HEADER + \
-					   MAXALIGN((set)->n_slots * sizeof(uint32))))
-#define SET_KEYS(set) ((const char *) (SET_MEMBERS(set) + (set)->n_members))
+#define PLACES_SIZE(n_members) MAXALIGN((uint64) (n_members) * sizeof(Place))
+#define SET_MEMBER(set, place) \
+	((Member *) ((char *) (set) + (uint64) (place) * MAXIMUM_ALIGNOF))
+#define SET_PLACES(set) ((Place *) ((char *) (set) + (set)->members_end))
+#define SET_SLOTS(set) ((Slot *) ((char *) SET_PLACES(set) + PLACES_SIZE((set)->n_members)))
 
-/* The aggregate's state: the same, growing. */
+/* The aggregate's state: a set whose places and slots are beside it, growing. */
 typedef struct Building
 {
 	MemoryContext cxt;
-	uint32		flags;
-	Member	   *members;
-	uint32		n_members;
-	uint32		members_room;
-	uint32	   *slots;
-	uint32		n_slots;
-	char	   *keys;
-	Size		keys_len;
-	Size		keys_room;
+	StediConsentSet *set;		/* header and members; owned */
+	Size		room;
+	Place	   *places;
+	uint32		places_room;
+	Slot	   *slots;
 } Building;
 
 /* A set that was fetched from out of line, and the pointer that says from where. */
@@ -109,45 +124,71 @@ static inline void
 fold(char *dest, StediSlice text)
 {
 	for (size_t i = 0; i < text.len; i++)
-		dest[i] = pg_ascii_tolower((unsigned char) text.data[i]);
+	{
+		unsigned char c = text.data[i];
+
+		/* without a branch, so that it is done many at a time */
+		dest[i] = c | ((unsigned char) (c - 'A') < 26 ? 0x20 : 0);
+	}
+}
+
+/* Eight bytes, or as many as there are. */
+static inline uint64
+load_word(const char *data, size_t len)
+{
+	uint64		word = 0;
+
+	memcpy(&word, data, len);
+	return word;
 }
 
 static inline uint32
 hash_key(StediSlice key)
 {
-	return hash_bytes((const unsigned char *) key.data, (int) key.len);
+	const uint64 odd = UINT64CONST(0x9FB21C651E98DF25);
+	const char *p = key.data;
+	const char *end = key.data + key.len;
+	uint64		hash = key.len * odd;
+
+	for (; end - p >= 8; p += 8)
+	{
+		hash = (hash ^ load_word(p, 8)) * odd;
+		hash ^= hash >> 35;
+	}
+	if (end > p)
+		hash = (hash ^ load_word(p, end - p)) * odd;
+	hash ^= hash >> 32;
+	return (uint32) (hash * odd >> 32);
 }
 
-/* The member of that key, or -1. */
-static inline int64
-find_member(const uint32 *slots, uint32 n_slots, const Member *members,
-			const char *keys, StediSlice key, uint32 hash)
+/* The member of that key, or NULL. */
+static inline Member *
+find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slots,
+			StediSlice key, uint32 hash)
 {
 	if (n_slots == 0)
-		return -1;
+		return NULL;
 	for (uint32 slot = hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
 	{
-		const Member *member;
+		Member	   *member;
 
-		if (slots[slot] == 0)
-			return -1;
-		member = &members[slots[slot] - 1];
-		if (member->hash == hash && member->key_len == key.len &&
-			memcmp(keys + member->key_pos, key.data, key.len) == 0)
-			return slots[slot] - 1;
+		if (slots[slot].place == 0)
+			return NULL;
+		if (slots[slot].hash != hash)
+			continue;
+		member = SET_MEMBER(set, slots[slot].place);
+		if (member->key_len == key.len && memcmp(member->key, key.data, key.len) == 0)
+			return member;
 	}
 }
 
-StediStanding
-stedi_consent_probe(const StediConsentSet *set, StediSlice who,
-					int64 reading_time, bool *older)
+bool
+stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 *which)
 {
-	char		room[SHORT_KEY] = {0};
+	char		room[SHORT_KEY];
 	char	   *copy = room;
 	const Member *member;
-	int64		found;
 
-	*older = false;
 	if (set->flags & SET_FOLD)
 	{
 		who = stedi_consent_trim(who);
@@ -156,15 +197,22 @@ stedi_consent_probe(const StediConsentSet *set, StediSlice who,
 		fold(copy, who);
 		who.data = copy;
 	}
-	found = find_member(SET_SLOTS(set), set->n_slots, SET_MEMBERS(set),
-						SET_KEYS(set), who, hash_key(who));
+	member = find_member(set, SET_SLOTS(set), set->n_slots, who, hash_key(who));
 	if (copy != room)
 		pfree(copy);
-	if (found < 0)
-		return STEDI_STANDING_UNKNOWN;
+	if (member != NULL)
+		*which = member->which;
+	return member != NULL;
+}
+
+StediStanding
+stedi_consent_standing(const StediConsentSet *set, uint32 which,
+					   int64 reading_time, bool *older)
+{
+	const Member *member = SET_MEMBER(set, SET_PLACES(set)[which]);
 
 	/* the order is that of doc/rules.md: whose it is, before what they allow */
-	member = &SET_MEMBERS(set)[found];
+	*older = false;
 	if (member->standing == STEDI_STANDING_FORGOTTEN ||
 		member->standing == STEDI_STANDING_AMBIGUOUS)
 		return member->standing;
@@ -180,20 +228,35 @@ stedi_consent_probe(const StediConsentSet *set, StediSlice who,
 	return STEDI_STANDING_GRANTED;
 }
 
+uint32
+stedi_consent_size(const StediConsentSet *set)
+{
+	return set->n_members;
+}
+
+StediSlice
+stedi_consent_key(const StediConsentSet *set, uint32 which)
+{
+	const Member *member = SET_MEMBER(set, SET_PLACES(set)[which]);
+	StediSlice	key = {member->key, member->key_len};
+
+	return key;
+}
+
 const StediConsentSet *
 stedi_consent_get(Datum datum)
 {
 	const StediConsentSet *set = (StediConsentSet *) PG_DETOAST_DATUM(datum);
-	uint64		size;
+	uint64		size = 0;
 
-	size = SET_HEADER;
-	if (VARSIZE(set) >= size && set->magic == SET_MAGIC)
-		size += MAXALIGN((uint64) set->n_slots * sizeof(uint32)) +
-			(uint64) set->n_members * sizeof(Member) + set->keys_len;
-	if (VARSIZE(set) != size || set->magic != SET_MAGIC)
+	if (VARSIZE(set) >= SET_HEADER && set->magic == SET_MAGIC)
+		size = set->members_end + PLACES_SIZE(set->n_members) +
+			(uint64) set->n_slots * sizeof(Slot);
+	if (VARSIZE(set) != size)
 		ereport(ERROR,
 				errcode(ERRCODE_DATA_CORRUPTED),
-				errmsg("the consent set is damaged"));
+				errmsg("the consent set is damaged, or of another version"),
+				errhint("Make it anew with the aggregate stedi.consent_set(who, since)."));
 	return set;
 }
 
@@ -216,49 +279,59 @@ strictness(uint32 standing)
 	}
 }
 
-/* Make room for one more member, its key and its slot. */
 static void
-building_grow(Building *building, Size key_len)
+report_too_large(const Building *building)
 {
-	if (building->keys_len + key_len > building->keys_room)
+	ereport(ERROR,
+			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			errmsg("the consent set is too large"),
+			errdetail("It has %u members.", building->set->n_members));
+}
+
+/* Put a member into the slots, which have room for it. */
+static void
+put_slot(Building *building, const Member *member, Place place)
+{
+	uint32		n_slots = building->set->n_slots;
+	uint32		slot = member->hash & (n_slots - 1);
+
+	while (building->slots[slot].place != 0)
+		slot = (slot + 1) & (n_slots - 1);
+	building->slots[slot].hash = member->hash;
+	building->slots[slot].place = place;
+}
+
+/* Make room for one more member of that size, its place and its slot. */
+static void
+building_grow(Building *building, Size size)
+{
+	StediConsentSet *set = building->set;
+
+	if (set->members_end + size > building->room)
 	{
-		building->keys_room = Max(building->keys_room * 2, building->keys_len + key_len + 1024);
-		if (building->keys_room > MaxAllocSize)
-			ereport(ERROR,
-					errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("the consent set is too large"));
-		building->keys = building->keys == NULL ?
-			MemoryContextAlloc(building->cxt, building->keys_room) :
-			repalloc(building->keys, building->keys_room);
+		building->room = Max(building->room * 2, set->members_end + size);
+		if (building->room > MaxAllocSize)
+			building->room = MaxAllocSize;
+		if (set->members_end + size > building->room)
+			report_too_large(building);
+		set = building->set = repalloc(set, building->room);
 	}
-	if (building->n_members == building->members_room)
+	if (set->n_members == building->places_room)
 	{
-		building->members_room = Max(64, building->members_room * 2);
-		if (building->members_room > MaxAllocSize / sizeof(Member))
-			ereport(ERROR,
-					errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("the consent set is too large"));
-		building->members = building->members == NULL ?
-			MemoryContextAlloc(building->cxt, building->members_room * sizeof(Member)) :
-			repalloc(building->members, building->members_room * sizeof(Member));
+		building->places_room = Max(64, building->places_room * 2);
+		building->places = building->places == NULL ?
+			MemoryContextAlloc(building->cxt, building->places_room * sizeof(Place)) :
+			repalloc(building->places, building->places_room * sizeof(Place));
 	}
 	/* at most two slots in three are taken */
-	if ((building->n_members + 1) * UINT64CONST(3) > building->n_slots * UINT64CONST(2))
+	if ((set->n_members + 1) * UINT64CONST(3) > set->n_slots * UINT64CONST(2))
 	{
-		uint32		n_slots = Max(128, building->n_slots * 2);
-
+		set->n_slots = Max(128, set->n_slots * 2);
 		if (building->slots != NULL)
 			pfree(building->slots);
-		building->slots = MemoryContextAllocZero(building->cxt, n_slots * sizeof(uint32));
-		building->n_slots = n_slots;
-		for (uint32 i = 0; i < building->n_members; i++)
-		{
-			uint32		slot = building->members[i].hash & (n_slots - 1);
-
-			while (building->slots[slot] != 0)
-				slot = (slot + 1) & (n_slots - 1);
-			building->slots[slot] = i + 1;
-		}
+		building->slots = MemoryContextAllocZero(building->cxt, set->n_slots * sizeof(Slot));
+		for (uint32 i = 0; i < set->n_members; i++)
+			put_slot(building, SET_MEMBER(set, building->places[i]), building->places[i]);
 	}
 }
 
@@ -269,10 +342,9 @@ building_add(Building *building, text *who, const Member *given)
 	StediSlice	key = {VARDATA_ANY(who), VARSIZE_ANY_EXHDR(who)};
 	char	   *copy = NULL;
 	uint32		hash;
-	int64		found;
 	Member	   *member;
 
-	if (building->flags & SET_FOLD)
+	if (building->set->flags & SET_FOLD)
 	{
 		key = stedi_consent_trim(key);
 		copy = palloc(key.len + 1);
@@ -280,11 +352,9 @@ building_add(Building *building, text *who, const Member *given)
 		key.data = copy;
 	}
 	hash = hash_key(key);
-	found = find_member(building->slots, building->n_slots, building->members,
-						building->keys, key, hash);
-	if (found >= 0)
+	member = find_member(building->set, building->slots, building->set->n_slots, key, hash);
+	if (member != NULL)
 	{
-		member = &building->members[found];
 		member->since = Max(member->since, given->since);
 		member->owned_since = Max(member->owned_since, given->owned_since);
 		if (strictness(given->standing) > strictness(member->standing))
@@ -292,23 +362,39 @@ building_add(Building *building, text *who, const Member *given)
 	}
 	else
 	{
-		uint32		slot;
+		Size		size = MEMBER_SIZE(key.len);
+		Place		place;
 
-		building_grow(building, key.len);
-		member = &building->members[building->n_members++];
+		building_grow(building, size);
+		place = building->set->members_end / MAXIMUM_ALIGNOF;
+		member = SET_MEMBER(building->set, place);
+		memset(member, 0, size);
 		*member = *given;
+		member->which = building->set->n_members++;
 		member->hash = hash;
-		member->key_pos = (uint32) building->keys_len;
 		member->key_len = (uint32) key.len;
-		memcpy(building->keys + building->keys_len, key.data, key.len);
-		building->keys_len += key.len;
-		slot = hash & (building->n_slots - 1);
-		while (building->slots[slot] != 0)
-			slot = (slot + 1) & (building->n_slots - 1);
-		building->slots[slot] = building->n_members;
+		memcpy(member->key, key.data, key.len);
+		building->set->members_end += size;
+		building->places[member->which] = place;
+		put_slot(building, member, place);
 	}
 	if (copy != NULL)
 		pfree(copy);
+}
+
+/* An empty set, to be built. */
+static Building *
+building_make(MemoryContext cxt, uint32 flags)
+{
+	Building   *building = MemoryContextAllocZero(cxt, sizeof(Building));
+
+	building->cxt = cxt;
+	building->room = 1024;
+	building->set = MemoryContextAllocZero(cxt, building->room);
+	building->set->magic = SET_MAGIC;
+	building->set->flags = flags;
+	building->set->members_end = SET_HEADER;
+	return building;
 }
 
 /* The state of the aggregate that is calling; made at its first row. */
@@ -316,16 +402,10 @@ static Building *
 building_get(FunctionCallInfo fcinfo, uint32 flags)
 {
 	MemoryContext cxt;
-	Building   *building;
 
 	if (!AggCheckCallContext(fcinfo, &cxt))
 		elog(ERROR, "aggregate function called in non-aggregate context");
-	if (!PG_ARGISNULL(0))
-		return (Building *) PG_GETARG_POINTER(0);
-	building = MemoryContextAllocZero(cxt, sizeof(Building));
-	building->cxt = cxt;
-	building->flags = flags;
-	return building;
+	return PG_ARGISNULL(0) ? building_make(cxt, flags) : (Building *) PG_GETARG_POINTER(0);
 }
 
 /*
@@ -407,32 +487,23 @@ consent_set_add_standing(PG_FUNCTION_ARGS)
 Datum
 consent_set_final(PG_FUNCTION_ARGS)
 {
-	Building	empty = {0};
-	Building   *building = PG_ARGISNULL(0) ? &empty : (Building *) PG_GETARG_POINTER(0);
-	StediConsentSet *set;
-	uint64		size;
+	Building   *building = PG_ARGISNULL(0) ? building_make(CurrentMemoryContext, 0) :
+	(Building *) PG_GETARG_POINTER(0);
+	StediConsentSet *set = building->set;
+	uint64		size = set->members_end + PLACES_SIZE(set->n_members) +
+	(uint64) set->n_slots * sizeof(Slot);
 
-	size = SET_HEADER + MAXALIGN((uint64) building->n_slots * sizeof(uint32)) +
-		(uint64) building->n_members * sizeof(Member) + building->keys_len;
+	/* what is beside the set goes to its end: there is no second copy of it */
 	if (size > MaxAllocSize)
-		ereport(ERROR,
-				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("the consent set is too large"),
-				errdetail("It has %u members.", building->n_members));
-	set = palloc0(size);
+		report_too_large(building);
+	set = building->set = repalloc(set, size);
+	building->room = set->members_end;
 	SET_VARSIZE(set, size);
-	set->magic = SET_MAGIC;
-	set->flags = building->flags;
-	set->n_members = building->n_members;
-	set->n_slots = building->n_slots;
-	set->keys_len = (uint32) building->keys_len;
-	if (building->n_members > 0)
+	memset(SET_PLACES(set), 0, PLACES_SIZE(set->n_members));
+	if (set->n_members > 0)
 	{
-		memcpy(unconstify(uint32 *, SET_SLOTS(set)), building->slots,
-			   building->n_slots * sizeof(uint32));
-		memcpy(unconstify(Member *, SET_MEMBERS(set)), building->members,
-			   building->n_members * sizeof(Member));
-		memcpy(unconstify(char *, SET_KEYS(set)), building->keys, building->keys_len);
+		memcpy(SET_PLACES(set), building->places, set->n_members * sizeof(Place));
+		memcpy(SET_SLOTS(set), building->slots, set->n_slots * sizeof(Slot));
 	}
 	PG_RETURN_POINTER(set);
 }
@@ -492,8 +563,10 @@ get_set_argument(FunctionCallInfo fcinfo)
 Datum
 consents(PG_FUNCTION_ARGS)
 {
+	const StediConsentSet *set;
 	text	   *who;
 	StediSlice	key;
+	uint32		which;
 	bool		older;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
@@ -501,8 +574,9 @@ consents(PG_FUNCTION_ARGS)
 	who = PG_GETARG_TEXT_PP(1);
 	key.data = VARDATA_ANY(who);
 	key.len = VARSIZE_ANY_EXHDR(who);
-	PG_RETURN_BOOL(stedi_consent_probe(get_set_argument(fcinfo), key,
-									   PG_GETARG_INT64(2), &older) ==
+	set = get_set_argument(fcinfo);
+	PG_RETURN_BOOL(stedi_consent_find(set, key, &which) &&
+				   stedi_consent_standing(set, which, PG_GETARG_INT64(2), &older) ==
 				   STEDI_STANDING_GRANTED);
 }
 

@@ -25,6 +25,7 @@ stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull)
 	char		align;
 
 	test->isnull = isnull;
+	test->who_len = 0;
 	test->n_values = 0;
 	test->set = NULL;
 	if (isnull)
@@ -69,28 +70,45 @@ stedi_filter_keeps(StediTest *test, Datum value, bool isnull)
 	return false;
 }
 
-StediStanding
-stedi_filter_consent(const StediTest *test, const StediField *who,
-					 const StediField *reading_time, bool *older)
+/*
+ * Find whom a record names.  Neighbours often name the same, so the last one
+ * is kept.
+ */
+static bool
+find_member(StediTest *test, StediSlice who)
 {
-	StediSlice	key;
-	int64_t		ms;
+	StediSlice	key = who;
 
-	*older = false;
-	if (test->set == NULL ||
-		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
-		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE)
-		return STEDI_STANDING_UNKNOWN;
-	key = who->text;
+	if (test->who_len > 0 && test->who_len == who.len &&
+		memcmp(test->who, who.data, who.len) == 0)
+		return test->found;
 	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
 	{
 		int			len;
 
 		/* the set's members are in the encoding of the database */
-		key.data = stedi_tuple_text(who->text, &len);
+		key.data = stedi_tuple_text(who, &len);
 		if (key.data == NULL)
-			return STEDI_STANDING_UNKNOWN;
+			return false;
 		key.len = len;
 	}
-	return stedi_consent_probe(test->set, key, ms, older);
+	test->found = stedi_consent_find(test->set, key, &test->member);
+	test->who_len = who.len <= sizeof(test->who) ? who.len : 0;
+	memcpy(test->who, who.data, test->who_len);
+	return test->found;
+}
+
+StediStanding
+stedi_filter_consent(StediTest *test, const StediField *who,
+					 const StediField *reading_time, bool *older)
+{
+	int64_t		ms;
+
+	*older = false;
+	if (test->set == NULL ||
+		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
+		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE ||
+		!find_member(test, who->text))
+		return STEDI_STANDING_UNKNOWN;
+	return stedi_consent_standing(test->set, test->member, ms, older);
 }

@@ -289,13 +289,22 @@ typedef enum StediStanding
 } StediStanding;
 
 /*
- * Where a reading stands.  *older is set when it is GRANTED though older
- * than the consent, which the rule 'granted' allows.  Throws nothing but
- * "out of memory".
+ * The member who is meant, by an e-mail as it was written; false when the set
+ * knows nobody of that name.  Throws nothing but "out of memory".
  */
-extern StediStanding stedi_consent_probe(const StediConsentSet *set,
-										 StediSlice who, int64 reading_time,
-										 bool *older);
+extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
+							   uint32 *which);
+
+/*
+ * Where a member's reading stands.  *older is set when it is GRANTED though
+ * older than the consent, which the rule 'granted' allows.  Never throws.
+ */
+extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 which,
+											int64 reading_time, bool *older);
+
+/* How many members there are; a member's key, as it was normalised. */
+extern uint32 stedi_consent_size(const StediConsentSet *set);
+extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
 
 /* The set in a Datum, detoasted into the current context. */
 extern const StediConsentSet *stedi_consent_get(Datum datum);
@@ -405,6 +414,15 @@ typedef struct StediTest
 	bool	   *nulls;
 	int			n_values;
 	const StediConsentSet *set; /* CONSENT */
+
+	/*
+	 * CONSENT: whom the last record named, as it was written; found: in
+	 * member
+	 */
+	uint32		member;
+	bool		found;
+	uint8		who_len;		/* 0: not kept */
+	char		who[64];
 } StediTest;
 
 /* Give a test its value, copied into the current context. */
@@ -417,7 +435,7 @@ extern bool stedi_filter_keeps(StediTest *test, Datum value, bool isnull);
  * The consent test on the fields of who and when, undecoded: nothing of a
  * record that it drops becomes a Datum.
  */
-extern StediStanding stedi_filter_consent(const StediTest *test,
+extern StediStanding stedi_filter_consent(StediTest *test,
 										  const StediField *who,
 										  const StediField *reading_time,
 										  bool *older);
@@ -488,6 +506,46 @@ extern void stedi_scan_rescan(StediScan *scan);
 extern void stedi_scan_close(StediScan *scan);
 extern const StediScanStats *stedi_scan_stats(const StediScan *scan);
 extern const StediListing *stedi_scan_listing(const StediScan *scan);
+
+/*
+ * A scan in several processes: what they share lies in dynamic shared memory.
+ * The leader, which takes part, finds the size (which lists the objects) and
+ * shares its scan with up to n_processes, itself included; the others join.
+ * They draw objects from one listing, and an S3 scan's connections are divided
+ * among them.  Each contributes its figures when it ends; the leader then
+ * collects the sum of all, in its stats and listing, and is alone again.
+ */
+typedef struct StediScanShared StediScanShared;
+
+extern Size stedi_scan_shared_size(StediScan *scan);
+extern void stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes);
+extern void stedi_scan_join(StediScan *scan, StediScanShared *shared);
+extern void stedi_scan_contribute(StediScan *scan);
+extern void stedi_scan_collect(StediScan *scan);
+
+/* scan_share.c, for scan.c alone */
+extern Size stedi_share_size(const StediListing *listing);
+extern void stedi_share_init(StediScanShared *shared, const StediListing *listing,
+							 int n_processes);
+
+/* Before the same is read once more: nobody has drawn or found anything. */
+extern void stedi_share_restart(StediScanShared *shared);
+
+/* The listing, in the current context; its strings are shared's. */
+extern StediListing *stedi_share_listing(StediScanShared *shared);
+
+/* The number of an object that nobody has drawn; n_objects when there is none. */
+extern int	stedi_share_draw(StediScanShared *shared);
+
+/* Count a reject; how many all processes have. */
+extern uint64 stedi_share_add_reject(StediScanShared *shared);
+extern int	stedi_share_processes(const StediScanShared *shared);
+
+/* Add a process's figures, and those of the objects that it drew. */
+extern void stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
+							const StediListing *listing);
+extern void stedi_share_sum(StediScanShared *shared, StediScanStats *stats,
+							StediListing *listing);
 
 /* Why, in words; palloc'd.  Quotes no value. */
 extern char *stedi_scan_reason(const StediReject *reject);

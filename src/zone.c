@@ -345,6 +345,8 @@ check_landing(ZoneRun *run)
 static void
 run_steps(ZoneRun *run, const char *consent)
 {
+	ZoneReport *report;
+
 	check_shape(run);
 	check_inputs(run);
 	check_landing(run);
@@ -352,22 +354,24 @@ run_steps(ZoneRun *run, const char *consent)
 
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		ZoneReport *report = &run->report[id];
-
+		report = &run->report[id];
 		report->superseded = report->no_consent = report->before_consent = -1;
 		report->unknown_owner = report->ambiguous = report->forgotten = -1;
 		report->duplicates = -1;
 	}
-	run->report[ZONE_CUSTOMER_TRUSTED].started = GetCurrentTimestamp();
-	stedi_zone_person_read(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		if (id != ZONE_CUSTOMER_TRUSTED)
-			run->report[id].started = GetCurrentTimestamp();
+		report = &run->report[id];
+		report->started = GetCurrentTimestamp();
+		if (id == ZONE_CUSTOMER_TRUSTED)
+			stedi_zone_person_read(run);
 		if (run->wanted[id])
 			stedi_zone_table_build(run, id);
 		else if (OidIsValid(run->relid[id]))
 			stedi_zone_table_prune(run, id);
+		report->finished = GetCurrentTimestamp();
+		report->elapsed += report->finished - report->started - run->shared_out;
+		run->shared_out = 0;
 	}
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
@@ -387,10 +391,16 @@ pin_settings(void)
 		{"datestyle", "ISO, YMD"},
 		{"row_security", "off"},
 		{"quote_all_identifiers", "off"},
+		{"jit", "off"},			/* the run's own queries are short */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/* as CREATE INDEX does, a run may use more memory than a query */
+	if (work_mem < maintenance_work_mem)
+		(void) set_config_option("work_mem", psprintf("%d", maintenance_work_mem), PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
@@ -412,6 +422,7 @@ put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 	};
 	Datum		values[4 + lengthof(counts)];
 	bool		nulls[4 + lengthof(counts)] = {false};
+	Interval   *elapsed;
 	int			n = 0;
 
 	values[n++] = CStringGetTextDatum(stedi_zone_tables[id].name);
@@ -422,9 +433,9 @@ put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 		values[n] = Int64GetDatum(counts[i]);
 		nulls[n] = counts[i] < 0;
 	}
-	values[n] = DirectFunctionCall2(timestamp_mi,
-									TimestampTzGetDatum(report->finished),
-									TimestampTzGetDatum(report->started));
+	elapsed = palloc0(sizeof(Interval));
+	elapsed->time = report->elapsed;
+	values[n] = IntervalPGetDatum(elapsed);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

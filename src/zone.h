@@ -7,7 +7,9 @@
  *	 zone_query.c	SQL with names filled in, run through SPI
  *	 zone_person.c	customer records -> who is in, which device is whose
  *	 zone_table.c	the five tables: their rows, and what they lose
- *	 zone_write.c	a query's rows -> a table: made, changed or swapped
+ *	 zone_write.c	rows -> a table: made, changed or swapped
+ *	 zone_load.c	landing readings -> rows, in several processes; see
+ *					zone_load.h
  *	 zone_book.c	what is kept from run to run: rule, runs, objects
  *
  * All of it runs as the owner of the target tables, in a security-restricted
@@ -19,6 +21,9 @@
 #define STEDI_ZONE_H
 
 #include "stedi.h"
+
+#include "executor/spi.h"
+#include "utils/tuplestore.h"
 
 typedef enum ZoneTableId
 {
@@ -38,6 +43,7 @@ typedef struct ZoneTable
 	const char *column_names;	/* quoted, in the same order */
 	const char *landing;		/* the landing table that feeds it; NULL: none */
 	const char *function;		/* the SQL function that makes it alone */
+	const char *lookup;			/* the column that a new one has an index on */
 	const char *comment;
 } ZoneTable;
 
@@ -60,7 +66,18 @@ typedef struct ZoneReport
 	StediTally *tally;			/* NULL: not fed by a landing table */
 	TimestampTz started;
 	TimestampTz finished;
+	int64		elapsed;		/* us: what the table took of the run */
 } ZoneReport;
+
+/* How a table gets its rows. */
+typedef enum ZoneMode
+{
+	ZONE_MODE_FULL,				/* it is new, and filled itself */
+	ZONE_MODE_SWAP,				/* new storage takes the place of the old */
+	ZONE_MODE_DIFFERENCE,		/* it is changed to be like the new storage */
+} ZoneMode;
+
+typedef struct ZoneLoad ZoneLoad;
 
 typedef struct ZoneRun
 {
@@ -80,13 +97,18 @@ typedef struct ZoneRun
 	/* the target as it is */
 	Oid			owner;
 	Oid			relid[ZONE_N_TABLES];	/* InvalidOid: not there yet */
-	Oid			staged[ZONE_N_TABLES];	/* new storage, to be swapped in */
+	Oid			staged[ZONE_N_TABLES];	/* new storage beside it */
+	ZoneMode	mode[ZONE_N_TABLES];
+	bool		is_new[ZONE_N_TABLES];
 	bool		rule_changed;	/* consent: all COMMENTs name it */
 	bool		match_changed;	/* that of machine_learning_curated, too */
 	MemoryContext cxt;			/* lives as long as the run */
 	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
+	ZoneLoad   *load;			/* readings; NULL: none are read */
 
 	/* what came out */
+	int64		shared_out;		/* us of the present table's time that others
+								 * have been given */
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
 
@@ -129,6 +151,25 @@ extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
  */
 extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
 
+extern void stedi_zone_query_register(ZoneRun *run, const char *name,
+									  Tuplestorestate *store, TupleDesc tupdesc);
+
+/* The consent set that a query makes, in the run's context. */
+extern StediConsentSet *stedi_zone_query_set(const ZoneRun *run, const char *template);
+
+/* A query's rows, one after the other: values are good until the next. */
+typedef struct ZoneQueryRows
+{
+	Portal		portal;
+	SPITupleTable *table;
+	uint64		n;
+	uint64		next;
+} ZoneQueryRows;
+
+extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql);
+extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values);
+extern void stedi_zone_query_close(ZoneQueryRows *rows);
+
 /* Let go of the one kept last, or of all. */
 extern void stedi_zone_query_drop(ZoneRun *run);
 extern void stedi_zone_query_forget(ZoneRun *run);
@@ -148,6 +189,9 @@ extern const char *const stedi_zone_device_set;
 /* zone_table.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 
+/* What the scan of the landing table found, in the words of the report. */
+extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
+
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
@@ -156,8 +200,14 @@ extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 
 /* zone_write.c */
 
-/* Make the table's rows those of a query; fills in the report's mode and rows. */
-extern void stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query);
+/*
+ * Decide how the table gets its rows, and make the storage that they are to
+ * be put into: its OID.  Then fill it, with a query or otherwise (the
+ * report's rows say how many), and end it, which completes the report.
+ */
+extern Oid	stedi_zone_write_begin(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query);
+extern void stedi_zone_write_end(ZoneRun *run, ZoneTableId id);
 
 /*
  * Renew the table's statistics, of which those of rows that went must not
@@ -167,6 +217,17 @@ extern void stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 r
 
 /* Put the new storage in place: the end of a run. */
 extern void stedi_zone_write_swap(ZoneRun *run);
+
+/* zone_load.c */
+
+/* Read the landing table that feeds this table. */
+extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
+
+/* Keep the relation "reader": the e-mails of those who have movements. */
+extern void stedi_zone_load_keep_readers(ZoneRun *run);
+
+/* Build the tables of what was read, and that of the pairs. */
+extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
 /* zone_book.c */
 

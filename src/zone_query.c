@@ -15,6 +15,9 @@
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
 
+/* Rows that a cursor fetches at once. */
+#define FETCHED_ROWS 10000
+
 /* The table of that name, as this run reads it; NULL: it is none of the five. */
 static const char *
 table_name(const ZoneRun *run, const char *name)
@@ -47,6 +50,9 @@ name_value(const ZoneRun *run, const char *name)
 		return run->since ? "true" : "false";
 	if (strcmp(name, "match_time") == 0)
 		return run->match_time ? "true" : "false";
+	if (strcmp(name, "reader") == 0)
+		return run->load != NULL ? "reader" :
+			stedi_zone_query_expand(run, "(SELECT DISTINCT email FROM {accelerometer_trusted})");
 	if (strcmp(name, "person_set") == 0)
 		return stedi_zone_query_expand(run, stedi_zone_person_set);
 	if (strcmp(name, "device_set") == 0)
@@ -143,11 +149,30 @@ stedi_zone_query_columns(const ZoneRun *run, Oid relid)
 }
 
 void
+stedi_zone_query_register(ZoneRun *run, const char *name, Tuplestorestate *store,
+						  TupleDesc tupdesc)
+{
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	int			result;
+
+	relation->md.name = pstrdup(name);
+	relation->md.tupdesc = CreateTupleDescCopy(tupdesc);
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = (double) tuplestore_tuple_count(store);
+	relation->reldata = store;
+	run->kept = lappend(run->kept, relation);
+	MemoryContextSwitchTo(caller);
+	result = SPI_register_relation(relation);
+	if (result != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(result));
+}
+
+void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
-	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
 	SPIExecuteOptions options = {0};
 	SPIPlanPtr	plan;
@@ -162,19 +187,69 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 
 	/* the same query, prepared, tells the columns */
 	plan = SPI_prepare(sql, 0, NULL);
-	MemoryContextSwitchTo(run->cxt);
-	relation->md.name = pstrdup(name);
-	relation->md.tupdesc = CreateTupleDescCopy(((CachedPlanSource *)
-												linitial(SPI_plan_get_plan_sources(plan)))->resultDesc);
-	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = (double) tuplestore_tuple_count(store);
-	relation->reldata = store;
-	run->kept = lappend(run->kept, relation);
-	MemoryContextSwitchTo(caller);
+	stedi_zone_query_register(run, name, store,
+							  ((CachedPlanSource *)
+							   linitial(SPI_plan_get_plan_sources(plan)))->resultDesc);
 	SPI_freeplan(plan);
-	result = SPI_register_relation(relation);
-	if (result != SPI_OK_REL_REGISTER)
-		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(result));
+}
+
+StediConsentSet *
+stedi_zone_query_set(const ZoneRun *run, const char *template)
+{
+	StediConsentSet *set;
+	MemoryContext caller;
+	bool		isnull;
+
+	if (stedi_zone_query_run(stedi_zone_query_expand(run, template)) != 1)
+		elog(ERROR, "a query of one row returned " UINT64_FORMAT, SPI_processed);
+	caller = MemoryContextSwitchTo(run->cxt);
+	set = (StediConsentSet *) PG_DETOAST_DATUM_COPY(SPI_getbinval(SPI_tuptable->vals[0],
+																  SPI_tuptable->tupdesc, 1,
+																  &isnull));
+	MemoryContextSwitchTo(caller);
+	SPI_freetuptable(SPI_tuptable);
+	return set;
+}
+
+void
+stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	rows->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	rows->n = rows->next = 0;
+	SPI_freeplan(plan);
+}
+
+bool
+stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values)
+{
+	bool		isnull;
+
+	if (rows->next == rows->n)
+	{
+		if (rows->n > 0)
+			SPI_freetuptable(rows->table);
+		SPI_cursor_fetch(rows->portal, true, FETCHED_ROWS);
+		rows->table = SPI_tuptable;
+		rows->n = SPI_processed;
+		rows->next = 0;
+		if (rows->n == 0)
+			return false;
+	}
+	for (int i = 0; i < n; i++)
+		values[i] = SPI_getbinval(rows->table->vals[rows->next], rows->table->tupdesc,
+								  i + 1, &isnull);
+	rows->next++;
+	return true;
+}
+
+void
+stedi_zone_query_close(ZoneQueryRows *rows)
+{
+	SPI_cursor_close(rows->portal);
 }
 
 void

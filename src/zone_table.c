@@ -27,33 +27,33 @@
 const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	{
 		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		"customer_landing", "materialize_customer_trusted",
+		"customer_landing", "materialize_customer_trusted", NULL,
 		"Customers whose newest record consents to research; one row a customer (e-mail in lower case)"
 	},
 	{
 		"accelerometer_trusted",
 		"email text, \"timestamp\" timestamp with time zone, x double precision, y double precision, z double precision",
 		"email, \"timestamp\", x, y, z",
-		"accelerometer_landing", "materialize_accelerometer_trusted",
+		"accelerometer_landing", "materialize_accelerometer_trusted", "email",
 		"Accelerometer readings of the customers in customer_trusted"
 	},
 	{
 		"customer_curated", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		NULL, "materialize_customer_curated",
+		NULL, "materialize_customer_curated", NULL,
 		"Customers of customer_trusted who have readings in accelerometer_trusted"
 	},
 	{
 		"step_trainer_curated",
 		"sensorreadingtime timestamp with time zone, serialnumber text, distancefromobject integer",
 		"sensorreadingtime, serialnumber, distancefromobject",
-		"step_trainer_landing", "materialize_step_trainer_curated",
+		"step_trainer_landing", "materialize_step_trainer_curated", "serialnumber",
 		"Step trainer readings of the devices of customer_curated; serialnumber is a pseudonym, not anonymity"
 	},
 	{
 		"machine_learning_curated",
 		"serialnumber text, sensorreadingtime timestamp with time zone, distancefromobject integer, x double precision, y double precision, z double precision",
 		"serialnumber, sensorreadingtime, distancefromobject, x, y, z",
-		NULL, "materialize_machine_learning_curated",
+		NULL, "materialize_machine_learning_curated", "serialnumber",
 		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
 	},
 };
@@ -64,21 +64,9 @@ static const char *const customer_trusted_rows =
 " stedi.epoch_ms(sharewithresearchasofdate), stedi.epoch_ms(sharewithpublicasofdate),"
 " stedi.epoch_ms(sharewithfriendsasofdate) FROM person WHERE granted";
 
-/* x + 0 makes 0 of -0, so that the two are one */
-static const char *const accelerometer_trusted_rows =
-"SELECT DISTINCT stedi.normalize_email(l.\"user\"), stedi.epoch_ms(l.\"timestamp\"),"
-" l.x + 0::float8, l.y + 0::float8, l.z + 0::float8"
-" FROM {landing}.accelerometer_landing l"
-" WHERE stedi.consents({person_set}, l.\"user\", l.\"timestamp\")";
-
 static const char *const customer_curated_rows =
 "SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
-" WHERE EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.email = t.email)";
-
-static const char *const step_trainer_curated_rows =
-"SELECT DISTINCT stedi.epoch_ms(l.sensorreadingtime), l.serialnumber, l.distancefromobject"
-" FROM {landing}.step_trainer_landing l"
-" WHERE stedi.consents({device_set}, l.serialnumber, l.sensorreadingtime)";
+" WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email)";
 
 static const char *const machine_learning_curated_rows =
 "SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
@@ -120,7 +108,7 @@ static const char *const prunes[ZONE_N_TABLES] = {
 	"   AND a.z IS NOT DISTINCT FROM m.z)",
 };
 
-/* The query whose rows the table holds. */
+/* The query whose rows the table holds, unless it is made of readings. */
 static const char *
 rows_query(const ZoneRun *run, ZoneTableId id)
 {
@@ -128,12 +116,8 @@ rows_query(const ZoneRun *run, ZoneTableId id)
 	{
 		case ZONE_CUSTOMER_TRUSTED:
 			return customer_trusted_rows;
-		case ZONE_ACCELEROMETER_TRUSTED:
-			return accelerometer_trusted_rows;
 		case ZONE_CUSTOMER_CURATED:
 			return customer_curated_rows;
-		case ZONE_STEP_TRAINER_CURATED:
-			return step_trainer_curated_rows;
 		default:
 			return run->match_time ? machine_learning_by_time_rows
 				: machine_learning_curated_rows;
@@ -150,9 +134,8 @@ stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
 	return psprintf("%s. Made by stedi.materialize with consent => '%s'.", text, run->consent);
 }
 
-/* What the scan of the landing table found, in the words of the report. */
-static void
-report_readings(ZoneRun *run, ZoneTableId id)
+void
+stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
 	const StediScanStats *stats = &report->tally->stats;
@@ -190,32 +173,41 @@ report_customers(ZoneRun *run)
 							  (unsigned long) n_refused, (long long) n_refused));
 }
 
+/*
+ * Make the rows.  In a run of all five tables, those of the readings are
+ * built together, once all is read.
+ */
+static void
+build_rows(ZoneRun *run, ZoneTableId id)
+{
+	bool		reads = (id == ZONE_ACCELEROMETER_TRUSTED || id == ZONE_STEP_TRAINER_CURATED);
+	bool		pairs = (id == ZONE_MACHINE_LEARNING_CURATED && run->load != NULL);
+
+	if (reads)
+		stedi_zone_load_read(run, id);
+	if (id == ZONE_ACCELEROMETER_TRUSTED && run->all)
+		stedi_zone_load_keep_readers(run);
+	if ((reads && !run->all) || pairs)
+		stedi_zone_load_build(run, pairs && !run->match_time);
+	if (!reads && !(pairs && !run->match_time))
+	{
+		(void) stedi_zone_write_begin(run, id);
+		stedi_zone_write_query(run, id, stedi_zone_query_expand(run, rows_query(run, id)));
+		stedi_zone_write_end(run, id);
+	}
+}
+
 void
 stedi_zone_table_build(ZoneRun *run, ZoneTableId id)
 {
-	ZoneReport *report = &run->report[id];
-
-	stedi_scan_set_tally(id == ZONE_CUSTOMER_TRUSTED ? NULL : report->tally);
-	PG_TRY();
-	{
-		stedi_zone_write(run, id, stedi_zone_query_expand(run, rows_query(run, id)));
-	}
-	PG_FINALLY();
-	{
-		stedi_scan_set_tally(NULL);
-	}
-	PG_END_TRY();
-
+	build_rows(run, id);
 	if (id == ZONE_CUSTOMER_TRUSTED)
 		report_customers(run);
-	else if (report->tally != NULL)
-		report_readings(run, id);
 	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
 		ereport(WARNING,
 				errmsg("machine_learning_curated pairs readings by their time alone"),
 				errdetail("A row can pair one person's steps with another's movements."),
 				errhint("Use match => 'customer', unless you need what the original job made."));
-	report->finished = GetCurrentTimestamp();
 }
 
 void

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * zone_write.c
- *		A query's rows to a table: made new, changed, or swapped.
+ *		Rows to a table: made new, changed, or swapped.
  *
- * A table that exists keeps its OID, and with it privileges, views, indexes,
- * policies and publications.  It is changed by the difference, with DELETE
- * and INSERT, so that every reader's snapshot holds.  Only full_refresh
- * fills new storage, which stedi_zone_write_swap puts in place at the end of the
- * run, all tables in one short phase.
+ * Rows always go into new storage.  That of a new table is its own.  A table
+ * that exists keeps its OID, and with it privileges, views, indexes, policies
+ * and publications.  It is changed by its difference from the new storage, with
+ * DELETE and INSERT, so that every reader's snapshot holds.  Only full_refresh
+ * puts the new storage in the place of the old: stedi_zone_write_swap does,
+ * at the end of the run, all tables in one short phase.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "access/xact.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "commands/cluster.h"
 #include "commands/defrem.h"
@@ -36,6 +38,15 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+/*
+ * The index by which the rows of one person or device are found.  Rows are
+ * written person by person, so a small summary of each stretch of pages tells
+ * where they are, at a fifth of the cost of a btree.  A stretch holds about
+ * 10,000 rows; the summary is made for as many keys as that is likely to have.
+ */
+#define LOOKUP_PAGES 128
+#define LOOKUP_KEYS 300
+
 /* Between two tries for a lock that readers hold. */
 #define SWAP_RETRY_MS 10
 
@@ -45,6 +56,15 @@ own_name(const ZoneRun *run, ZoneTableId id)
 	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 }
 
+/* The storage that is filled: beside the table, or its own. */
+static const char *
+staged_name(const ZoneRun *run, ZoneTableId id)
+{
+	if (!OidIsValid(run->staged[id]))
+		return own_name(run, id);
+	return quote_qualified_identifier(run->target_name, get_rel_name(run->staged[id]));
+}
+
 /*
  * Delete what is there too often, then insert what is missing: in that order,
  * or a changed row would meet its old self in a unique index.  Rows are
@@ -52,18 +72,19 @@ own_name(const ZoneRun *run, ZoneTableId id)
  * that this holds for tables in which a row may occur twice.
  */
 static void
-write_difference(ZoneRun *run, ZoneTableId id, const char *query)
+write_difference(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
 	const char *columns = stedi_zone_tables[id].column_names;
 	const char *name = own_name(run, id);
+	const char *staged = staged_name(run, id);
 
 	stedi_zone_query_keep(run, "difference",
 						  psprintf("SELECT %s, sum(n) AS surplus FROM ("
-								   " SELECT *, 1 AS n FROM (%s) q(%s)"
+								   " SELECT %s, 1 AS n FROM %s"
 								   " UNION ALL SELECT %s, -1 FROM %s) u"
 								   " GROUP BY %s HAVING sum(n) <> 0",
-								   columns, query, columns, columns, name, columns));
+								   columns, columns, staged, columns, name, columns));
 	report->rows_out =
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
@@ -78,63 +99,61 @@ write_difference(ZoneRun *run, ZoneTableId id, const char *query)
 									  " FROM difference, generate_series(1, surplus)",
 									  name, columns, columns));
 	stedi_zone_query_drop(run);
-	stedi_zone_query_values(psprintf("SELECT count(*) FROM %s", name), 1, &report->rows);
-	report->mode = "difference";
+	stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
+	run->staged[id] = InvalidOid;
 }
 
-/* Fill new storage for the table; its place is taken at the end. */
+/*
+ * Make the table.  A row may occur twice, so there is no key; a publication
+ * needs one to delete by.
+ */
 static void
-write_staged(ZoneRun *run, ZoneTableId id, const char *query)
+make_table(ZoneRun *run, ZoneTableId id)
 {
-	ZoneReport *report = &run->report[id];
-	Relation	relation = table_open(run->relid[id], ShareRowExclusiveLock);
-	char	   *count = psprintf("SELECT count(*) FROM %s", own_name(run, id));
-
-	stedi_zone_query_values(count, 1, &report->rows_out);
-	run->staged[id] = make_new_heap(run->relid[id], relation->rd_rel->reltablespace,
-									relation->rd_rel->relam,
-									relation->rd_rel->relpersistence,
-									ShareRowExclusiveLock);
-	table_close(relation, NoLock);
-	CommandCounterIncrement();
-	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s",
-												 quote_qualified_identifier(run->target_name,
-																			get_rel_name(run->staged[id])),
-												 query));
-	report->rows_in = report->rows;
-	report->mode = "full";
-}
-
-/* Make the table. */
-static void
-write_new(ZoneRun *run, ZoneTableId id, const char *query)
-{
-	ZoneReport *report = &run->report[id];
 	const char *name = own_name(run, id);
 
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
-
-	/*
-	 * a row may occur twice, so there is no key; a publication needs one to
-	 * delete by
-	 */
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
-	report->rows = stedi_zone_query_run(psprintf("INSERT INTO %s %s", name, query));
-	report->rows_in = report->rows;
-	report->rows_out = 0;
-	report->mode = "full";
+}
+
+/* New storage to take the table's place in the end. */
+static Oid
+make_successor(ZoneRun *run, ZoneTableId id)
+{
+	Relation	relation = table_open(run->relid[id], ShareRowExclusiveLock);
+	Oid			successor = make_new_heap(run->relid[id], relation->rd_rel->reltablespace,
+										  relation->rd_rel->relam,
+										  relation->rd_rel->relpersistence,
+										  ShareRowExclusiveLock);
+
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
+	return successor;
+}
+
+/* New storage to compare the table with: not logged, as it goes with the run. */
+static Oid
+make_counterpart(ZoneRun *run, ZoneTableId id)
+{
+	char	   *name = psprintf("stedi_staged_%u", run->relid[id]);
+
+	stedi_zone_query_run(psprintf("CREATE UNLOGGED TABLE %s (%s) USING heap",
+								  quote_qualified_identifier(run->target_name, name),
+								  stedi_zone_tables[id].columns));
+	return get_relname_relid(name, run->target);
 }
 
 /*
- * May new storage be put under the table?  Rows that come that way meet no
- * trigger, check or foreign key, and no subscriber, so a table that has any
- * is changed by the difference, as is one with partitions or parents.
+ * May the table's rows be put into new storage?  Rows that come that way meet
+ * no trigger, check or foreign key, and nobody who follows the log: a table
+ * that has any is changed by DELETE and INSERT, as is one with partitions or
+ * parents, or of another kind of storage.
  */
 static bool
-may_swap(Oid relid)
+may_fill(Oid relid)
 {
-	int64		n_publications;
+	int64		n_obstacles;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
 	bool		plain;
@@ -142,38 +161,76 @@ may_swap(Oid relid)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	plain = form->relkind == RELKIND_RELATION && form->relchecks == 0 &&
+	plain = form->relkind == RELKIND_RELATION &&
+		form->relam == HEAP_TABLE_AM_OID && form->relchecks == 0 &&
 		!form->relhastriggers && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition;
 	ReleaseSysCache(tuple);
 	if (!plain)
 		return false;
-	stedi_zone_query_values(psprintf("SELECT count(*) FROM pg_publication p"
-									 " WHERE p.puballtables OR EXISTS (SELECT FROM"
-									 " pg_get_publication_tables(p.pubname) t WHERE t.relid = %u)",
-									 relid), 1, &n_publications);
-	return n_publications == 0;
+	stedi_zone_query_values(psprintf("SELECT (SELECT count(*) FROM pg_publication p"
+									 "  WHERE p.puballtables OR EXISTS (SELECT FROM"
+									 "  pg_get_publication_tables(p.pubname) t WHERE t.relid = %u))"
+									 " + (SELECT count(*) FROM pg_replication_slots"
+									 "  WHERE slot_type = 'logical' AND database = current_database())"
+									 " + (SELECT count(*) FROM pg_attribute WHERE attrelid = %u"
+									 "  AND attnotnull AND attname IN ('x', 'y', 'z', 'distancefromobject'))",
+									 relid, relid), 1, &n_obstacles);
+	return n_obstacles == 0;
+}
+
+Oid
+stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+	bool		fill;
+
+	run->is_new[id] = !OidIsValid(run->relid[id]);
+	if (run->is_new[id])
+		make_table(run, id);
+	fill = may_fill(run->relid[id]);
+	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
+		fill && run->full_refresh ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
+	report->rows_out = 0;
+	if (run->mode[id] == ZONE_MODE_FULL)
+		return run->relid[id];
+	if (run->mode[id] == ZONE_MODE_SWAP)
+		stedi_zone_query_values(psprintf("SELECT count(*) FROM %s", own_name(run, id)),
+								1, &report->rows_out);
+	run->staged[id] = run->mode[id] == ZONE_MODE_SWAP ? make_successor(run, id) :
+		make_counterpart(run, id);
+	return run->staged[id];
 }
 
 void
-stedi_zone_write(ZoneRun *run, ZoneTableId id, const char *query)
+stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 {
-	bool		is_new = !OidIsValid(run->relid[id]);
+	run->report[id].rows =
+		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) %s", staged_name(run, id),
+									  stedi_zone_tables[id].column_names, query));
+}
 
-	if (is_new)
-		write_new(run, id, query);
-	else if (run->full_refresh && may_swap(run->relid[id]))
-		write_staged(run, id, query);
+void
+stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+	const char *lookup = stedi_zone_tables[id].lookup;
+
+	report->mode = run->mode[id] == ZONE_MODE_DIFFERENCE && !run->is_new[id] ? "difference" : "full";
+	if (run->mode[id] == ZONE_MODE_DIFFERENCE)
+		write_difference(run, id);
 	else
-		write_difference(run, id, query);
-
-	if (is_new || run->rule_changed ||
+		report->rows_in = report->rows;
+	if (run->is_new[id] && lookup != NULL)
+		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
+									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
+									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
+	if (run->is_new[id] || run->rule_changed ||
 		(run->match_changed && id == ZONE_MACHINE_LEARNING_CURATED))
 		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
 									  quote_literal_cstr(stedi_zone_table_comment(run, id))));
-	if (!OidIsValid(run->staged[id]) &&
-		(run->report[id].rows_in > 0 || run->report[id].rows_out > 0))
-		stedi_zone_write_analyze(run, id, run->report[id].rows_out);
+	if (run->mode[id] != ZONE_MODE_SWAP && (report->rows_in > 0 || report->rows_out > 0))
+		stedi_zone_write_analyze(run, id, report->rows_out);
 }
 
 void

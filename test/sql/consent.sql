@@ -62,7 +62,7 @@ SELECT count(*) FILTER (WHERE stedi.consents(people, 'P' || i || '@X', i)) AS in
     FROM (SELECT stedi.consent_set('p' || i || '@x', i) AS people FROM generate_series(1, 100000) i OFFSET 0) s, generate_series(1, 100000, 7) i;
 COPY (SELECT people FROM stored) TO STDOUT;
 SELECT count(*) FROM (SELECT stedi.consent_set(w::text, 1) FROM generate_series(1, 10) w GROUP BY w % 3) s;
-SELECT stedi.consent_set(w, 1) OVER (ORDER BY w) FROM unnest(ARRAY['a', 'b', 'b']) w;
+SELECT stedi.consent_set(w, 1) OVER (ORDER BY w) FROM unnest(ARRAY['a', 'b', 'b']) w; -- ERROR: it is finished in place
 
 -- in a scan: the same answers in the scan and above it
 SET client_min_messages = error;

@@ -64,7 +64,10 @@ SELECT serialnumber, string_agg(stedi.epoch_ms(sensorreadingtime) || ': ' || dis
     FROM machine_learning_curated GROUP BY serialnumber ORDER BY serialnumber COLLATE "C";
 -- ordinary tables, whose comments name the rule
 SELECT relname, relkind, obj_description(oid, 'pg_class') AS comment FROM pg_class
-    WHERE relnamespace = 'regress_zone'::regnamespace AND relname NOT LIKE 'stedi%' ORDER BY relname;
+    WHERE relnamespace = 'regress_zone'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'stedi%' ORDER BY relname;
+
+-- each with a small index by which one person's or device's rows are found
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'regress_zone' ORDER BY indexname;
 SELECT table_name, string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position) AS columns
     FROM information_schema.columns WHERE table_schema = 'regress_zone' GROUP BY table_name ORDER BY table_name COLLATE "C";
 -- bookkeeping: no value of a record, no oid

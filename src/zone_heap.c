@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_heap.c
+ *		Rows to the pages of a table's new storage.
+ *
+ * A table that this transaction has made, and that nobody else can see, need
+ * not be filled one row at a time through shared buffers.  Pages are formed in
+ * private memory, logged a batch at a time as full images, and written behind
+ * the relation's end.  That is a small part of the cost of heap_multi_insert,
+ * and several processes of a parallel run can do it at once, which inserting
+ * cannot.  Rows are frozen, as COPY ... FREEZE leaves them.
+ *
+ * What makes it safe: until commit the storage is this transaction's alone,
+ * and goes with it on abort; commit waits for the log of all that was written
+ * (parallel workers hand the end of theirs to the leader); and at the end
+ * stedi_zone_heap_settle hands the files to the next checkpoint, or syncs
+ * them itself if one has begun meanwhile, which may have missed them.  It is
+ * what the server does for a table that it rewrites.
+ *
+ * A row that wants TOAST goes into a temporary file, from which the leader
+ * inserts it when the processes are done.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone_load.h"
+
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufpage.h"
+#include "storage/checksum.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "storage/smgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* Pages that are logged and written at once; at most XLR_MAX_BLOCK_ID. */
+#define BATCH_PAGES 32
+
+/* What smgrwrite wants of a page's address, at most. */
+#define PAGE_ALIGN 4096
+
+struct ZoneHeap
+{
+	Relation	relation;		/* borrowed */
+	TupleDesc	tupdesc;		/* borrowed */
+	TransactionId xid;
+	Size		reserve;		/* free bytes that its fillfactor asks for */
+	uint64		n_rows;
+
+	/* the batch */
+	char	   *pages;			/* BATCH_PAGES, aligned */
+	int			n_pages;		/* begun; the last one takes rows */
+
+	/* rows too long for a page */
+	BufFile    *long_rows;		/* NULL: none yet */
+	FileSet    *fileset;		/* borrowed: where they go */
+	char		long_name[NAMEDATALEN];
+};
+
+bool
+stedi_zone_heap_takes(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_RELATION &&
+		relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
+}
+
+ZoneHeap *
+stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name)
+{
+	ZoneHeap   *heap = palloc0(sizeof(ZoneHeap));
+
+	heap->relation = relation;
+	heap->tupdesc = RelationGetDescr(relation);
+	heap->xid = GetCurrentTransactionId();
+	heap->reserve = RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR);
+	heap->pages = (char *) TYPEALIGN(PAGE_ALIGN, palloc(BATCH_PAGES * BLCKSZ + PAGE_ALIGN));
+	heap->fileset = fileset;
+	strlcpy(heap->long_name, long_name, sizeof(heap->long_name));
+	return heap;
+}
+
+/* Claim n blocks behind the relation's end; the first one. */
+static BlockNumber
+claim_blocks(Relation relation, int n)
+{
+	PGAlignedBlock zero;
+	BlockNumber first;
+
+	memset(zero.data, 0, BLCKSZ);
+	LockRelationForExtension(relation, ExclusiveLock);
+	first = smgrnblocks(RelationGetSmgr(relation), MAIN_FORKNUM);
+	if ((uint64) first + n > MaxBlockNumber)
+		ereport(ERROR,
+				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("cannot extend relation \"%s\" beyond %u blocks",
+					   RelationGetRelationName(relation), MaxBlockNumber));
+	/* the last one says how many there are; those before it are a hole yet */
+	smgrextend(RelationGetSmgr(relation), MAIN_FORKNUM, first + n - 1, zero.data, true);
+	UnlockRelationForExtension(relation, ExclusiveLock);
+	return first;
+}
+
+/* Tell the rows of a page where they are. */
+static void
+place_rows(Page page, BlockNumber block)
+{
+	OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
+	{
+		HeapTupleHeader row = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, offset));
+
+		ItemPointerSet(&row->t_ctid, block, offset);
+	}
+}
+
+/* Log and write the batch. */
+static void
+write_batch(ZoneHeap *heap)
+{
+	BlockNumber blocks[BATCH_PAGES];
+	Page		pages[BATCH_PAGES];
+	BlockNumber first;
+
+	if (heap->n_pages == 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	first = claim_blocks(heap->relation, heap->n_pages);
+	for (int i = 0; i < heap->n_pages; i++)
+	{
+		blocks[i] = first + i;
+		pages[i] = heap->pages + i * BLCKSZ;
+		place_rows(pages[i], blocks[i]);
+	}
+	if (RelationNeedsWAL(heap->relation))
+		log_newpages(&heap->relation->rd_locator, MAIN_FORKNUM, heap->n_pages,
+					 blocks, pages, true);
+	for (int i = 0; i < heap->n_pages; i++)
+	{
+		PageSetChecksumInplace(pages[i], blocks[i]);
+		smgrwrite(RelationGetSmgr(heap->relation), MAIN_FORKNUM, blocks[i], pages[i], true);
+	}
+	heap->n_pages = 0;
+}
+
+/* A page with room for a row of that length, all told. */
+static Page
+find_room(ZoneHeap *heap, Size len)
+{
+	Page		page = heap->pages + (heap->n_pages - 1) * BLCKSZ;
+
+	if (heap->n_pages > 0)
+	{
+		PageHeader	header = (PageHeader) page;
+		Size		left = header->pd_upper - header->pd_lower;
+		bool		empty = header->pd_lower == SizeOfPageHeaderData;
+
+		if (left >= len + sizeof(ItemIdData) + (empty ? 0 : heap->reserve) &&
+			PageGetMaxOffsetNumber(page) < MaxHeapTuplesPerPage)
+			return page;
+	}
+	if (heap->n_pages == BATCH_PAGES)
+		write_batch(heap);
+	page = heap->pages + heap->n_pages++ * BLCKSZ;
+	PageInit(page, BLCKSZ, 0);
+	PageSetAllVisible(page);
+	return page;
+}
+
+/* Leave a row to the leader. */
+static void
+put_long(ZoneHeap *heap, Datum *values, bool *nulls)
+{
+	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls);
+
+	if (heap->long_rows == NULL)
+		heap->long_rows = BufFileCreateFileSet(heap->fileset, heap->long_name);
+	BufFileWrite(heap->long_rows, row, row->t_len);
+	pfree(row);
+}
+
+void
+stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls)
+{
+	int			natts = heap->tupdesc->natts;
+	bool		has_nulls = false;
+	Size		data_len = heap_compute_data_size(heap->tupdesc, values, nulls);
+	Size		header_len = SizeofHeapTupleHeader;
+	Size		len;
+	Page		page;
+	PageHeader	header;
+	HeapTupleHeader row;
+
+	for (int i = 0; i < natts; i++)
+		has_nulls |= nulls[i];
+	if (has_nulls)
+		header_len += BITMAPLEN(natts);
+	header_len = MAXALIGN(header_len);
+	len = MAXALIGN(header_len + data_len);
+	heap->n_rows++;
+	if (len > TOAST_TUPLE_THRESHOLD)
+	{
+		put_long(heap, values, nulls);
+		return;
+	}
+
+	page = find_room(heap, len);
+	header = (PageHeader) page;
+	header->pd_upper -= len;
+	row = (HeapTupleHeader) (page + header->pd_upper);
+	HeapTupleHeaderSetXmin(row, heap->xid);
+	HeapTupleHeaderSetXmax(row, InvalidTransactionId);
+	HeapTupleHeaderSetNatts(row, natts);
+	row->t_hoff = header_len;
+	heap_fill_tuple(heap->tupdesc, values, nulls, (char *) row + header_len, data_len,
+					&row->t_infomask, has_nulls ? row->t_bits : NULL);
+	row->t_infomask |= HEAP_XMIN_FROZEN | HEAP_XMAX_INVALID;
+	ItemIdSetNormal((ItemId) (page + header->pd_lower), header->pd_upper, header_len + data_len);
+	header->pd_lower += sizeof(ItemIdData);
+}
+
+uint64
+stedi_zone_heap_close(ZoneHeap *heap)
+{
+	write_batch(heap);
+	if (heap->long_rows != NULL)
+		BufFileClose(heap->long_rows);
+	heap->long_rows = NULL;
+	return heap->n_rows;
+}
+
+/* Read the next of the long rows, or NULL at their end. */
+static MinimalTuple
+read_long(BufFile *file)
+{
+	uint32		len;
+	MinimalTuple row;
+
+	if (BufFileRead(file, &len, sizeof(len)) == 0)
+		return NULL;
+	row = palloc_extended(len, MCXT_ALLOC_HUGE);
+	row->t_len = len;
+	if (BufFileRead(file, (char *) row + sizeof(len), len - sizeof(len)) != len - sizeof(len))
+		elog(ERROR, "a temporary file of long rows is cut off");
+	return row;
+}
+
+void
+stedi_zone_heap_insert_long(Relation relation, FileSet *fileset, const char *long_name)
+{
+	BufFile    *file = BufFileOpenFileSet(fileset, long_name, O_RDONLY, true);
+	TupleTableSlot *slot;
+	MinimalTuple row;
+
+	if (file == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsMinimalTuple);
+	while ((row = read_long(file)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ExecStoreMinimalTuple(row, slot, true);
+		table_tuple_insert(relation, slot, GetCurrentCommandId(true),
+						   TABLE_INSERT_SKIP_FSM | TABLE_INSERT_FROZEN, NULL);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	BufFileClose(file);
+}
+
+void
+stedi_zone_heap_settle(Relation relation, XLogRecPtr redo, uint64 n_rows)
+{
+	SMgrRelation smgr = RelationGetSmgr(relation);
+
+	/* no checkpoint may begin between the question and the request */
+	MyProc->delayChkptFlags |= DELAY_CHKPT_START;
+	if (redo == GetRedoRecPtr())
+	{
+		stedi_compat_register_sync(smgr);
+		MyProc->delayChkptFlags &= ~DELAY_CHKPT_START;
+	}
+	else
+	{
+		MyProc->delayChkptFlags &= ~DELAY_CHKPT_START;
+		smgrimmedsync(smgr, MAIN_FORKNUM);
+	}
+	pgstat_count_heap_insert(relation, n_rows);
+}

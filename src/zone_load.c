@@ -1,0 +1,456 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_load.c
+ *		The readings of those who consent, from the landing zone to new
+ *		storage, in as many processes as the settings give.
+ *
+ *	 read, once a landing table:	scan.c -> zone_spill.c
+ *	 build, once a run:				zone_spill.c -> zone_sort.c -> zone_heap.c
+ *
+ * Reading, the processes draw objects; building, they draw partitions of the
+ * people.  Between the two, a person's readings of both kinds meet in one
+ * partition, so that a process finds duplicates, and pairs for
+ * machine_learning_curated, without asking anybody, and writes a person's rows
+ * side by side.
+ *
+ * The leader takes part.  All that processes share is handed over as flat
+ * pieces in dynamic shared memory, in the leader's own when it is alone.  The
+ * temporary files outlive both phases, and go with the run's memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone_load.h"
+
+#include "access/parallel.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+/* Landing bytes a partition: about half as many of readings. */
+#define PARTITION_BYTES (8 * 1024 * 1024)
+
+/* The most partitions: a process has a chunk of each in memory. */
+#define MAX_PARTITIONS 8192
+
+static const ZoneTableId tables[ZONE_N_BUILDS] = {
+	ZONE_ACCELEROMETER_TRUSTED,
+	ZONE_STEP_TRAINER_CURATED,
+	ZONE_MACHINE_LEARNING_CURATED,
+};
+
+const ZoneStreamColumns stedi_zone_streams[ZONE_N_STREAMS] = {
+	{"accelerometer", "user", "timestamp", {"x", "y", "z"}, 3},
+	{"step", "serialnumber", "sensorreadingtime", {"distancefromobject"}, 1},
+};
+
+/* What the leader keeps from phase to phase; lives as long as the run. */
+struct ZoneLoad
+{
+	ZoneLoadShared shared;		/* to be copied into the phases' pieces */
+	StediConsentSet *people;	/* that members are of; NULL: devices */
+	StediConsentSet *devices;
+	bool	   *seen;			/* member -> has accelerometer readings */
+	uint32	   *holder;			/* device -> member, or none of these */
+	uint32	   *device_of;		/* member -> device, or none of these */
+	MemoryContextCallback release;
+};
+
+/* Nobody's, in holder and device_of. */
+#define NOBODY PG_UINT32_MAX
+
+PGDLLEXPORT void stedi_zone_load_main(dsm_segment *seg, shm_toc *toc);
+
+/* A worker's part of either phase. */
+void
+stedi_zone_load_main(dsm_segment *seg, shm_toc *toc)
+{
+	ZoneProcess process = {0};
+	ZoneLoadShared *shared;
+
+	for (int i = 0; i < ZONE_N_PIECES; i++)
+		process.pieces[i] = shm_toc_lookup(toc, i, true);
+	process.number = ParallelWorkerNumber + 1;
+	shared = process.pieces[ZONE_PIECE_SHARED];
+	if (shared->building)
+		stedi_zone_build_tables(&process);
+	else
+	{
+		ZoneReader	reader;
+
+		stedi_zone_read_open(&reader, &process, shared->stream, shared->landing);
+		stedi_scan_join(reader.scan, process.pieces[ZONE_PIECE_SCAN]);
+		stedi_zone_read_stream(&reader, &process);
+		stedi_scan_contribute(reader.scan);
+		stedi_zone_read_close(&reader);
+	}
+}
+
+/* How many workers to ask for, when there is work for so many. */
+static int
+count_workers(int most)
+{
+	return Max(Min(Min(most, max_parallel_maintenance_workers), ZONE_MAX_PROCESSES - 1), 0);
+}
+
+/*
+ * Run a phase with so many workers.  The pieces are the leader's; what the
+ * others wrote is in those of the shared memory, which `done` is given before
+ * it goes.  reader is NULL when building.
+ */
+static void
+run_phase(ZoneProcess *process, int n_workers, ZoneReader *reader,
+		  void (*done) (ZoneLoad *kept, const ZoneProcess *process, int n_processes), ZoneLoad *kept)
+{
+	ParallelContext *context = NULL;
+	int			n_processes = 1;
+
+	if (n_workers > 0)
+	{
+		EnterParallelMode();
+		context = CreateParallelContext("stedi", "stedi_zone_load_main", n_workers);
+		if (reader != NULL)
+			process->sizes[ZONE_PIECE_SCAN] = stedi_scan_shared_size(reader->scan);
+		for (int i = 0; i < ZONE_N_PIECES; i++)
+			if (process->sizes[i] > 0)
+			{
+				shm_toc_estimate_chunk(&context->estimator, process->sizes[i]);
+				shm_toc_estimate_keys(&context->estimator, 1);
+			}
+		InitializeParallelDSM(context);
+		for (int i = 0; i < ZONE_N_PIECES; i++)
+		{
+			void	   *place;
+
+			if (process->sizes[i] == 0)
+				continue;
+			place = shm_toc_allocate(context->toc, process->sizes[i]);
+			if (i == ZONE_PIECE_SCAN)
+				stedi_scan_share(reader->scan, place, n_workers + 1);
+			else
+				memcpy(place, process->pieces[i], process->sizes[i]);
+			process->pieces[i] = place;
+			shm_toc_insert(context->toc, i, place);
+		}
+		if (reader != NULL)
+			reader->test.set = process->pieces[ZONE_PIECE_SET];
+		LaunchParallelWorkers(context);
+		n_processes += context->nworkers_launched;
+	}
+
+	if (reader != NULL)
+		stedi_zone_read_stream(reader, process);
+	else
+		stedi_zone_build_tables(process);
+	if (context != NULL)
+	{
+		if (reader != NULL)
+			stedi_scan_contribute(reader->scan);
+		WaitForParallelWorkersToFinish(context);
+		if (reader != NULL)
+			stedi_scan_collect(reader->scan);
+	}
+	done(kept, process, n_processes);
+	if (context != NULL)
+	{
+		DestroyParallelContext(context);
+		ExitParallelMode();
+	}
+}
+
+/* The temporary files go with the run's memory.  Never throws. */
+static void
+delete_files(void *arg)
+{
+	FileSetDeleteAll(&((ZoneLoad *) arg)->shared.fileset);
+}
+
+/* Begin, at the first landing table that is read. */
+static void
+begin_load(ZoneRun *run, int64 landing_bytes)
+{
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	ZoneLoad   *kept = palloc0(sizeof(ZoneLoad));
+
+	kept->shared.n_partitions =
+		(int) Min(Max(landing_bytes / PARTITION_BYTES, 1), MAX_PARTITIONS);
+	FileSetInit(&kept->shared.fileset);
+	kept->release.func = delete_files;
+	kept->release.arg = kept;
+	MemoryContextRegisterResetCallback(run->cxt, &kept->release);
+	run->load = kept;
+	MemoryContextSwitchTo(caller);
+}
+
+/* A text's bytes; good as long as it is. */
+static StediSlice
+text_slice(Datum datum)
+{
+	text	   *value = DatumGetTextPP(datum);
+	StediSlice	slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+
+	return slice;
+}
+
+/* Who holds which device: from the relation "device". */
+static void
+match_devices(ZoneRun *run)
+{
+	ZoneLoad   *kept = run->load;
+	uint32		n_people = stedi_consent_size(kept->people);
+	uint32		n_devices = stedi_consent_size(kept->devices);
+	ZoneQueryRows rows;
+	Datum		values[2];
+
+	kept->holder = MemoryContextAllocExtended(run->cxt, Max(n_devices, 1) * sizeof(uint32),
+											  MCXT_ALLOC_HUGE);
+	kept->device_of = MemoryContextAllocExtended(run->cxt, Max(n_people, 1) * sizeof(uint32),
+												 MCXT_ALLOC_HUGE);
+	memset(kept->holder, 0xFF, n_devices * sizeof(uint32));
+	memset(kept->device_of, 0xFF, n_people * sizeof(uint32));
+	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device WHERE granted AND NOT ambiguous");
+	while (stedi_zone_query_fetch(&rows, 2, values))
+	{
+		uint32		device;
+		uint32		person;
+
+		if (!stedi_consent_find(kept->devices, text_slice(values[0]), &device) ||
+			!stedi_consent_find(kept->people, text_slice(values[1]), &person))
+			continue;
+
+		/* who is in holds one device */
+		if (kept->device_of[person] != NOBODY)
+			elog(ERROR, "a customer who is in holds two devices");
+		kept->holder[device] = person;
+		kept->device_of[person] = device;
+	}
+	stedi_zone_query_close(&rows);
+}
+
+/* Keep what the processes found while reading. */
+static void
+done_reading(ZoneLoad *kept, const ZoneProcess *process, int n_processes)
+{
+	const ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
+
+	kept->shared.n_files[shared->stream] = n_processes;
+	for (int i = 0; i < n_processes; i++)
+		kept->shared.n_chunks[shared->stream][i] = shared->processes[i].n_chunks;
+	if (process->pieces[ZONE_PIECE_SEEN] != NULL && process->pieces[ZONE_PIECE_SEEN] != kept->seen)
+		memcpy(kept->seen, process->pieces[ZONE_PIECE_SEEN], process->sizes[ZONE_PIECE_SEEN]);
+}
+
+static void
+done_building(ZoneLoad *kept, const ZoneProcess *process, int n_processes)
+{
+	const ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
+
+	memcpy(kept->shared.processes, shared->processes, sizeof(shared->processes));
+}
+
+static void
+set_piece(ZoneProcess *process, int piece, const void *data, Size size)
+{
+	process->pieces[piece] = unconstify(void *, data);
+	process->sizes[piece] = data != NULL ? size : 0;
+}
+
+static void
+set_set_piece(ZoneProcess *process, int piece, const StediConsentSet *set)
+{
+	set_piece(process, piece, set, set != NULL ? VARSIZE(set) : 0);
+}
+
+/* Make the sets that this landing table is read by. */
+static void
+make_sets(ZoneRun *run, ZoneStream stream)
+{
+	ZoneLoad   *kept = run->load;
+
+	if (stream == ZONE_ACCELEROMETER)
+	{
+		kept->people = stedi_zone_query_set(run, "SELECT {person_set}");
+		kept->seen = MemoryContextAllocExtended(run->cxt, stedi_consent_size(kept->people) + 1,
+												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		return;
+	}
+	kept->devices = stedi_zone_query_set(run, "SELECT {device_set}");
+	if (kept->people != NULL)
+		match_devices(run);
+}
+
+/* See zone.h. */
+void
+stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
+{
+	ZoneStream	stream = id == ZONE_ACCELEROMETER_TRUSTED ? ZONE_ACCELEROMETER : ZONE_STEP_TRAINER;
+	StediTally *tally = run->report[id].tally;
+	const StediListing *listing = stedi_list_get(stedi_option_get_table(tally->relid),
+												 GetUserId(), NULL);
+	int64		n_shares = listing->total_size / ((int64) min_parallel_table_scan_size * BLCKSZ + 1);
+	int			n_workers = count_workers(Min(listing->n_objects - 1, n_shares));
+	ZoneProcess process = {0};
+	ZoneReader	reader;
+	ZoneLoad   *kept;
+	MemoryContext caller;
+
+	if (run->load == NULL)
+		begin_load(run, listing->total_size);
+	kept = run->load;
+	make_sets(run, stream);
+	kept->shared.building = false;
+	kept->shared.stream = stream;
+	kept->shared.landing = tally->relid;
+	kept->shared.n_members = stedi_consent_size(kept->people != NULL ? kept->people : kept->devices);
+	set_piece(&process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
+	if (stream == ZONE_ACCELEROMETER)
+	{
+		set_set_piece(&process, ZONE_PIECE_SET, kept->people);
+		set_piece(&process, ZONE_PIECE_SEEN, kept->seen, kept->shared.n_members + 1);
+	}
+	else
+	{
+		set_set_piece(&process, ZONE_PIECE_SET, kept->devices);
+		set_piece(&process, ZONE_PIECE_HOLDER, kept->holder,
+				  stedi_consent_size(kept->devices) * sizeof(uint32));
+	}
+	stedi_zone_read_open(&reader, &process, stream, tally->relid);
+	run_phase(&process, n_workers, &reader, done_reading, kept);
+
+	tally->stats = *stedi_scan_stats(reader.scan);
+	caller = MemoryContextSwitchTo(run->cxt);
+	tally->listing = stedi_list_copy(stedi_scan_listing(reader.scan));
+	MemoryContextSwitchTo(caller);
+	stedi_zone_read_close(&reader);
+}
+
+/* See zone.h. */
+void
+stedi_zone_load_keep_readers(ZoneRun *run)
+{
+	ZoneLoad   *kept = run->load;
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
+
+	TupleDescInitEntry(tupdesc, 1, "email", TEXTOID, -1, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint32 member = 0; member < stedi_consent_size(kept->people); member++)
+	{
+		Datum		email;
+		bool		isnull = false;
+
+		if (!kept->seen[member])
+			continue;
+		email = stedi_zone_build_key(kept->people, member);
+		tuplestore_putvalues(store, tupdesc, &email, &isnull);
+		pfree(DatumGetPointer(email));
+	}
+	stedi_zone_query_register(run, "reader", store, tupdesc);
+}
+
+/* The processes are done: what is left to do for the tables' storage. */
+static void
+settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)
+{
+	ZoneLoad   *kept = run->load;
+	ZoneReport *report = &run->report[tables[which]];
+	Relation	relation = table_open(kept->shared.storage[which], RowExclusiveLock);
+
+	report->rows = 0;
+	for (int i = 0; i < n_processes; i++)
+	{
+		char		long_name[NAMEDATALEN];
+
+		report->rows += kept->shared.processes[i].n_rows[which];
+		snprintf(long_name, sizeof(long_name), ZONE_LONG_NAME, which, i);
+		stedi_zone_heap_insert_long(relation, &kept->shared.fileset, long_name);
+	}
+	stedi_zone_heap_settle(relation, redo, report->rows);
+	table_close(relation, NoLock);
+}
+
+/* Count time of the run as this table's. */
+static void
+give_time(ZoneRun *run, ZoneTableId id, int64 us)
+{
+	run->report[id].elapsed += us;
+	run->shared_out += us;
+}
+
+/*
+ * Divide the time that building took among the tables, as the processes spent
+ * it on each.
+ */
+static void
+share_time(ZoneRun *run, int64 elapsed)
+{
+	const ZoneLoad *kept = run->load;
+	uint64		us[ZONE_N_BUILDS] = {0};
+	uint64		sum = 0;
+
+	for (int i = 0; i < ZONE_MAX_PROCESSES; i++)
+		for (int which = 0; which < ZONE_N_BUILDS; which++)
+		{
+			us[which] += kept->shared.processes[i].us[which];
+			sum += kept->shared.processes[i].us[which];
+		}
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+		if (OidIsValid(kept->shared.storage[which]) && sum > 0)
+			give_time(run, tables[which], (int64) (elapsed * ((double) us[which] / sum)));
+}
+
+/* See zone.h. */
+void
+stedi_zone_load_build(ZoneRun *run, bool pairs)
+{
+	ZoneLoad   *kept = run->load;
+	TimestampTz started = GetCurrentTimestamp();
+	XLogRecPtr	redo = GetRedoRecPtr();
+	ZoneProcess process = {0};
+	int			n_workers;
+	int			n_processes;
+
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+	{
+		bool		wanted = which == ZONE_BUILD_PAIRS ? pairs : kept->shared.n_files[which] > 0;
+
+		kept->shared.storage[which] = InvalidOid;
+		if (wanted)
+			kept->shared.storage[which] = stedi_zone_write_begin(run, tables[which]);
+	}
+	kept->shared.building = true;
+	pg_atomic_init_u32(&kept->shared.next_partition, 0);
+	memset(kept->shared.processes, 0, sizeof(kept->shared.processes));
+	set_piece(&process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
+	set_set_piece(&process, ZONE_PIECE_PEOPLE, kept->people);
+	set_set_piece(&process, ZONE_PIECE_DEVICES, kept->devices);
+	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of, kept->shared.n_members * sizeof(uint32));
+
+	n_workers = count_workers(kept->shared.n_partitions - 1);
+	n_processes = n_workers + 1;
+	run_phase(&process, n_workers, NULL, done_building, kept);
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+		if (OidIsValid(kept->shared.storage[which]))
+			settle_table(run, which, n_processes, redo);
+	CommandCounterIncrement();
+	share_time(run, GetCurrentTimestamp() - started);
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+	{
+		if (!OidIsValid(kept->shared.storage[which]))
+			continue;
+		started = GetCurrentTimestamp();
+		stedi_zone_write_end(run, tables[which]);
+		run->report[tables[which]].finished = GetCurrentTimestamp();
+		give_time(run, tables[which], run->report[tables[which]].finished - started);
+		if (which != ZONE_BUILD_PAIRS)
+			stedi_zone_table_report_readings(run, tables[which]);
+	}
+}

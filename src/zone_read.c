@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_read.c
+ *		A landing table to the spilled readings that consent covers.
+ *
+ * The scan judges each record and asks for consent; what it gives is spilled
+ * to the partition of the person whose reading it is.  Step readings name a
+ * device: they go where its holder's movements are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone_load.h"
+
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* The partition of a member. */
+static inline int
+partition_of(uint32 member, uint32 n_members, int n_partitions)
+{
+	return (int) ((uint64) member * n_partitions / n_members);
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process, ZoneStream stream,
+					 Oid landing)
+{
+	TupleDesc	tupdesc;
+	bool	   *wanted;
+
+	memset(reader, 0, sizeof(*reader));
+	reader->relation = table_open(landing, AccessShareLock);
+	tupdesc = RelationGetDescr(reader->relation);
+	wanted = palloc(tupdesc->natts * sizeof(bool));
+	memset(wanted, true, tupdesc->natts * sizeof(bool));
+	reader->scan = stedi_scan_open(landing, GetUserId(), tupdesc, wanted, STEDI_SCAN_JUDGE);
+	reader->time_attno = get_attnum(landing, stedi_zone_streams[stream].time) - 1;
+	for (int i = 0; i < stedi_zone_streams[stream].n_values; i++)
+		reader->value_attno[i] = get_attnum(landing, stedi_zone_streams[stream].values[i]) - 1;
+	reader->test.kind = STEDI_TEST_CONSENT;
+	reader->test.attno = get_attnum(landing, stedi_zone_streams[stream].who) - 1;
+	reader->test.time_attno = reader->time_attno;
+	reader->test.set = process->pieces[ZONE_PIECE_SET];
+	stedi_scan_set_tests(reader->scan, &reader->test, 1);
+	pfree(wanted);
+}
+
+/* The bits of a value, by which equal ones are found. */
+static inline int64
+value_bits(ZoneStream stream, Datum value)
+{
+	if (stream == ZONE_STEP_TRAINER)
+		return DatumGetInt32(value);
+
+	/* -0 is 0 */
+	return DatumGetInt64(Float8GetDatum(DatumGetFloat8(value) + 0.0));
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
+{
+	ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
+	ZoneStream	stream = shared->stream;
+	const uint32 *holder = process->pieces[ZONE_PIECE_HOLDER];
+	bool	   *seen = process->pieces[ZONE_PIECE_SEEN];
+	int			n_values = stedi_zone_streams[stream].n_values;
+	int			natts = RelationGetDescr(reader->relation)->natts;
+	Datum	   *values = palloc(natts * sizeof(Datum));
+	bool	   *nulls = palloc(natts * sizeof(bool));
+	ZoneSpill  *spill = stedi_zone_spill_create(&shared->fileset, stedi_zone_streams[stream].name,
+												process->number, shared->n_partitions,
+												ZONE_READING_SIZE(n_values));
+
+	while (stedi_scan_next(reader->scan, values, nulls) == STEDI_SCAN_ROW)
+	{
+		uint32		member = reader->test.member;
+		ZoneReading *reading;
+
+		if (holder != NULL)
+			member = holder[member];
+		if (member >= shared->n_members)
+			elog(ERROR, "a device that is granted is nobody's");
+		if (seen != NULL)
+			seen[member] = true;
+		reading = stedi_zone_spill_add(spill, partition_of(member, shared->n_members,
+														   shared->n_partitions));
+		reading->member = member;
+		reading->nulls = 0;
+		if (!stedi_time_from_ms(DatumGetInt64(values[reader->time_attno]), &reading->time))
+			elog(ERROR, "a reading was not judged");
+		for (int i = 0; i < n_values; i++)
+		{
+			int			attno = reader->value_attno[i];
+
+			reading->nulls |= (uint32) nulls[attno] << i;
+			reading->values[i] = nulls[attno] ? 0 : value_bits(stream, values[attno]);
+		}
+	}
+	shared->processes[process->number].n_chunks = stedi_zone_spill_finish(spill);
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_read_close(ZoneReader *reader)
+{
+	stedi_scan_close(reader->scan);
+	table_close(reader->relation, NoLock);
+}
