@@ -85,7 +85,9 @@ def s3_rows(result):
     return rows
 
 
-def print_all(results):
+def print_all(results, settings):
+    print(f"PostgreSQL {settings['postgresql']}, DuckDB {settings['duckdb']}, {settings['cores']} cores,"
+          f" medians of {settings['runs']}; {', '.join(settings['conf'])}\n")
     comparisons = [result for result in results if result["kind"] == "comparison"]
     if comparisons:
         print(markdown(["work", "form", "customers", "DuckDB s", "stedi s", "ratio", "goal", ""],
