@@ -17,6 +17,7 @@
 #	with_llvm=no	leave the JIT's bitcode out; so it is without clang anyway
 #	SKIP="s3 ..."	layers that `make check` may leave out
 #	LANDING=...	a bucket or folder for `make demo`; see test/demo
+#	CUSTOMERS=... PARTS="main ..." RUNS=... CORES=...	of `make bench`; see test/bench/run
 #
 # Files are written out, not found by wildcards: a forgotten one is then
 # visible in a diff.
@@ -109,7 +110,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop dist help
+OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop bench bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -184,6 +185,12 @@ demo: ## install what is missing, build, run on a private cluster, show
 demo-stop: ## end the demo's cluster and remove it
 	@test/demo stop
 
+bench: ## time it against DuckDB on the same files, and check that they agree
+	@test/install bench
+	@test/bench/run $(PARTS)
+bench-picture: ## draw doc/performance.svg from what was timed
+	@test/bench/picture
+
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
 comment := $(shell sed -n "s/^comment *= *'\(.*\)'/\1/p" stedi.control)
 
@@ -220,4 +227,4 @@ print-%:
 	@echo '$($*)'
 
 .PHONY: all install installcheck clean check check-mutants regress pgtap client s3 lint unit \
-	indent demo demo-stop dist help
+	indent demo demo-stop bench bench-picture dist help
