@@ -83,7 +83,9 @@ REGRESS_OPTS = --inputdir=test --load-extension=stedi
 
 # The sources that need no server (bytes.h), and the programs that test them.
 UNIT_SOURCES = sign s3xml inflate frame decode json value
-UNIT = sign s3xml inflate frame decode value
+UNIT = sign s3xml inflate frame decode stream value
+# These once more, with src/simd.h as it is where it knows no instructions.
+UNIT_PORTABLE = frame decode stream
 
 SHLIB_LINK = -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
 UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
@@ -100,6 +102,8 @@ PG_CPPFLAGS = -isystem $(include_server)
 UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+BENCH_CFLAGS = -std=gnu99 -g -O2 -fPIC $(WARNINGS)
+
 EXTRA_CLEAN = .build
 
 # The server to build for.  Debian's pg_config wrapper may be that of a client
@@ -110,7 +114,8 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop bench bench-picture dist help
+OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop \
+	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -161,17 +166,38 @@ check-mutants: ## switch the rules off one by one: the tests must notice
 lint: ## the project's own rules on its files
 	@test/lint/run
 
-unit: $(UNIT:%=.build/test_%) ## the C unit tests, under ASan and UBSan
+unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit tests, under ASan and UBSan
 	@status=0; for test in $^; do \
 		echo "# $$test"; $$test || status=1; done; exit $$status
 
-.build/test_%: test/unit/test_%.c test/unit/tap.h $(UNIT_SOURCES:%=.build/%.o)
-	$(CC) $(UNIT_CFLAGS) -Isrc -o $@ $< $(UNIT_SOURCES:%=.build/%.o) $(UNIT_LIBS)
+unit_headers = src/bytes.h src/simd.h test/unit/tap.h test/unit/padded.h test/unit/alike.h
+unit_objects = $(UNIT_SOURCES:%=.build/%.o)
+portable_objects = $(unit_objects:.build/decode.o=.build/decode_portable.o)
+bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 
-.build/%.o: src/%.c src/bytes.h | .build
+.build/test_%: test/unit/test_%.c $(unit_headers) $(unit_objects)
+	$(CC) $(UNIT_CFLAGS) -Isrc -o $@ $< $(unit_objects) $(UNIT_LIBS)
+
+.build/portable_%: test/unit/test_%.c $(unit_headers) $(portable_objects)
+	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -Isrc -o $@ $< $(portable_objects) $(UNIT_LIBS)
+
+.build/%.o: src/%.c $(unit_headers) | .build
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
-.PRECIOUS: .build/%.o
+.build/%_portable.o: src/%.c $(unit_headers) | .build
+	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -c -o $@ $<
+
+bench-decode: .build/bench_decode ## how fast records are framed and decoded, on one core
+	@$<
+
+# Compiled as the extension is.
+.build/bench_decode: test/bench/decode.c $(bench_objects)
+	$(CC) $(BENCH_CFLAGS) -Isrc -o $@ $< $(bench_objects) $(UNIT_LIBS)
+
+.build/bench_%.o: src/%.c src/bytes.h src/simd.h | .build
+	$(CC) $(BENCH_CFLAGS) -c -o $@ $<
+
+.PRECIOUS: .build/%.o .build/%_portable.o .build/bench_%.o
 
 .build:
 	@mkdir -p $@
@@ -227,4 +253,4 @@ print-%:
 	@echo '$($*)'
 
 .PHONY: all install installcheck clean check check-mutants regress pgtap client s3 lint unit \
-	indent demo demo-stop bench bench-picture dist help
+	indent demo demo-stop bench bench-decode bench-picture dist help

@@ -11,7 +11,7 @@
  *	 sign.c		a request					-> its Authorization header
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
- *	 decode.c	record						-> fields, one pass
+ *	 decode.c	bytes						-> records and their fields, one pass
  *	 json.c		record						-> fields, what decode.c leaves
  *	 value.c	field						-> number, time
  *
@@ -27,6 +27,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/*
+ * Bytes that must be there to read, whatever they hold, behind the buffers
+ * and records that are given to decode.c: it looks at many bytes at once, and
+ * need not ask each time where they end.
+ */
+#define STEDI_BYTES_PADDING 64
 
 /* Some bytes of somebody else's buffer; not NUL-terminated. */
 typedef struct StediSlice
@@ -126,6 +133,16 @@ extern StediFrameStatus stedi_frame_next(StediFramer *framer,
 										 StediSlice *record, size_t *used);
 
 /*
+ * The first half of it, for decode.c: consume what stands before the next
+ * record.  *used bytes are to be dropped.  True when a record begins behind
+ * them that nobody has looked at: then either stedi_frame_take consumes it,
+ * len bytes that hold newlines line ends, or stedi_frame_next finds its end.
+ */
+extern bool stedi_frame_begin(StediFramer *framer, const char *buf, size_t len,
+							  size_t *used);
+extern void stedi_frame_take(StediFramer *framer, size_t len, uint64_t newlines);
+
+/*
  * Set aside what is in progress and all that follows in this object: what
  * the caller does when it will not grow its buffer any further.  buf and len
  * as for stedi_frame_next, which then skips to the end.
@@ -160,8 +177,22 @@ typedef struct StediField
 	StediSlice	text;			/* borrowed from the record or the decoder */
 } StediField;
 
+/* Keys that a decoder remembers, and bytes of one with its quotes and colon. */
+#define STEDI_KNOWN_KEYS 64
+#define STEDI_KNOWN_TEXT 32
+
+/* A key that a record had. */
+typedef struct StediKnownKey
+{
+	char		text[STEDI_KNOWN_TEXT]; /* "key": as it was written */
+	uint64_t	mask;			/* a bit for each byte of it; all: no key */
+	int			wanted;			/* which of the wanted keys, or -1 */
+	uint8_t		len;			/* of text */
+	uint8_t		next;			/* the known key that came behind it */
+} StediKnownKey;
+
 /*
- * The keys that a scan wants, and what it remembers from the last record.
+ * The keys that a scan wants, and what it remembers from the records before.
  *
  * keys[i] is matched without regard to the case of ASCII letters; fields[i]
  * receives its value.  Set up by stedi_decode_init, which copies nothing.
@@ -171,18 +202,27 @@ typedef struct StediDecoder
 	const StediSlice *keys;		/* borrowed; lower-cased by the caller */
 	int			n_keys;
 
-	/* order of the keys in the last record: position -> key, or unwanted */
-	int			order[64];
-	StediSlice	spelling[64];	/* and how it was written: into spelt */
-	char		spelt[2048];
-	int			n_order;
-	size_t		n_spelt;
+	/* by a hash of the key; the last one is no key, but a record's start */
+	StediKnownKey known[STEDI_KNOWN_KEYS + 1];
 
 	/* made by json.c for the present record, freed by the next call */
 	void	   *strings;		/* a cJSON array of strings, or NULL; owned */
 } StediDecoder;
 
 extern void stedi_decode_init(StediDecoder *decoder, const StediSlice *keys, int n_keys);
+
+/*
+ * Take the next record as stedi_frame_next does.  When it is a plain one, it
+ * is decoded at once, and *decoded says so: fields[0 .. n_keys) then is what
+ * stedi_decode_record would make of it, and that would be NONE.  Otherwise
+ * fields may have changed, and a record is for stedi_decode_record.
+ *
+ * STEDI_BYTES_PADDING more bytes than len can be read.
+ */
+extern StediFrameStatus stedi_decode_next(StediDecoder *decoder, StediFramer *framer,
+										  const char *buf, size_t len, bool last,
+										  StediSlice *record, size_t *used,
+										  StediField *fields, bool *decoded);
 
 /*
  * Decode one record, from { to }, into fields[0 .. n_keys).  NONE when it is
@@ -192,6 +232,7 @@ extern void stedi_decode_init(StediDecoder *decoder, const StediSlice *keys, int
  *
  * Fields are good until the next call or stedi_decode_release.  Allocates
  * only through cJSON, only for records that are not plain.
+ * STEDI_BYTES_PADDING bytes behind the record can be read.
  */
 extern StediReason stedi_decode_record(StediDecoder *decoder, StediSlice record,
 									   StediField *fields, int *where);

@@ -312,6 +312,25 @@ frame_scan_junk(StediFramer *framer, const char *buf, size_t len, bool last,
 	return frame_bad(framer, buf, len, 0, STEDI_REASON_NOT_AN_OBJECT, record);
 }
 
+bool
+stedi_frame_begin(StediFramer *framer, const char *buf, size_t len, size_t *used)
+{
+	bool		wait;
+
+	*used = 0;
+	if (framer->given_up || framer->cutting)
+		return false;
+	if (!framer->open)
+		*used = frame_skip_separators(framer, buf, len, false, &wait);
+	return framer->open && !framer->junk && framer->scanned == 0;
+}
+
+void
+stedi_frame_take(StediFramer *framer, size_t len, uint64_t newlines)
+{
+	frame_finish(framer, len, newlines);
+}
+
 StediFrameStatus
 stedi_frame_next(StediFramer *framer, const char *buf, size_t len, bool last,
 				 StediSlice *record, size_t *used)

@@ -75,6 +75,7 @@ struct StediScan
 	/* the present record */
 	StediDecoder decoder;
 	StediField *fields;
+	bool		decoded;		/* fields are those of the present record */
 	StediPlace	place;
 	StediSlice	record;
 	Datum	   *values;			/* those that are done */
@@ -154,7 +155,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
 	scan->done = palloc0(tupdesc->natts * sizeof(bool));
 	scan->buffer_room = Min(BUFFER_START, scan->opts->max_record_size + 1);
-	scan->buffer = palloc(scan->buffer_room);
+	scan->buffer = palloc(scan->buffer_room + STEDI_BYTES_PADDING);
 	MemoryContextSwitchTo(caller);
 	return scan;
 }
@@ -391,7 +392,7 @@ scan_fill(StediScan *scan)
 		if (scan->buffer_room > scan->opts->max_record_size)
 			return false;
 		scan->buffer_room = Min(scan->buffer_room * 2, scan->opts->max_record_size + 1);
-		scan->buffer = repalloc(scan->buffer, scan->buffer_room);
+		scan->buffer = repalloc(scan->buffer, scan->buffer_room + STEDI_BYTES_PADDING);
 	}
 
 	if (scan->inflate != NULL)
@@ -458,7 +459,8 @@ scan_end_object(StediScan *scan)
 
 /*
  * Find the next record, over the ends of objects.  ROW: it is in
- * scan->record; REJECT: bytes that are none, see scan->reject.
+ * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
+ * scan->reject.
  */
 static StediScanResult
 scan_next_record(StediScan *scan)
@@ -472,9 +474,11 @@ scan_next_record(StediScan *scan)
 		if (scan->object == NULL && !scan_next_object(scan))
 			return STEDI_SCAN_END;
 
-		status = stedi_frame_next(&scan->framer, scan->buffer + scan->buffer_pos,
-								  scan->buffer_len - scan->buffer_pos,
-								  scan->bytes_ended, &record, &used);
+		status = stedi_decode_next(&scan->decoder, &scan->framer,
+								   scan->buffer + scan->buffer_pos,
+								   scan->buffer_len - scan->buffer_pos,
+								   scan->bytes_ended, &record, &used,
+								   scan->fields, &scan->decoded);
 		scan->buffer_pos += used;
 		switch (status)
 		{
@@ -576,9 +580,10 @@ static StediReason
 scan_decode(StediScan *scan)
 {
 	int			where;
-	StediReason reason = stedi_decode_record(&scan->decoder, scan->record,
-											 scan->fields, &where);
+	StediReason reason = STEDI_REASON_NONE;
 
+	if (!scan->decoded)
+		reason = stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
 	if (reason != STEDI_REASON_NONE)
 	{
 		const char *column = NULL;
