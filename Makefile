@@ -48,6 +48,7 @@ OBJS = \
 	src/tuple.o \
 	src/judge.o \
 	src/scan.o \
+	src/scan_share.o \
 	src/plan.o \
 	src/fdw.o \
 	src/analyze.o \
@@ -65,6 +66,7 @@ REGRESS = \
 	value \
 	pushdown \
 	explain \
+	parallel \
 	consent \
 	zone \
 	reject \

@@ -45,13 +45,19 @@ struct StediScan
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
 	StediTally *tally;			/* borrowed; NULL: none */
-	StediListing *listing;		/* a copy; NULL until the first row is asked
-								 * for */
-	StediFetch *fetch;			/* NULL: a local folder */
+	StediListing *listing;		/* a copy; NULL until it is needed */
+	bool		started;		/* a row was asked for */
+	StediFetch *fetch;			/* NULL: a local folder, or not started */
+
+	/* with other processes: set by stedi_scan_share or _join */
+	StediScanShared *shared;	/* borrowed; NULL: we are alone */
+	bool		worker;			/* another process leads */
+	bool		contributed;	/* to shared's sums */
 
 	/* the bytes of the present object */
-	int			next_object;	/* of the listing */
-	int			next_fetch;		/* not yet handed to fetch.c */
+	int			next_object;	/* of the listing, when we are alone */
+	List	   *ahead;			/* of StediObject: handed to fetch.c, not yet
+								 * read */
 	StediObject *object;		/* NULL: none is open */
 	StediLocal *local;
 	char	   *buffer;
@@ -79,6 +85,7 @@ struct StediScan
 	/* counts */
 	StediScanStats stats;
 	uint64		list_requests;
+	uint64		others_requests;	/* of processes that shared the scan */
 	uint64		warned_rejects; /* of the passes before a rescan */
 
 	/* made by other libraries: freed by scan_release, whatever happens */
@@ -160,31 +167,69 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 	scan->n_tests = n_tests;
 }
 
-/* List the objects, before the first of them is read. */
+/* List the objects, unless that is done. */
 static void
-scan_start(StediScan *scan)
+scan_list(StediScan *scan)
 {
-	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+	MemoryContext caller;
 	const StediListing *listing;
 
+	if (scan->listing != NULL)
+		return;
+	caller = MemoryContextSwitchTo(scan->scan_cxt);
 	listing = stedi_list_get(scan->opts, scan->userid, &scan->list_requests);
 
 	/* the one that is kept may go before we end */
 	scan->listing = stedi_list_copy(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Get ready to read. */
+static void
+scan_start(StediScan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan_list(scan);
+	if (scan->shared != NULL)
+		scan->opts->connections = Max(scan->opts->connections /
+									  stedi_share_processes(scan->shared), 1);
 	if (!scan->opts->local)
 		scan->fetch = stedi_fetch_open(scan->opts, scan->userid);
+	scan->started = true;
 	MemoryContextSwitchTo(caller);
+}
+
+/* Take the next object that nobody has taken; NULL when there is none. */
+static StediObject *
+scan_draw(StediScan *scan)
+{
+	int			next;
+
+	if (scan->shared != NULL)
+		next = stedi_share_draw(scan->shared);
+	else
+		next = scan->next_object < scan->listing->n_objects ?
+			scan->next_object++ : scan->listing->n_objects;
+	return next < scan->listing->n_objects ? &scan->listing->objects[next] : NULL;
 }
 
 /* Keep fetch.c supplied with objects to fetch ahead. */
 static void
 scan_fetch_ahead(StediScan *scan)
 {
-	while (scan->next_fetch < scan->listing->n_objects &&
-		   stedi_fetch_has_room(scan->fetch))
-		stedi_fetch_add(scan->fetch, &scan->listing->objects[scan->next_fetch++]);
+	StediObject *object;
+	MemoryContext caller;
+
+	while (stedi_fetch_has_room(scan->fetch) && (object = scan_draw(scan)) != NULL)
+	{
+		stedi_fetch_add(scan->fetch, object);
+		caller = MemoryContextSwitchTo(scan->scan_cxt);
+		scan->ahead = lappend(scan->ahead, object);
+		MemoryContextSwitchTo(caller);
+	}
 }
 
 /* The next stored bytes of the present object; 0 at its end. */
@@ -240,19 +285,26 @@ scan_detect_codec(StediScan *scan)
 static bool
 scan_next_object(StediScan *scan)
 {
-	if (scan->next_object >= scan->listing->n_objects)
-		return false;
-	scan->object = &scan->listing->objects[scan->next_object++];
-	scan->object->n_records = scan->object->n_rejects = 0;
-	if (scan->fetch == NULL)
+	if (scan->fetch != NULL)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(scan->object_cxt);
+		scan_fetch_ahead(scan);
+		if (scan->ahead == NIL)
+			return false;
+		scan->object = linitial(scan->ahead);
+		scan->ahead = list_delete_first(scan->ahead);
+	}
+	else
+	{
+		MemoryContext caller;
 
+		scan->object = scan_draw(scan);
+		if (scan->object == NULL)
+			return false;
+		caller = MemoryContextSwitchTo(scan->object_cxt);
 		scan->local = stedi_local_open(scan->opts, scan->object);
 		MemoryContextSwitchTo(caller);
 	}
-	else
-		scan_fetch_ahead(scan);
+	scan->object->n_records = scan->object->n_rejects = 0;
 	scan->buffer_pos = scan->buffer_len = 0;
 	scan->packed_pos = scan->packed_len = 0;
 	scan->source_ended = scan->bytes_ended = scan->damaged = false;
@@ -632,7 +684,10 @@ reason_errcode(StediReason reason)
 static void
 scan_count_reject(StediScan *scan)
 {
-	scan->stats.rejected++;
+	uint64		n_rejected = ++scan->stats.rejected;
+
+	if (scan->shared != NULL)
+		n_rejected = stedi_share_add_reject(scan->shared);
 	scan->object->n_rejects++;
 	if (scan->reject.reason == STEDI_REASON_OUT_OF_MEMORY)
 		ereport(ERROR,
@@ -649,7 +704,7 @@ scan_count_reject(StediScan *scan)
 				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
 						   scan->place.object->key, scan->place.line, scan->place.offset));
 	if (scan->opts->reject_limit > 0 &&
-		scan->stats.rejected > (uint64) scan->opts->reject_limit)
+		n_rejected > (uint64) scan->opts->reject_limit)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				errmsg("set aside more than option \"reject_limit\" (" INT64_FORMAT ") records of foreign table \"%s\"",
@@ -683,7 +738,7 @@ scan_save_columns(StediScan *scan)
 StediScanResult
 stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
 {
-	if (scan->listing == NULL)
+	if (!scan->started)
 		scan_start(scan);
 	for (;;)
 	{
@@ -745,19 +800,27 @@ stedi_scan_reject(const StediScan *scan)
 void
 stedi_scan_rescan(StediScan *scan)
 {
-	if (scan->listing == NULL)
+	if (!scan->started)
 		return;
 	if (scan->object != NULL)
 		scan_close_object(scan);
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
-	scan->next_object = scan->next_fetch = 0;
+	scan->next_object = 0;
+	list_free(scan->ahead);
+	scan->ahead = NIL;
+	scan->contributed = false;
 	scan->warned_rejects = Max(scan->warned_rejects, scan->stats.rejected);
 	scan->stats.rejected = 0;
 	scan->stats.records = scan->stats.returned = scan->stats.filtered = 0;
 	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
 	scan->stats.older = 0;
 	scan->stats.finished = false;
+	for (int i = 0; i < scan->listing->n_objects; i++)
+	{
+		scan->listing->objects[i].n_records = scan->listing->objects[i].n_rejects = 0;
+		scan->listing->objects[i].read = false;
+	}
 }
 
 /* Hand the figures to the tally. */
@@ -775,12 +838,15 @@ scan_report(StediScan *scan)
 void
 stedi_scan_close(StediScan *scan)
 {
-	uint64		rejects = Max(scan->warned_rejects, scan->stats.rejected);
+	uint64		rejects;
 	char	   *table = NULL;
 
+	if (!scan->worker)
+		stedi_scan_collect(scan);
+	rejects = Max(scan->warned_rejects, scan->stats.rejected);
 	if (scan->tally != NULL && scan->listing != NULL)
 		scan_report(scan);
-	if (rejects > 0 &&
+	if (rejects > 0 && !scan->worker &&
 		(scan->tally != NULL || !(scan->flags & STEDI_SCAN_GIVE_REJECTS)))
 		table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->opts->relid)),
 										   get_rel_name(scan->opts->relid));
@@ -798,12 +864,69 @@ stedi_scan_close(StediScan *scan)
 	MemoryContextDelete(scan->scan_cxt);
 }
 
+Size
+stedi_scan_shared_size(StediScan *scan)
+{
+	scan_list(scan);
+	return stedi_share_size(scan->listing);
+}
+
+void
+stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
+{
+	scan_list(scan);
+	stedi_scan_rescan(scan);
+	stedi_share_init(shared, scan->listing, n_processes);
+	scan->shared = shared;
+}
+
+void
+stedi_scan_share_again(StediScan *scan)
+{
+	scan->warned_rejects = Max(scan->warned_rejects, stedi_share_rejects(scan->shared));
+	stedi_scan_rescan(scan);
+	stedi_share_restart(scan->shared);
+}
+
+void
+stedi_scan_join(StediScan *scan, StediScanShared *shared)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->listing = stedi_share_listing(shared);
+	scan->shared = shared;
+	scan->worker = true;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_contribute(StediScan *scan)
+{
+	if (scan->shared == NULL || scan->contributed)
+		return;
+	stedi_share_add(scan->shared, stedi_scan_stats(scan), scan->listing);
+	scan->contributed = true;
+}
+
+void
+stedi_scan_collect(StediScan *scan)
+{
+	uint64		n_requests = stedi_scan_stats(scan)->requests;
+
+	if (scan->shared == NULL)
+		return;
+	stedi_scan_contribute(scan);
+	stedi_share_sum(scan->shared, &scan->stats, scan->listing);
+	scan->others_requests += scan->stats.requests - n_requests;
+	scan->shared = NULL;
+}
+
 const StediScanStats *
 stedi_scan_stats(const StediScan *scan)
 {
 	StediScan  *mine = unconstify(StediScan *, scan);
 
-	mine->stats.requests = scan->list_requests;
+	mine->stats.requests = scan->list_requests + scan->others_requests;
 	if (scan->fetch != NULL)
 		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
 			stedi_fetch_stats(scan->fetch)->n_lists;
