@@ -73,6 +73,7 @@ REGRESS = \
 	value \
 	pushdown \
 	explain \
+	parallel \
 	consent \
 	zone \
 	reject \

@@ -26,6 +26,7 @@
 
 /* What we wait for; extensions have one event up to 16, and one is enough. */
 #define STEDI_WAIT_READ PG_WAIT_EXTENSION
+#define STEDI_WAIT_WRITE PG_WAIT_EXTENSION
 #define STEDI_WAIT_NETWORK PG_WAIT_EXTENSION
 #define STEDI_WAIT_LOCK PG_WAIT_EXTENSION
 
@@ -153,9 +154,71 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 #define rd_locator rd_node
 #endif
 
-/* Have the next checkpoint sync a relation's main fork, every file of it. */
+/*
+ * Write n pages, one behind the other in memory and in the relation, which
+ * has these blocks already.  Before 17, smgr takes one at a time, which costs
+ * three times as much as a larger write.
+ */
 #include "storage/smgr.h"
 
+#if PG_VERSION_NUM >= 170000
+static inline void
+stedi_compat_write_pages(SMgrRelation smgr, BlockNumber first, char *pages, int n)
+{
+	const void *list[PG_IOV_MAX];
+
+	Assert(n <= PG_IOV_MAX);
+	for (int i = 0; i < n; i++)
+		list[i] = pages + (Size) i * BLCKSZ;
+	smgrwritev(smgr, MAIN_FORKNUM, first, list, n, true);
+}
+#else
+#include "catalog/catalog.h"
+#include "common/relpath.h"
+#include "storage/fd.h"
+
+static inline void
+stedi_compat_write_pages(SMgrRelation smgr, BlockNumber first, char *pages, int n)
+{
+	while (n > 0)
+	{
+		BlockNumber segment = first / RELSEG_SIZE;
+		int			here = (int) Min((BlockNumber) n, RELSEG_SIZE - first % RELSEG_SIZE);
+#if PG_VERSION_NUM >= 160000
+		char	   *path = relpathperm(smgr->smgr_rlocator.locator, MAIN_FORKNUM);
+#else
+		char	   *path = relpathperm(smgr->smgr_rnode.node, MAIN_FORKNUM);
+#endif
+		File		file;
+		int			written;
+
+		if (segment > 0)
+			path = psprintf("%s.%u", path, segment);
+		file = PathNameOpenFile(path, O_RDWR | PG_BINARY);
+		if (file < 0)
+			ereport(ERROR,
+					errcode_for_file_access(),
+					errmsg("could not open file \"%s\": %m", path));
+		errno = 0;
+		written = FileWrite(file, pages, here * BLCKSZ,
+							(off_t) (first % RELSEG_SIZE) * BLCKSZ, STEDI_WAIT_WRITE);
+		if (written != here * BLCKSZ)
+		{
+			if (written >= 0 && errno == 0)
+				errno = ENOSPC;
+			ereport(ERROR,
+					errcode_for_file_access(),
+					errmsg("could not write file \"%s\": %m", path));
+		}
+		FileClose(file);
+		first += here;
+		pages += (Size) here * BLCKSZ;
+		n -= here;
+	}
+}
+#endif
+
+/* Have the next checkpoint sync a relation's main fork, every file of it. */
 #if PG_VERSION_NUM >= 170000
 #define stedi_compat_register_sync(smgr) smgrregistersync(smgr, MAIN_FORKNUM)
 #else

@@ -7,6 +7,7 @@
  */
 #include "stedi.h"
 
+#include "access/parallel.h"
 #include "commands/defrem.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
@@ -14,6 +15,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "storage/dsm.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -30,6 +32,12 @@ typedef struct FdwState
 	List	   *types;			/* and their types */
 	bool		valued;			/* the tests have their values */
 	MemoryContext value_cxt;	/* which live here */
+
+	/* a parallel scan */
+	bool		worker;			/* not its leader */
+	dsm_segment *segment;		/* leader: what is shared lies here; NULL:
+								 * nothing is */
+	MemoryContextCallback release;	/* leader: forget the segment's callback */
 } FdwState;
 
 /* The one type here that is found through the importer's search_path. */
@@ -56,6 +64,31 @@ static const struct
 
 PG_FUNCTION_INFO_V1(stedi_fdw_handler);
 
+/*
+ * The figures of all, once the workers have ended: when the leader lets go of
+ * the shared memory, which is the last moment to see them, and before EXPLAIN
+ * shows them.  Never throws.
+ */
+static void
+collect_figures(dsm_segment *segment, Datum arg)
+{
+	FdwState   *state = (FdwState *) DatumGetPointer(arg);
+
+	stedi_scan_collect(state->scan);
+	state->segment = NULL;
+}
+
+/* The scan goes before the shared memory does: after an error.  Never throws. */
+static void
+release_segment(void *arg)
+{
+	FdwState   *state = arg;
+
+	if (state->segment != NULL)
+		cancel_on_dsm_detach(state->segment, collect_figures, PointerGetDatum(state));
+	state->segment = NULL;
+}
+
 static void
 stediBeginForeignScan(ForeignScanState *node, int eflags)
 {
@@ -81,6 +114,9 @@ stediBeginForeignScan(ForeignScanState *node, int eflags)
 								  stedi_compat_scan_user(&node->ss, node->ss.ps.state),
 								  tupdesc, wanted, 0);
 	stedi_scan_set_tests(state->scan, state->tests, state->n_tests);
+	state->release.func = release_segment;
+	state->release.arg = state;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &state->release);
 	node->fdw_state = state;
 }
 
@@ -140,7 +176,68 @@ stediEndForeignScan(ForeignScanState *node)
 	if (state == NULL)
 		return;
 	stedi_scan_close(state->scan);
+	release_segment(state);
 	MemoryContextDelete(state->value_cxt);
+}
+
+/*
+ * A scan with a tally stays with this process, in which the tally is.
+ */
+static bool
+stediIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return stedi_scan_tally_of(rte->relid) == NULL;
+}
+
+static Size
+stediEstimateDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt)
+{
+	FdwState   *state = node->fdw_state;
+
+	return stedi_scan_shared_size(state->scan);
+}
+
+static void
+stediInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
+							  void *coordinate)
+{
+	FdwState   *state = node->fdw_state;
+
+	/* without shared memory there are no workers */
+	if (pcxt->seg == NULL)
+		return;
+	stedi_scan_share(state->scan, coordinate, pcxt->nworkers + 1);
+	on_dsm_detach(pcxt->seg, collect_figures, PointerGetDatum(state));
+	state->segment = pcxt->seg;
+}
+
+static void
+stediReInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
+								void *coordinate)
+{
+	FdwState   *state = node->fdw_state;
+
+	if (state->segment != NULL)
+		stedi_scan_share_again(state->scan);
+}
+
+static void
+stediInitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc, void *coordinate)
+{
+	FdwState   *state = node->fdw_state;
+
+	state->worker = true;
+	stedi_scan_join(state->scan, coordinate);
+}
+
+/* A worker's last word; the leader is told to go before its workers have. */
+static void
+stediShutdownForeignScan(ForeignScanState *node)
+{
+	FdwState   *state = node->fdw_state;
+
+	if (state != NULL && state->worker)
+		stedi_scan_contribute(state->scan);
 }
 
 /* Show the clauses that the scan decides: the consent test, then the others. */
@@ -274,5 +371,11 @@ stedi_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ExplainForeignScan = stediExplainForeignScan;
 	routine->AnalyzeForeignTable = stediAnalyzeForeignTable;
 	routine->ImportForeignSchema = stediImportForeignSchema;
+	routine->IsForeignScanParallelSafe = stediIsForeignScanParallelSafe;
+	routine->EstimateDSMForeignScan = stediEstimateDSMForeignScan;
+	routine->InitializeDSMForeignScan = stediInitializeDSMForeignScan;
+	routine->ReInitializeDSMForeignScan = stediReInitializeDSMForeignScan;
+	routine->InitializeWorkerForeignScan = stediInitializeWorkerForeignScan;
+	routine->ShutdownForeignScan = stediShutdownForeignScan;
 	PG_RETURN_POINTER(routine);
 }

@@ -29,6 +29,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_func.h"
@@ -51,6 +52,7 @@
 typedef struct ScanPlan
 {
 	double		bytes;			/* of the listed objects */
+	int			n_objects;
 	List	   *pushed;			/* RestrictInfos */
 } ScanPlan;
 
@@ -238,10 +240,12 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	RangeTblEntry *rte = planner_rt_fetch(baserel->relid, root);
 	Oid			userid = stedi_compat_rel_user(root, baserel, rte);
 	ScanPlan   *state = palloc0(sizeof(ScanPlan));
+	const StediListing *listing;
 	ListCell   *lc;
 
-	state->bytes = (double) stedi_list_get(stedi_option_get_table(foreigntableid),
-										   userid, NULL)->total_size;
+	listing = stedi_list_get(stedi_option_get_table(foreigntableid), userid, NULL);
+	state->bytes = (double) listing->total_size;
+	state->n_objects = listing->n_objects;
 	foreach(lc, baserel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
@@ -256,19 +260,69 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	set_baserel_size_estimates(root, baserel);
 }
 
-void
-stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+/*
+ * A path that reads the objects with that many workers; 0: with none.  What
+ * the processors do is shared among the processes, what the disk or the
+ * network does is not.
+ */
+static ForeignPath *
+make_path(PlannerInfo *root, RelOptInfo *baserel, int n_workers)
 {
 	ScanPlan   *state = baserel->fdw_private;
 	Cost		startup_cost = baserel->baserestrictcost.startup;
-	Cost		total_cost;
+	Cost		cpu_cost = state->bytes / BYTES_PER_TUPLE_COST * cpu_tuple_cost +
+	baserel->rows * (cpu_tuple_cost + baserel->baserestrictcost.per_tuple);
+	double		rows = baserel->rows;
+	ForeignPath *path;
 
-	total_cost = startup_cost + state->bytes / BLCKSZ * seq_page_cost +
-		state->bytes / BYTES_PER_TUPLE_COST * cpu_tuple_cost +
-		baserel->rows * (cpu_tuple_cost + baserel->baserestrictcost.per_tuple);
-	add_path(baserel, (Path *)
-			 stedi_compat_foreignscan_path(root, baserel, baserel->rows,
-										   startup_cost, total_cost, NIL));
+	if (n_workers > 0)
+	{
+		/*
+		 * as the planner's own scans: the leader has less and less time to
+		 * help
+		 */
+		double		divisor = n_workers + (parallel_leader_participation ?
+										   Max(1.0 - 0.3 * n_workers, 0) : 0);
+
+		cpu_cost /= divisor;
+		rows = clamp_row_est(rows / divisor);
+	}
+	path = stedi_compat_foreignscan_path(root, baserel, rows, startup_cost,
+										 startup_cost + cpu_cost +
+										 state->bytes / BLCKSZ * seq_page_cost, NIL);
+	path->path.parallel_aware = n_workers > 0;
+	path->path.parallel_workers = n_workers;
+
+	/*
+	 * Several processes that each read all would list the objects anew, and
+	 * see others.
+	 */
+	path->path.parallel_safe = n_workers > 0;
+	return path;
+}
+
+/* How many workers would help?  An object is read by one process. */
+static int
+count_workers(RelOptInfo *baserel)
+{
+	ScanPlan   *state = baserel->fdw_private;
+	int			n_workers = compute_parallel_worker(baserel, ceil(state->bytes / BLCKSZ), -1,
+													max_parallel_workers_per_gather);
+
+	return Min(n_workers, state->n_objects - 1);
+}
+
+void
+stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	add_path(baserel, (Path *) make_path(root, baserel, 0));
+	if (baserel->consider_parallel && baserel->lateral_relids == NULL)
+	{
+		int			n_workers = count_workers(baserel);
+
+		if (n_workers > 0)
+			add_partial_path(baserel, (Path *) make_path(root, baserel, n_workers));
+	}
 }
 
 /* A test as a list of integers that a plan can hold. */

@@ -52,7 +52,7 @@ struct StediScan
 	/* with other processes: set by stedi_scan_share or _join */
 	StediScanShared *shared;	/* borrowed; NULL: we are alone */
 	bool		worker;			/* another process leads */
-	bool		contributed;
+	bool		contributed;	/* to shared's sums */
 
 	/* the bytes of the present object */
 	int			next_object;	/* of the listing, when we are alone */
@@ -86,6 +86,7 @@ struct StediScan
 	/* counts */
 	StediScanStats stats;
 	uint64		list_requests;
+	uint64		others_requests;	/* of processes that shared the scan */
 	uint64		warned_rejects; /* of the passes before a rescan */
 
 	/* made by other libraries: freed by scan_release, whatever happens */
@@ -811,6 +812,7 @@ stedi_scan_rescan(StediScan *scan)
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
 	scan->next_object = 0;
+	list_free(scan->ahead);
 	scan->ahead = NIL;
 	scan->contributed = false;
 	scan->warned_rejects = Max(scan->warned_rejects, scan->stats.rejected);
@@ -819,6 +821,11 @@ stedi_scan_rescan(StediScan *scan)
 	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
 	scan->stats.older = 0;
 	scan->stats.finished = false;
+	for (int i = 0; i < scan->listing->n_objects; i++)
+	{
+		scan->listing->objects[i].n_records = scan->listing->objects[i].n_rejects = 0;
+		scan->listing->objects[i].read = false;
+	}
 }
 
 /* Hand the figures to the tally. */
@@ -836,9 +843,12 @@ scan_report(StediScan *scan)
 void
 stedi_scan_close(StediScan *scan)
 {
-	uint64		rejects = Max(scan->warned_rejects, scan->stats.rejected);
+	uint64		rejects;
 	char	   *table = NULL;
 
+	if (!scan->worker)
+		stedi_scan_collect(scan);
+	rejects = Max(scan->warned_rejects, scan->stats.rejected);
 	if (scan->tally != NULL && scan->listing != NULL)
 		scan_report(scan);
 	if (rejects > 0 && !scan->worker &&
@@ -870,8 +880,17 @@ void
 stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
 {
 	scan_list(scan);
+	stedi_scan_rescan(scan);
 	stedi_share_init(shared, scan->listing, n_processes);
 	scan->shared = shared;
+}
+
+void
+stedi_scan_share_again(StediScan *scan)
+{
+	scan->warned_rejects = Max(scan->warned_rejects, stedi_share_rejects(scan->shared));
+	stedi_scan_rescan(scan);
+	stedi_share_restart(scan->shared);
 }
 
 void
@@ -888,7 +907,7 @@ stedi_scan_join(StediScan *scan, StediScanShared *shared)
 void
 stedi_scan_contribute(StediScan *scan)
 {
-	if (scan->shared == NULL || scan->contributed || !scan->started)
+	if (scan->shared == NULL || scan->contributed)
 		return;
 	stedi_share_add(scan->shared, stedi_scan_stats(scan), scan->listing);
 	scan->contributed = true;
@@ -897,7 +916,13 @@ stedi_scan_contribute(StediScan *scan)
 void
 stedi_scan_collect(StediScan *scan)
 {
+	uint64		n_requests = stedi_scan_stats(scan)->requests;
+
+	if (scan->shared == NULL)
+		return;
+	stedi_scan_contribute(scan);
 	stedi_share_sum(scan->shared, &scan->stats, scan->listing);
+	scan->others_requests += scan->stats.requests - n_requests;
 	scan->shared = NULL;
 }
 
@@ -906,10 +931,7 @@ stedi_scan_stats(const StediScan *scan)
 {
 	StediScan  *mine = unconstify(StediScan *, scan);
 
-	/* of what is contributed, the sum has them */
-	if (scan->contributed)
-		return &scan->stats;
-	mine->stats.requests = scan->list_requests;
+	mine->stats.requests = scan->list_requests + scan->others_requests;
 	if (scan->fetch != NULL)
 		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
 			stedi_fetch_stats(scan->fetch)->n_lists;

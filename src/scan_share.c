@@ -4,12 +4,15 @@
  *		One scan in several processes.
  *
  * The processes of a parallel scan read one listing, the leader's, and draw
- * its objects from a shared counter.  What each finds is added up here: its
- * figures, and what is known of each object, which one of them has read.
+ * its objects from a shared counter, the largest first, so that nobody is
+ * left alone with a large one in the end.  What each finds is added up here:
+ * its figures, and what is known of each object, which one of them has read.
  *
  * It all lies in one piece of dynamic shared memory, without pointers:
  *
  *	 StediScanShared | SharedObject[n_objects] | keys and ETags
+ *
+ * Nothing here throws but "out of memory".
  *
  *-------------------------------------------------------------------------
  */
@@ -24,9 +27,13 @@ typedef struct SharedObject
 	Size		etag_pos;
 	int64		size;
 	TimestampTz modified;
-	uint64		n_records;		/* of the process that read it */
-	uint64		n_rejects;
+	int			drawn;			/* not of this one: which is the how-manieth
+								 * to be drawn */
+
+	/* written by the process that has drawn it */
 	bool		read;
+	uint64		n_records;
+	uint64		n_rejects;
 } SharedObject;
 
 struct StediScanShared
@@ -40,9 +47,8 @@ struct StediScanShared
 	/* changed by all */
 	pg_atomic_uint32 next_object;
 	pg_atomic_uint64 n_rejected;
-	slock_t		mutex;			/* for the rest */
-	StediScanStats sum;
-	bool		unfinished;		/* somebody ended early */
+	slock_t		mutex;			/* for sum */
+	StediScanStats sum;			/* of those who have contributed */
 
 	SharedObject objects[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -51,7 +57,7 @@ Size
 stedi_share_size(const StediListing *listing)
 {
 	Size		size = offsetof(StediScanShared, objects) +
-	listing->n_objects * sizeof(SharedObject);
+	(Size) listing->n_objects * sizeof(SharedObject);
 
 	for (int i = 0; i < listing->n_objects; i++)
 		size += strlen(listing->objects[i].key) + strlen(listing->objects[i].etag) + 2;
@@ -70,11 +76,39 @@ put_string(StediScanShared *shared, Size *pos, const char *string)
 	return start;
 }
 
+/* For qsort_arg: the larger first, and of equal ones the first. */
+static int
+compare_sizes(const void *a, const void *b, void *arg)
+{
+	const SharedObject *objects = arg;
+	int			one = *(const int *) a;
+	int			other = *(const int *) b;
+
+	if (objects[one].size != objects[other].size)
+		return objects[one].size > objects[other].size ? -1 : 1;
+	return one < other ? -1 : 1;
+}
+
+/* Say in which order the objects are drawn. */
+static void
+put_order(StediScanShared *shared)
+{
+	int		   *order = palloc_extended(Max(shared->n_objects, 1) * sizeof(int),
+										MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < shared->n_objects; i++)
+		order[i] = i;
+	qsort_arg(order, shared->n_objects, sizeof(int), compare_sizes, shared->objects);
+	for (int i = 0; i < shared->n_objects; i++)
+		shared->objects[i].drawn = order[i];
+	pfree(order);
+}
+
 void
 stedi_share_init(StediScanShared *shared, const StediListing *listing, int n_processes)
 {
 	Size		pos = offsetof(StediScanShared, objects) +
-	listing->n_objects * sizeof(SharedObject);
+	(Size) listing->n_objects * sizeof(SharedObject);
 
 	memset(shared, 0, offsetof(StediScanShared, objects));
 	shared->n_processes = n_processes;
@@ -94,15 +128,26 @@ stedi_share_init(StediScanShared *shared, const StediListing *listing, int n_pro
 		object->size = listing->objects[i].size;
 		object->modified = listing->objects[i].modified;
 	}
+	put_order(shared);
 }
 
 void
 stedi_share_restart(StediScanShared *shared)
 {
+	StediScanStats *sum = &shared->sum;
+	StediScanStats before = *sum;
+
 	pg_atomic_write_u32(&shared->next_object, 0);
 	pg_atomic_write_u64(&shared->n_rejected, 0);
-	memset(&shared->sum, 0, sizeof(shared->sum));
-	shared->unfinished = false;
+	memset(sum, 0, sizeof(*sum));
+	sum->objects_read = before.objects_read;
+	sum->bytes = before.bytes;
+	sum->requests = before.requests;
+	for (int i = 0; i < shared->n_objects; i++)
+	{
+		shared->objects[i].n_records = shared->objects[i].n_rejects = 0;
+		shared->objects[i].read = false;
+	}
 }
 
 StediListing *
@@ -128,10 +173,14 @@ stedi_share_listing(StediScanShared *shared)
 int
 stedi_share_draw(StediScanShared *shared)
 {
-	uint32		next = pg_atomic_fetch_add_u32(&shared->next_object, 1);
+	uint32		n_objects = (uint32) shared->n_objects;
+	uint32		next;
 
-	/* few enough processes look past the end for the counter not to wrap */
-	return (int) Min(next, (uint32) shared->n_objects);
+	/* an S3 scan asks at every read: do not count on for ever */
+	if (pg_atomic_read_u32(&shared->next_object) >= n_objects)
+		return shared->n_objects;
+	next = pg_atomic_fetch_add_u32(&shared->next_object, 1);
+	return next < n_objects ? shared->objects[next].drawn : shared->n_objects;
 }
 
 uint64
@@ -140,13 +189,18 @@ stedi_share_add_reject(StediScanShared *shared)
 	return pg_atomic_add_fetch_u64(&shared->n_rejected, 1);
 }
 
+uint64
+stedi_share_rejects(StediScanShared *shared)
+{
+	return pg_atomic_read_u64(&shared->n_rejected);
+}
+
 int
 stedi_share_processes(const StediScanShared *shared)
 {
 	return shared->n_processes;
 }
 
-/* See stedi.h.  An object's figures are changed only by who has drawn it. */
 void
 stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
 				const StediListing *listing)
@@ -164,8 +218,6 @@ stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
 	for (int i = 0; i < STEDI_N_STANDINGS; i++)
 		sum->standings[i] += stats->standings[i];
 	sum->older += stats->older;
-	if (!stats->finished)
-		shared->unfinished = true;
 	SpinLockRelease(&shared->mutex);
 	for (int i = 0; i < listing->n_objects; i++)
 	{
@@ -184,14 +236,16 @@ stedi_share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *li
 {
 	SpinLockAcquire(&shared->mutex);
 	*stats = shared->sum;
-	stats->finished = !shared->unfinished;
 	SpinLockRelease(&shared->mutex);
 	stats->objects_listed = shared->n_objects;
 	stats->objects_skipped = shared->n_skipped;
+	stats->finished = true;
 	for (int i = 0; i < listing->n_objects; i++)
 	{
 		listing->objects[i].n_records = shared->objects[i].n_records;
 		listing->objects[i].n_rejects = shared->objects[i].n_rejects;
 		listing->objects[i].read = shared->objects[i].read;
+		if (!shared->objects[i].read)
+			stats->finished = false;
 	}
 }

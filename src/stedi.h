@@ -508,27 +508,48 @@ extern const StediScanStats *stedi_scan_stats(const StediScan *scan);
 extern const StediListing *stedi_scan_listing(const StediScan *scan);
 
 /*
- * A scan in several processes: what they share lies in dynamic shared memory.
- * The leader, which takes part, finds the size (which lists the objects) and
- * shares its scan with up to n_processes, itself included; the others join.
- * They draw objects from one listing, and an S3 scan's connections are divided
- * among them.  Each contributes its figures when it ends; the leader then
- * collects the sum of all, in its stats and listing, and is alone again.
+ * A scan in several processes; what they share lies in dynamic shared memory.
+ * They draw objects from one listing, the leader's, and an S3 scan's
+ * connections are divided among them.  reject_limit holds for all together;
+ * only the leader warns of rejects.
  */
 typedef struct StediScanShared StediScanShared;
 
+/* Bytes that it takes; lists the objects, unless that is done. */
 extern Size stedi_scan_shared_size(StediScan *scan);
+
+/*
+ * Fill it in from the leader's scan, which takes part: n_processes at most do,
+ * the leader included.  A scan that has begun starts over.
+ */
 extern void stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes);
+
+/* By the leader, while nobody else takes part: begin once more. */
+extern void stedi_scan_share_again(StediScan *scan);
+
+/*
+ * Take part: before the first stedi_scan_next, in a scan of the same table,
+ * columns and flags.  shared outlives the scan.
+ */
 extern void stedi_scan_join(StediScan *scan, StediScanShared *shared);
+
+/* Add the figures of this process to those of the others, once.  Never throws. */
 extern void stedi_scan_contribute(StediScan *scan);
+
+/*
+ * When the others have ended: the leader, who contributes now if not before,
+ * takes the sum of all as its own stats and listing, and is alone from here
+ * on.  Never throws.
+ */
 extern void stedi_scan_collect(StediScan *scan);
 
-/* scan_share.c, for scan.c alone */
+/* scan_share.c: the shared memory itself; for scan.c alone */
+
 extern Size stedi_share_size(const StediListing *listing);
 extern void stedi_share_init(StediScanShared *shared, const StediListing *listing,
 							 int n_processes);
 
-/* Before the same is read once more: nobody has drawn or found anything. */
+/* Nobody has drawn anything; objects read, bytes and requests stay counted. */
 extern void stedi_share_restart(StediScanShared *shared);
 
 /* The listing, in the current context; its strings are shared's. */
@@ -539,9 +560,10 @@ extern int	stedi_share_draw(StediScanShared *shared);
 
 /* Count a reject; how many all processes have. */
 extern uint64 stedi_share_add_reject(StediScanShared *shared);
+extern uint64 stedi_share_rejects(StediScanShared *shared);
 extern int	stedi_share_processes(const StediScanShared *shared);
 
-/* Add a process's figures, and those of the objects that it drew. */
+/* Add a process's figures, and those of the objects that it has drawn. */
 extern void stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
 							const StediListing *listing);
 extern void stedi_share_sum(StediScanShared *shared, StediScanStats *stats,

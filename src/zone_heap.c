@@ -148,10 +148,9 @@ write_batch(ZoneHeap *heap)
 		log_newpages(&heap->relation->rd_locator, MAIN_FORKNUM, heap->n_pages,
 					 blocks, pages, true);
 	for (int i = 0; i < heap->n_pages; i++)
-	{
 		PageSetChecksumInplace(pages[i], blocks[i]);
-		smgrwrite(RelationGetSmgr(heap->relation), MAIN_FORKNUM, blocks[i], pages[i], true);
-	}
+	stedi_compat_write_pages(RelationGetSmgr(heap->relation), first, heap->pages,
+							 heap->n_pages);
 	heap->n_pages = 0;
 }
 

@@ -165,6 +165,30 @@ class S3Test(ServerTest):
         self.assertEqual(scan["Requests"], -(-n_objects // 100) + n_objects)
 
     @on_each_server
+    def test_many_processes(self, name, endpoint):
+        n_objects = 1203 if name == "radosgw" else 130
+        for setting, value in (
+            ("min_parallel_table_scan_size", 0),
+            ("parallel_setup_cost", 0),
+            ("parallel_tuple_cost", 0),
+            ("max_parallel_workers_per_gather", 3),
+        ):
+            self.db.run(f"SET {setting} = {value}")
+            self.addCleanup(self.db.run, f"RESET {setting}")
+        for connections in (1, 8):
+            self.lake(endpoint, f"many-{name}", connections=connections)
+            query = "SELECT count(DISTINCT serialnumber), sum(distancefromobject) FROM lake.step_trainer_landing"
+            self.assertEqual(self.db.rows(query), [(n_objects, n_objects * (n_objects - 1) // 2)])
+            node = self.db.value(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")[0]["Plan"]
+            while node["Node Type"] != "Foreign Scan":
+                node = node["Plans"][0]
+            self.assertTrue(node["Parallel Aware"])
+            self.assertEqual(node["Objects Read"], n_objects)
+            # the processes share one listing, and one of them gets an object
+            self.assertEqual(node["Requests"], -(-n_objects // 1000) + n_objects)
+            self.assertEqual(len(self.db.rows("SELECT * FROM lake.step_trainer_landing LIMIT 3")), 3)
+
+    @on_each_server
     def test_virtual_hosted(self, name, endpoint):
         port = endpoint.rsplit(":", 1)[1]
         self.lake(f"http://s3.localhost:{port}", f"odd-{name}", url_style="virtual")
