@@ -15,7 +15,33 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+
+/* Is text equal for this test exactly when its bytes are? */
+static bool
+is_bytewise(const StediTest *test)
+{
+	return (test->function.fn_oid == F_TEXTEQ || test->function.fn_oid == F_TEXTNE) &&
+		OidIsValid(test->collation) && get_collation_isdeterministic(test->collation);
+}
+
+/* The values as bytes, in the current context. */
+static void
+set_texts(StediTest *test)
+{
+	test->texts = palloc0(Max(test->n_values, 1) * sizeof(StediSlice));
+	for (int i = 0; i < test->n_values; i++)
+	{
+		struct varlena *value;
+
+		if (test->nulls[i])
+			continue;
+		value = PG_DETOAST_DATUM_PACKED(test->values[i]);
+		test->texts[i].data = VARDATA_ANY(value);
+		test->texts[i].len = VARSIZE_ANY_EXHDR(value);
+	}
+}
 
 void
 stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull)
@@ -27,6 +53,7 @@ stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull)
 	test->isnull = isnull;
 	test->who_len = 0;
 	test->n_values = 0;
+	test->texts = NULL;
 	test->set = NULL;
 	if (isnull)
 		return;
@@ -49,6 +76,8 @@ stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool isnull)
 		test->values[0] = value;
 		test->n_values = 1;
 	}
+	if (is_bytewise(test))
+		set_texts(test);
 }
 
 bool
@@ -68,6 +97,26 @@ stedi_filter_keeps(StediTest *test, Datum value, bool isnull)
 			return true;
 	}
 	return false;
+}
+
+bool
+stedi_filter_decides(const StediTest *test, const StediField *field, bool *keeps)
+{
+	bool		equal = (test->function.fn_oid == F_TEXTEQ);
+
+	if (test->texts == NULL)
+		return false;
+	*keeps = false;
+	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL)
+		return true;
+	if (field->kind != STEDI_FIELD_STRING && field->kind != STEDI_FIELD_NUMBER)
+		return false;
+	for (int i = 0; i < test->n_values && !*keeps; i++)
+		if (!test->nulls[i])
+			*keeps = equal == (field->text.len == test->texts[i].len &&
+							   memcmp(field->text.data, test->texts[i].data,
+									  field->text.len) == 0);
+	return true;
 }
 
 /*

@@ -19,6 +19,8 @@
  */
 #include "stedi.h"
 
+#include "miscadmin.h"
+#include "nodes/memnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -34,12 +36,11 @@ struct StediScan
 	/* whole scan: in scan_cxt, set once by stedi_scan_open */
 	MemoryContext scan_cxt;
 	MemoryContext object_cxt;	/* reset by scan_close_object */
-	MemoryContext record_cxt;	/* values; reset by every stedi_scan_next */
+	MemoryContext record_cxt;	/* values; reset by scan_begin_record */
 	StediOptions *opts;
 	Oid			userid;
 	int			flags;
 	TupleDesc	tupdesc;		/* borrowed */
-	bool	   *wanted;
 	StediTuple *tuple;
 	StediJudge *judge;			/* NULL: none */
 	StediTest  *tests;			/* borrowed */
@@ -80,7 +81,6 @@ struct StediScan
 	StediSlice	record;
 	Datum	   *values;			/* those that are done */
 	bool	   *nulls;
-	bool	   *done;
 	StediReject reject;
 
 	/* counts */
@@ -128,6 +128,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(cxt);
 	StediScan  *scan = palloc0(sizeof(StediScan));
+	bool	   *all = palloc(tupdesc->natts * sizeof(bool));
 	int			n_keys;
 	const StediSlice *keys;
 
@@ -144,17 +145,14 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->tupdesc = tupdesc;
 	scan->tally = stedi_scan_tally_of(relid);
 	scan->flags = flags | (scan->tally != NULL ? STEDI_SCAN_JUDGE : 0);
-	scan->wanted = palloc(tupdesc->natts * sizeof(bool));
-	for (int i = 0; i < tupdesc->natts; i++)
-		scan->wanted[i] = !TupleDescAttr(tupdesc, i)->attisdropped &&
-			((scan->flags & STEDI_SCAN_JUDGE) || wanted[i]);
-	scan->tuple = stedi_tuple_open(relid, tupdesc, scan->wanted);
+	memset(all, true, tupdesc->natts * sizeof(bool));
+	scan->tuple = stedi_tuple_open(relid, tupdesc,
+								   (scan->flags & STEDI_SCAN_JUDGE) ? all : wanted);
 	if (scan->flags & STEDI_SCAN_JUDGE)
 		scan->judge = stedi_judge_open(relid, tupdesc, scan->tuple);
 	keys = stedi_tuple_keys(scan->tuple, &n_keys);
 	stedi_decode_init(&scan->decoder, keys, n_keys);
 	scan->fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
-	scan->done = palloc0(tupdesc->natts * sizeof(bool));
 	scan->buffer_room = Min(BUFFER_START, scan->opts->max_record_size + 1);
 	scan->buffer = palloc(scan->buffer_room + STEDI_BYTES_PADDING);
 	MemoryContextSwitchTo(caller);
@@ -166,6 +164,16 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 {
 	scan->tests = tests;
 	scan->n_tests = n_tests;
+	for (int i = 0; i < n_tests; i++)
+	{
+		StediTest  *test = &tests[i];
+
+		test->field = stedi_tuple_field(scan->tuple, test->attno);
+		if (test->kind == STEDI_TEST_CONSENT)
+			test->time_field = stedi_tuple_field(scan->tuple, test->time_attno);
+		else if (!stedi_tuple_takes_bytes(scan->tuple, test->attno))
+			test->field = -1;
+	}
 }
 
 /* List the objects, unless that is done. */
@@ -528,51 +536,30 @@ scan_next_record(StediScan *scan)
 	}
 }
 
-/* Convert a column of the present record, unless that is done. */
-static StediReason
-scan_column(StediScan *scan, int attno)
+/* Note that a column is why the present record is set aside. */
+static void
+scan_note_column(StediScan *scan, StediReason reason, int attno)
 {
-	StediReason reason;
-	MemoryContext caller;
-
-	if (scan->done[attno])
-		return STEDI_REASON_NONE;
-	caller = MemoryContextSwitchTo(scan->record_cxt);
-	reason = stedi_tuple_column(scan->tuple, attno, scan->fields, &scan->place,
-								&scan->values[attno], &scan->nulls[attno]);
-	MemoryContextSwitchTo(caller);
-	scan->done[attno] = true;
-	if (reason != STEDI_REASON_NONE)
-		scan_note_reject(scan, reason,
-						 NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
-	return reason;
+	scan_note_reject(scan, reason, NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
 }
 
 /* Convert every wanted column; the first trouble is the one reported. */
-static StediReason
+static inline StediReason
 scan_columns(StediScan *scan)
 {
-	StediReason first = STEDI_REASON_NONE;
-	StediReject reject = scan->reject;
+	int			attno;
+	StediReason first = stedi_tuple_columns(scan->tuple, scan->fields, &scan->place,
+											scan->values, scan->nulls, &attno);
 
-	for (int attno = 0; attno < scan->tupdesc->natts; attno++)
-	{
-		StediReason reason;
+	if (likely(first == STEDI_REASON_NONE))
+		return first;
+	scan_note_column(scan, first, attno);
 
-		if (!scan->wanted[attno])
-			continue;
-		reason = scan_column(scan, attno);
-		if (reason == STEDI_REASON_NONE)
-			continue;
-		if (first == STEDI_REASON_NONE)
-		{
-			first = reason;
-			reject = scan->reject;
-			if (!(scan->flags & STEDI_SCAN_GIVE_REJECTS))
-				return first;
-		}
-	}
-	scan->reject = reject;
+	/* whoever wants rejects wants what can be read of them */
+	if (scan->flags & STEDI_SCAN_GIVE_REJECTS)
+		while (stedi_tuple_columns(scan->tuple, scan->fields, &scan->place,
+								   scan->values, scan->nulls, &attno) != STEDI_REASON_NONE)
+			;
 	return first;
 }
 
@@ -603,56 +590,70 @@ scan_decode(StediScan *scan)
 			return reason;
 		reason = stedi_judge_record(scan->judge, scan->fields, &attno);
 		if (reason != STEDI_REASON_NONE)
-			scan_note_reject(scan, reason,
-							 NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
+			scan_note_column(scan, reason, attno);
 	}
 	return reason;
 }
 
+/* The consent test: undecoded, and before anything else sees the record. */
+static bool
+scan_test_consent(StediScan *scan, StediTest *test)
+{
+	bool		older;
+	StediStanding standing;
+
+	standing = stedi_filter_consent(test, &scan->fields[test->field],
+									&scan->fields[test->time_field], &older);
+	scan->stats.standings[standing]++;
+	scan->stats.older += older;
+	return standing == STEDI_STANDING_GRANTED;
+}
+
+/* Any other test: the reason is why its column cannot be read. */
+static inline StediReason
+scan_test_column(StediScan *scan, StediTest *test, bool *keeps)
+{
+	StediReason reason;
+
+	/* equal text is equal bytes: nothing need be made of most records */
+	if (test->field >= 0 && stedi_filter_decides(test, &scan->fields[test->field], keeps))
+		reason = STEDI_REASON_NONE;
+	else
+	{
+		reason = stedi_tuple_column(scan->tuple, test->attno, scan->fields, &scan->place,
+									scan->values, scan->nulls);
+		if (reason != STEDI_REASON_NONE)
+		{
+			scan_note_column(scan, reason, test->attno);
+			return reason;
+		}
+		*keeps = stedi_filter_keeps(test, scan->values[test->attno], scan->nulls[test->attno]);
+	}
+	if (!*keeps)
+		scan->stats.filtered++;
+	return reason;
+}
+
 /*
- * Put the record to the tests.  *kept says what came out; the reason is
+ * Put the record to the tests.  *keeps says what came out; the reason is
  * other than NONE when a column that a test needs cannot be read.
  */
-static StediReason
+static inline StediReason
 scan_test(StediScan *scan, bool *keeps)
 {
+	StediReason reason = STEDI_REASON_NONE;
+
 	*keeps = true;
-	for (int i = 0; i < scan->n_tests; i++)
+	for (int i = 0; i < scan->n_tests && *keeps && reason == STEDI_REASON_NONE; i++)
 	{
 		StediTest  *test = &scan->tests[i];
-		StediReason reason;
 
 		if (test->kind == STEDI_TEST_CONSENT)
-		{
-			bool		older;
-			StediStanding standing;
-
-			MemoryContext caller = MemoryContextSwitchTo(scan->record_cxt);
-
-			standing = stedi_filter_consent(test,
-											&scan->fields[stedi_tuple_field(scan->tuple, test->attno)],
-											&scan->fields[stedi_tuple_field(scan->tuple, test->time_attno)],
-											&older);
-			MemoryContextSwitchTo(caller);
-			scan->stats.standings[standing]++;
-			scan->stats.older += older;
-			*keeps = (standing == STEDI_STANDING_GRANTED);
-			if (!*keeps)
-				return STEDI_REASON_NONE;
-			continue;
-		}
-		reason = scan_column(scan, test->attno);
-		if (reason != STEDI_REASON_NONE)
-			return reason;
-		*keeps = stedi_filter_keeps(test, scan->values[test->attno],
-									scan->nulls[test->attno]);
-		if (!*keeps)
-		{
-			scan->stats.filtered++;
-			return STEDI_REASON_NONE;
-		}
+			*keeps = scan_test_consent(scan, test);
+		else
+			reason = scan_test_column(scan, test, keeps);
 	}
-	return STEDI_REASON_NONE;
+	return reason;
 }
 
 /* The SQLSTATE of a reject that ends the query. */
@@ -718,41 +719,54 @@ scan_count_reject(StediScan *scan)
 						   scan->place.object->key, scan->place.line, scan->place.offset));
 }
 
-/* Forget the record before; every column is NULL until it is converted. */
-static void
-scan_begin_record(StediScan *scan, Datum *values, bool *nulls)
+/* Forget the record before. */
+static inline void
+scan_begin_record(StediScan *scan)
 {
 	CHECK_FOR_INTERRUPTS();
-	MemoryContextReset(scan->record_cxt);
-	scan->values = values;
-	scan->nulls = nulls;
-	memset(scan->done, 0, scan->tupdesc->natts * sizeof(bool));
-	memset(nulls, true, scan->tupdesc->natts * sizeof(bool));
+	if (unlikely(!scan->record_cxt->isReset))
+		MemoryContextReset(scan->record_cxt);
+	stedi_tuple_begin(scan->tuple);
 }
 
-/* Fill in what can be read of a record that is rejected. */
-static void
-scan_save_columns(StediScan *scan)
+/*
+ * A record, or stretch of bytes (not framed), was rejected: count it, and fill
+ * in what can be read of it for a caller who wants rejects.
+ */
+static bool
+scan_give_reject(StediScan *scan, bool framed)
 {
 	StediReject reject = scan->reject;
 
+	scan_count_reject(scan);
+	if (!(scan->flags & STEDI_SCAN_GIVE_REJECTS))
+		return false;
+
+	/* of bytes that are no record, too: it may have begun as one */
+	if (!framed && scan->record.len > 0)
+	{
+		int			where;
+
+		(void) stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
+	}
+	else if (!framed)
+		memset(scan->fields, 0, scan->decoder.n_keys * sizeof(StediField));
 	(void) scan_columns(scan);
 	scan->reject = reject;
+	return true;
 }
 
-StediScanResult
-stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
+/* Read records until there is one for the caller; in record_cxt. */
+static StediScanResult
+scan_next(StediScan *scan)
 {
-	if (!scan->started)
-		scan_start(scan);
 	for (;;)
 	{
 		StediScanResult result;
-		StediReason reason = STEDI_REASON_NONE;
-		bool		framed;
-		bool		keeps = false;
+		StediReason reason;
+		bool		keeps;
 
-		scan_begin_record(scan, values, nulls);
+		scan_begin_record(scan);
 		result = scan_next_record(scan);
 		if (result == STEDI_SCAN_END)
 		{
@@ -761,39 +775,49 @@ stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
 		}
 		scan->stats.records++;
 		scan->object->n_records++;
-		framed = (result == STEDI_SCAN_ROW);
 
-		if (framed)
-			reason = scan_decode(scan);
-		if (framed && reason == STEDI_REASON_NONE)
+		if (unlikely(result == STEDI_SCAN_REJECT))
+		{
+			if (scan_give_reject(scan, false))
+				return STEDI_SCAN_REJECT;
+			continue;
+		}
+		reason = scan_decode(scan);
+		if (likely(reason == STEDI_REASON_NONE))
 			reason = scan_test(scan, &keeps);
-		if (framed && reason == STEDI_REASON_NONE && keeps)
-			reason = scan_columns(scan);
-		if (framed && reason == STEDI_REASON_NONE)
+		if (likely(reason == STEDI_REASON_NONE))
 		{
 			if (!keeps)
 				continue;
+			reason = scan_columns(scan);
+		}
+		if (likely(reason == STEDI_REASON_NONE))
+		{
 			scan->stats.returned++;
 			return STEDI_SCAN_ROW;
 		}
-
-		scan_count_reject(scan);
-		if (scan->flags & STEDI_SCAN_GIVE_REJECTS)
-		{
-			/* of bytes that are no record, too: it may have begun as one */
-			if (!framed && scan->record.len > 0)
-			{
-				int			where;
-
-				(void) stedi_decode_record(&scan->decoder, scan->record,
-										   scan->fields, &where);
-			}
-			else if (!framed)
-				memset(scan->fields, 0, scan->decoder.n_keys * sizeof(StediField));
-			scan_save_columns(scan);
+		if (scan_give_reject(scan, true))
 			return STEDI_SCAN_REJECT;
-		}
 	}
+}
+
+StediScanResult
+stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
+{
+	MemoryContext caller;
+	StediScanResult result;
+
+	if (!scan->started)
+		scan_start(scan);
+	scan->values = values;
+	scan->nulls = nulls;
+
+	/* those that are not wanted; the others are set for each row */
+	memset(nulls, true, scan->tupdesc->natts * sizeof(bool));
+	caller = MemoryContextSwitchTo(scan->record_cxt);
+	result = scan_next(scan);
+	MemoryContextSwitchTo(caller);
+	return result;
 }
 
 const StediReject *

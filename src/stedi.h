@@ -349,14 +349,32 @@ extern const StediSlice *stedi_tuple_keys(const StediTuple *tuple, int *n_keys);
 /* The field of a column (0-based attribute), or -1 for a virtual one. */
 extern int	stedi_tuple_field(const StediTuple *tuple, int attno);
 
+/* Does a text column show the bytes of its field, whatever they are? */
+extern bool stedi_tuple_takes_bytes(const StediTuple *tuple, int attno);
+
 /*
- * Convert one column; NONE, or why the value does not fit.  The value is
- * made in the current context.
+ * The next record: each column is converted once of it, by either of the two
+ * functions below.  Never throws.
+ */
+extern void stedi_tuple_begin(StediTuple *tuple);
+
+/*
+ * Convert one wanted column; NONE, or why the value does not fit, and it is
+ * NULL.  By-reference values are in the current context or the tuple's own,
+ * good until the next record.
  */
 extern StediReason stedi_tuple_column(StediTuple *tuple, int attno,
 									  const StediField *fields,
 									  const StediPlace *place,
-									  Datum *value, bool *isnull);
+									  Datum *values, bool *nulls);
+
+/*
+ * Convert the wanted columns up to the first that does not fit: then why, and
+ * *attno; another call goes on behind it.
+ */
+extern StediReason stedi_tuple_columns(StediTuple *tuple, const StediField *fields,
+									   const StediPlace *place,
+									   Datum *values, bool *nulls, int *attno);
 
 /*
  * Text of a record, in the encoding of the database, NUL-terminated and
@@ -413,7 +431,12 @@ typedef struct StediTest
 	Datum	   *values;			/* COMPARE: one; ANY: the array's elements */
 	bool	   *nulls;
 	int			n_values;
+	StediSlice *texts;			/* the values, when bytes decide; else NULL */
 	const StediConsentSet *set; /* CONSENT */
+
+	/* where it looks, set by stedi_scan_set_tests */
+	int			field;			/* of attno; -1: no bytes decide */
+	int			time_field;		/* CONSENT */
 
 	/*
 	 * CONSENT: whom the last record named, as it was written; found: in
@@ -430,6 +453,14 @@ extern void stedi_filter_set_value(StediTest *test, Oid type, Datum value, bool 
 
 /* Does the test keep this value?  Not for CONSENT. */
 extern bool stedi_filter_keeps(StediTest *test, Datum value, bool isnull);
+
+/*
+ * The same for = and <> of text on the undecoded field, where the value is
+ * text whose bytes are those of the field: false when it is not certain what
+ * the column says.  Never throws.
+ */
+extern bool stedi_filter_decides(const StediTest *test, const StediField *field,
+								 bool *keeps);
 
 /*
  * The consent test on the fields of who and when, undecoded: nothing of a
