@@ -182,8 +182,45 @@ find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slots,
 	}
 }
 
+uint32
+stedi_consent_hash(const StediConsentSet *set, StediSlice who)
+{
+	char		room[SHORT_KEY];
+	uint32		hash;
+
+	if (set->n_slots == 0)
+		return 0;
+	if (set->flags & SET_FOLD)
+	{
+		who = stedi_consent_trim(who);
+		if (who.len > sizeof(room))
+			return 0;
+		fold(room, who);
+		who.data = room;
+	}
+	hash = hash_key(who);
+	__builtin_prefetch(&SET_SLOTS(set)[hash & (set->n_slots - 1)]);
+	return hash;
+}
+
+void
+stedi_consent_fetch(const StediConsentSet *set, uint32 hash)
+{
+	const Slot *slot = &SET_SLOTS(set)[hash & (set->n_slots - 1)];
+
+	/* the slot before which the hash belongs is nearly always its own */
+	if (slot->place != 0)
+	{
+		const char *member = (const char *) SET_MEMBER(set, slot->place);
+
+		__builtin_prefetch(member);
+		__builtin_prefetch(member + PG_CACHE_LINE_SIZE / 2);
+	}
+}
+
 bool
-stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 *which)
+stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 hash,
+				   uint32 *place)
 {
 	char		room[SHORT_KEY];
 	char	   *copy = room;
@@ -197,19 +234,26 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 *which)
 		fold(copy, who);
 		who.data = copy;
 	}
-	member = find_member(set, SET_SLOTS(set), set->n_slots, who, hash_key(who));
+	member = find_member(set, SET_SLOTS(set), set->n_slots, who,
+						 hash != 0 ? hash : hash_key(who));
 	if (copy != room)
 		pfree(copy);
 	if (member != NULL)
-		*which = member->which;
+		*place = ((const char *) member - (const char *) set) / MAXIMUM_ALIGNOF;
 	return member != NULL;
 }
 
+uint32
+stedi_consent_number(const StediConsentSet *set, uint32 place)
+{
+	return SET_MEMBER(set, place)->which;
+}
+
 StediStanding
-stedi_consent_standing(const StediConsentSet *set, uint32 which,
+stedi_consent_standing(const StediConsentSet *set, uint32 place,
 					   int64 reading_time, bool *older)
 {
-	const Member *member = SET_MEMBER(set, SET_PLACES(set)[which]);
+	const Member *member = SET_MEMBER(set, place);
 
 	/* the order is that of doc/rules.md: whose it is, before what they allow */
 	*older = false;
@@ -566,7 +610,7 @@ consents(PG_FUNCTION_ARGS)
 	const StediConsentSet *set;
 	text	   *who;
 	StediSlice	key;
-	uint32		which;
+	uint32		place;
 	bool		older;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
@@ -575,8 +619,8 @@ consents(PG_FUNCTION_ARGS)
 	key.data = VARDATA_ANY(who);
 	key.len = VARSIZE_ANY_EXHDR(who);
 	set = get_set_argument(fcinfo);
-	PG_RETURN_BOOL(stedi_consent_find(set, key, &which) &&
-				   stedi_consent_standing(set, which, PG_GETARG_INT64(2), &older) ==
+	PG_RETURN_BOOL(stedi_consent_find(set, key, 0, &place) &&
+				   stedi_consent_standing(set, place, PG_GETARG_INT64(2), &older) ==
 				   STEDI_STANDING_GRANTED);
 }
 

@@ -119,6 +119,29 @@ stedi_filter_decides(const StediTest *test, const StediField *field, bool *keeps
 	return true;
 }
 
+/* Are the records' texts those of the database, byte for byte? */
+static inline bool
+is_same_encoding(void)
+{
+	return GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+}
+
+uint32
+stedi_filter_hash(const StediTest *test, const StediField *who)
+{
+	if (test->set == NULL || !is_same_encoding() ||
+		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER))
+		return 0;
+	return stedi_consent_hash(test->set, who->text);
+}
+
+void
+stedi_filter_fetch(const StediTest *test, uint32 hash)
+{
+	if (hash != 0)
+		stedi_consent_fetch(test->set, hash);
+}
+
 /*
  * Find whom a record names.  Neighbours often name the same, so the last one
  * is kept.
@@ -131,7 +154,7 @@ find_member(StediTest *test, StediSlice who)
 	if (test->who_len > 0 && test->who_len == who.len &&
 		memcmp(test->who, who.data, who.len) == 0)
 		return test->found;
-	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	if (!is_same_encoding())
 	{
 		int			len;
 
@@ -141,7 +164,7 @@ find_member(StediTest *test, StediSlice who)
 			return false;
 		key.len = len;
 	}
-	test->found = stedi_consent_find(test->set, key, &test->member);
+	test->found = stedi_consent_find(test->set, key, test->hash, &test->place);
 	test->who_len = who.len <= sizeof(test->who) ? who.len : 0;
 	memcpy(test->who, who.data, test->who_len);
 	return test->found;
@@ -159,5 +182,5 @@ stedi_filter_consent(StediTest *test, const StediField *who,
 		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE ||
 		!find_member(test, who->text))
 		return STEDI_STANDING_UNKNOWN;
-	return stedi_consent_standing(test->set, test->member, ms, older);
+	return stedi_consent_standing(test->set, test->place, ms, older);
 }

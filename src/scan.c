@@ -31,6 +31,25 @@
 /* Stored bytes of a compressed object that are read at once. */
 #define PACKED_ROOM (256 * 1024)
 
+/*
+ * Records that are decoded ahead of the present one, where consent is asked
+ * for: while they are, the memory that their probes of the set need is on its
+ * way.  Enough for that, and few enough to stay in the L1 cache.
+ */
+#define MAX_AHEAD 32
+
+/* A step of the decoder: a record, or what came instead. */
+typedef struct Step
+{
+	StediFrameStatus status;
+	bool		decoded;		/* RECORD: fields are those of the record */
+	StediSlice	record;
+	uint64		line;
+	uint64		offset;
+	uint32		hash;			/* of whom it names; see filter.c */
+	StediField *fields;
+} Step;
+
 struct StediScan
 {
 	/* whole scan: in scan_cxt, set once by stedi_scan_open */
@@ -75,8 +94,11 @@ struct StediScan
 
 	/* the present record */
 	StediDecoder decoder;
-	StediField *fields;
-	bool		decoded;		/* fields are those of the present record */
+	Step		steps[MAX_AHEAD];	/* those but the last are plain records */
+	int			n_steps;
+	int			next_step;
+	StediField *fields;			/* of the present step */
+	bool		decoded;		/* and they are right */
 	StediPlace	place;
 	StediSlice	record;
 	Datum	   *values;			/* those that are done */
@@ -152,7 +174,9 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 		scan->judge = stedi_judge_open(relid, tupdesc, scan->tuple);
 	keys = stedi_tuple_keys(scan->tuple, &n_keys);
 	stedi_decode_init(&scan->decoder, keys, n_keys);
-	scan->fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
+	for (int i = 0; i < MAX_AHEAD; i++)
+		scan->steps[i].fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
+	scan->fields = scan->steps[0].fields;
 	scan->buffer_room = Min(BUFFER_START, scan->opts->max_record_size + 1);
 	scan->buffer = palloc(scan->buffer_room + STEDI_BYTES_PADDING);
 	MemoryContextSwitchTo(caller);
@@ -466,6 +490,49 @@ scan_end_object(StediScan *scan)
 	return false;
 }
 
+/* The consent test, if there is one: it comes first. */
+static inline StediTest *
+scan_consent_test(const StediScan *scan)
+{
+	return scan->n_tests > 0 && scan->tests[0].kind == STEDI_TEST_CONSENT ?
+		&scan->tests[0] : NULL;
+}
+
+/*
+ * Take the next steps, and fetch what their consent tests will look at.  A
+ * step that needs anything done is the last one.
+ */
+static void
+scan_look_ahead(StediScan *scan)
+{
+	StediTest  *test = scan_consent_test(scan);
+	int			n_ahead = test != NULL ? MAX_AHEAD : 1;
+	Step	   *step;
+
+	scan->n_steps = scan->next_step = 0;
+	do
+	{
+		size_t		used;
+
+		step = &scan->steps[scan->n_steps++];
+		step->status = stedi_decode_next(&scan->decoder, &scan->framer,
+										 scan->buffer + scan->buffer_pos,
+										 scan->buffer_len - scan->buffer_pos,
+										 scan->bytes_ended, &step->record, &used,
+										 step->fields, &step->decoded);
+		scan->buffer_pos += used;
+		step->line = scan->framer.record_line;
+		step->offset = scan->framer.record_offset;
+		if (test != NULL && step->status == STEDI_FRAME_RECORD && step->decoded)
+			step->hash = stedi_filter_hash(test, &step->fields[test->field]);
+	} while (scan->n_steps < n_ahead &&
+			 step->status == STEDI_FRAME_RECORD && step->decoded &&
+			 step->record.len <= scan->opts->max_record_size);
+	if (test != NULL)
+		for (int i = 0; i < scan->n_steps; i++)
+			stedi_filter_fetch(test, scan->steps[i].hash);
+}
+
 /*
  * Find the next record, over the ends of objects.  ROW: it is in
  * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
@@ -476,20 +543,20 @@ scan_next_record(StediScan *scan)
 {
 	for (;;)
 	{
-		StediFrameStatus status;
+		Step	   *step;
 		StediSlice	record;
-		size_t		used;
 
-		if (scan->object == NULL && !scan_next_object(scan))
-			return STEDI_SCAN_END;
-
-		status = stedi_decode_next(&scan->decoder, &scan->framer,
-								   scan->buffer + scan->buffer_pos,
-								   scan->buffer_len - scan->buffer_pos,
-								   scan->bytes_ended, &record, &used,
-								   scan->fields, &scan->decoded);
-		scan->buffer_pos += used;
-		switch (status)
+		if (scan->next_step == scan->n_steps)
+		{
+			if (scan->object == NULL && !scan_next_object(scan))
+				return STEDI_SCAN_END;
+			scan_look_ahead(scan);
+		}
+		step = &scan->steps[scan->next_step++];
+		scan->fields = step->fields;
+		scan->decoded = step->decoded;
+		record = step->record;
+		switch (step->status)
 		{
 			case STEDI_FRAME_RECORD:
 				if (record.len > scan->opts->max_record_size)
@@ -498,6 +565,8 @@ scan_next_record(StediScan *scan)
 					return STEDI_SCAN_REJECT;
 				}
 				scan_set_record(scan, record);
+				scan->place.line = step->line;
+				scan->place.offset = step->offset;
 				return STEDI_SCAN_ROW;
 
 			case STEDI_FRAME_BAD:
@@ -602,6 +671,7 @@ scan_test_consent(StediScan *scan, StediTest *test)
 	bool		older;
 	StediStanding standing;
 
+	test->hash = scan->decoded ? scan->steps[scan->next_step - 1].hash : 0;
 	standing = stedi_filter_consent(test, &scan->fields[test->field],
 									&scan->fields[test->time_field], &older);
 	scan->stats.standings[standing]++;
@@ -833,6 +903,7 @@ stedi_scan_rescan(StediScan *scan)
 		return;
 	if (scan->object != NULL)
 		scan_close_object(scan);
+	scan->n_steps = scan->next_step = 0;
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
 	scan->next_object = 0;

@@ -289,20 +289,32 @@ typedef enum StediStanding
 } StediStanding;
 
 /*
- * The member who is meant, by an e-mail as it was written; false when the set
- * knows nobody of that name.  Throws nothing but "out of memory".
+ * Where the member is who is meant by an e-mail as it was written; false when
+ * the set knows nobody of that name.  hash is the e-mail's if that is known, else 0.
+ * Throws nothing but "out of memory".
  */
 extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
-							   uint32 *which);
+							   uint32 hash, uint32 *place);
+
+/* The member's number, from 0. */
+extern uint32 stedi_consent_number(const StediConsentSet *set, uint32 place);
+
+/*
+ * The memory of a large set is far away.  Whoever knows early whom records
+ * name takes the hashes of them all, which has the slots fetched (0: not
+ * known), then has the members fetched, and then finds them.  Never throw.
+ */
+extern uint32 stedi_consent_hash(const StediConsentSet *set, StediSlice who);
+extern void stedi_consent_fetch(const StediConsentSet *set, uint32 hash);
 
 /*
  * Where a member's reading stands.  *older is set when it is GRANTED though
  * older than the consent, which the rule 'granted' allows.  Never throws.
  */
-extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 which,
+extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 place,
 											int64 reading_time, bool *older);
 
-/* How many members there are; a member's key, as it was normalised. */
+/* How many members there are; a key, by the member's number, as normalised. */
 extern uint32 stedi_consent_size(const StediConsentSet *set);
 extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
 
@@ -439,10 +451,11 @@ typedef struct StediTest
 	int			time_field;		/* CONSENT */
 
 	/*
-	 * CONSENT: whom the last record named, as it was written; found: in
-	 * member
+	 * CONSENT: whom the last record named, as it was written; found: who is
+	 * the set's member at place
 	 */
-	uint32		member;
+	uint32		hash;			/* set before each record; 0: not known */
+	uint32		place;
 	bool		found;
 	uint8		who_len;		/* 0: not kept */
 	char		who[64];
@@ -461,6 +474,13 @@ extern bool stedi_filter_keeps(StediTest *test, Datum value, bool isnull);
  */
 extern bool stedi_filter_decides(const StediTest *test, const StediField *field,
 								 bool *keeps);
+
+/*
+ * For records that come soon: what stedi_consent_hash and _fetch are for.
+ * Never throw.
+ */
+extern uint32 stedi_filter_hash(const StediTest *test, const StediField *who);
+extern void stedi_filter_fetch(const StediTest *test, uint32 hash);
 
 /*
  * The consent test on the fields of who and when, undecoded: nothing of a

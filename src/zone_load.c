@@ -221,9 +221,11 @@ match_devices(ZoneRun *run)
 		uint32		device;
 		uint32		person;
 
-		if (!stedi_consent_find(kept->devices, text_slice(values[0]), &device) ||
-			!stedi_consent_find(kept->people, text_slice(values[1]), &person))
+		if (!stedi_consent_find(kept->devices, text_slice(values[0]), 0, &device) ||
+			!stedi_consent_find(kept->people, text_slice(values[1]), 0, &person))
 			continue;
+		device = stedi_consent_number(kept->devices, device);
+		person = stedi_consent_number(kept->people, person);
 
 		/* who is in holds one device */
 		if (kept->device_of[person] != NOBODY)

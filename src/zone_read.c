@@ -77,7 +77,7 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 
 	while (stedi_scan_next(reader->scan, values, nulls) == STEDI_SCAN_ROW)
 	{
-		uint32		member = reader->test.member;
+		uint32		member = stedi_consent_number(reader->test.set, reader->test.place);
 		ZoneReading *reading;
 
 		if (holder != NULL)
