@@ -177,18 +177,20 @@ typedef struct StediField
 	StediSlice	text;			/* borrowed from the record or the decoder */
 } StediField;
 
-/* Keys that a decoder remembers, and bytes of one with its quotes and colon. */
+/* Keys that a decoder remembers, and bytes of one with what is around it. */
 #define STEDI_KNOWN_KEYS 64
 #define STEDI_KNOWN_TEXT 32
 
 /* A key that a record had. */
 typedef struct StediKnownKey
 {
-	char		text[STEDI_KNOWN_TEXT]; /* "key": as it was written */
+	char		text[STEDI_KNOWN_TEXT]; /* "key": as it was written, and the
+										 * space behind it, if any */
 	uint64_t	mask;			/* a bit for each byte of it; all: no key */
+	struct StediKnownKey *next; /* the one that came behind it, of the same
+								 * decoder */
 	int			wanted;			/* which of the wanted keys, or -1 */
-	uint8_t		len;			/* of text */
-	uint8_t		next;			/* the known key that came behind it */
+	int			len;			/* of text */
 } StediKnownKey;
 
 /*
@@ -202,8 +204,8 @@ typedef struct StediDecoder
 	const StediSlice *keys;		/* borrowed; lower-cased by the caller */
 	int			n_keys;
 
-	/* by a hash of the key; the last one is no key, but a record's start */
-	StediKnownKey known[STEDI_KNOWN_KEYS + 1];
+	/* by a hash; the last two are a record's start, and any other key */
+	StediKnownKey known[STEDI_KNOWN_KEYS + 2];
 
 	/* made by json.c for the present record, freed by the next call */
 	void	   *strings;		/* a cJSON array of strings, or NULL; owned */

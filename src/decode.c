@@ -20,11 +20,21 @@
 
 #include <string.h>
 
+/* A jump then, where a computed step would make what follows wait for it. */
+#define unlikely(x) __builtin_expect((x), 0)
+
+/* What is seldom called keeps no registers from what is not. */
+#define apart __attribute__((noinline))
+
 /* The mask of no known key: no text has so many bytes. */
 #define NO_KEY UINT64_MAX
 
 /* Places among the known keys where one may be. */
 #define KEY_PLACES 8
+
+/* And two that are none: a record's start, and all keys not remembered. */
+#define RECORD_START STEDI_KNOWN_KEYS
+#define OTHER_KEY (STEDI_KNOWN_KEYS + 1)
 
 void
 stedi_decode_init(StediDecoder *decoder, const StediSlice *keys, int n_keys)
@@ -32,8 +42,11 @@ stedi_decode_init(StediDecoder *decoder, const StediSlice *keys, int n_keys)
 	memset(decoder, 0, sizeof(*decoder));
 	decoder->keys = keys;
 	decoder->n_keys = n_keys;
-	for (int i = 0; i <= STEDI_KNOWN_KEYS; i++)
+	for (int i = 0; i <= OTHER_KEY; i++)
+	{
 		decoder->known[i].mask = NO_KEY;
+		decoder->known[i].next = decoder->known;
+	}
 }
 
 void
@@ -67,21 +80,26 @@ stedi_decode_find_key(const StediDecoder *decoder, StediSlice key)
 	return -1;
 }
 
-static inline StediReason
-set_field(StediField *field, StediFieldKind kind, StediSlice text)
+/* The field has a value: is it this one? */
+static apart StediReason
+set_again(StediField *field, StediFieldKind kind, StediSlice text)
 {
-	if (field->kind == STEDI_FIELD_MISSING)
-	{
-		field->kind = kind;
-		field->text = text;
-		return STEDI_REASON_NONE;
-	}
 	if (field->kind == kind && kind != STEDI_FIELD_UNREADABLE &&
 		field->text.len == text.len &&
 		(text.len == 0 || memcmp(field->text.data, text.data, text.len) == 0))
 		return STEDI_REASON_NONE;
 	field->kind = STEDI_FIELD_UNREADABLE;
 	return STEDI_REASON_TWO_KEYS;
+}
+
+static inline StediReason
+set_field(StediField *field, StediFieldKind kind, StediSlice text)
+{
+	if (field->kind != STEDI_FIELD_MISSING)
+		return set_again(field, kind, text);
+	field->kind = kind;
+	field->text = text;
+	return STEDI_REASON_NONE;
 }
 
 StediReason
@@ -91,7 +109,7 @@ stedi_decode_set(StediField *field, StediFieldKind kind, StediSlice text)
 }
 
 /* The length of the UTF-8 character at p, or 0 where there is none. */
-static size_t
+static apart size_t
 utf8_len(const unsigned char *p, size_t room)
 {
 	unsigned char low = 0x80;	/* what the second byte may be */
@@ -181,7 +199,7 @@ plain_string(const char *p, const char *end)
 }
 
 /* The end of the number at p, or NULL where there is none. */
-static const char *
+static apart const char *
 any_number(const char *p, const char *end)
 {
 	const char *start;
@@ -215,25 +233,32 @@ any_number(const char *p, const char *end)
 	return p;
 }
 
-/* The same, quickly where it is short and has no exponent. */
+/*
+ * The same, quickly where it is short and has no exponent; its end is then
+ * known before it is certain that it is one.  Where what follows belongs to
+ * no number, the caller finds out.
+ */
 static inline const char *
 plain_number(const char *p, const char *end)
 {
-	int			pos = (*p == '-');
-	uint32_t	digits = simd_digits(p) >> pos;
-	int			n = simd_first(~digits);
-	bool		odd = (n == 0) | ((n > 1) & (p[pos] == '0'));
+	uint32_t	digits = simd_digits(p);
+	uint32_t	dots = simd_dots(p);
+	uint32_t	minus = (*p == '-');
+	int			len = simd_first(~(digits | dots | minus));
+	uint32_t	first = 1 + minus;
+	uint32_t	last = UINT32_C(1) << len >> 1;
+	uint32_t	zero = (p[minus] == '0');
+	uint32_t	odd;
 
-	pos += n;
-	if (p[pos] == '.')
-	{
-		n = simd_first(~(digits >> n >> 1));
-		odd |= (n == 0);
-		pos += 1 + n;
-	}
-	if (odd || pos >= SIMD_DIGITS || (p[pos] | 0x20) == 'e')
-		return any_number(p, end);
-	return p + pos;
+	/*
+	 * One dot at most, digits on both sides, and no zero before others.  All
+	 * in one test: which of several is the one to fail cannot be foreseen.
+	 */
+	odd = (digits & (first | last)) ^ (first | last);
+	dots &= last - 1;
+	odd |= dots & (dots - 1);
+	odd |= digits & (zero << minus << 1);
+	return unlikely(odd) ? any_number(p, end) : p + len;
 }
 
 bool
@@ -243,49 +268,60 @@ stedi_value_is_number(StediSlice text)
 		any_number(text.data, text.data + text.len) == text.data + text.len;
 }
 
-/* The end of the word at p, or NULL where there is none. */
-static const char *
-plain_word(const char *p, StediFieldKind *kind)
+/* What the word at p says; MISSING where there is none. */
+static apart StediFieldKind
+plain_word(const char *p)
 {
 	if (memcmp(p, "true", 4) == 0)
-	{
-		*kind = STEDI_FIELD_TRUE;
-		return p + 4;
-	}
+		return STEDI_FIELD_TRUE;
 	if (memcmp(p, "false", 5) == 0)
-	{
-		*kind = STEDI_FIELD_FALSE;
-		return p + 5;
-	}
+		return STEDI_FIELD_FALSE;
 	if (memcmp(p, "null", 4) == 0)
-	{
-		*kind = STEDI_FIELD_NULL;
-		return p + 4;
-	}
-	return NULL;
+		return STEDI_FIELD_NULL;
+	return STEDI_FIELD_MISSING;
 }
 
-/* Read the plain value at p; its end, or NULL where it is not plain. */
+/*
+ * Read the plain value at p.  Returns the comma or brace behind it, or NULL
+ * where it is not plain or something else follows.
+ */
 static inline const char *
-plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *text)
+plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *text,
+			uint64_t *newlines)
 {
 	const char *start = p;
 	const char *stop;
 
 	if (*p == '"')
 	{
-		start = p + 1;
-		stop = plain_string(start, end);
+		*kind = STEDI_FIELD_STRING;
+		stop = plain_string(++start, end);
 		if (stop == NULL)
 			return NULL;
-		*kind = STEDI_FIELD_STRING;
 		p = stop + 1;
+	}
+	else if (*p <= '9')
+	{
+		*kind = STEDI_FIELD_NUMBER;
+		p = stop = plain_number(p, end);
+		if (p == NULL)
+			return NULL;
 	}
 	else
 	{
-		*kind = STEDI_FIELD_NUMBER;
-		p = stop = *p <= '9' ? plain_number(p, end) : plain_word(p, kind);
+		*kind = plain_word(p);
+		if (*kind == STEDI_FIELD_MISSING)
+			return NULL;
+		p = stop = p + (*kind == STEDI_FIELD_FALSE ? 5 : 4);
+	}
+	if (unlikely(*p != ',' && *p != '}'))
+	{
+		if (*kind == STEDI_FIELD_NUMBER)
+			p = stop = any_number(start, end);
 		if (p == NULL)
+			return NULL;
+		p = skip_space(p, end, newlines);
+		if (p >= end || (*p != ',' && *p != '}'))
 			return NULL;
 	}
 	text->data = start;
@@ -293,83 +329,109 @@ plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *te
 	return p;
 }
 
-/* The place among the known keys where one is looked for first. */
-static unsigned
-key_place(StediSlice key)
+/*
+ * The place among the known keys where that of p, its quote first, is looked
+ * for: by four bytes, which a key of one letter has with its colon.
+ */
+static inline unsigned
+key_place(const char *p)
 {
-	uint64_t	hash = simd_word(key.data);
-
-	/* the ends of a long key, all of a short one */
-	if (key.len >= 8)
-		hash ^= simd_word(key.data + key.len - 8) * UINT64_C(0xff51afd7ed558ccd);
-	else
-		hash = key.len > 0 ? hash << (64 - 8 * key.len) : 0;
-	return ((hash ^ key.len) * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+	return (simd_word32(p) * UINT32_C(0x9e3779b1)) >> 16;
 }
 
-/*
- * The known key that is this one.  When none is, it takes a place that is
- * free, or another's.
- */
-static StediKnownKey *
-know_key(StediDecoder *decoder, StediSlice key)
+static inline bool
+is_known(const StediKnownKey *known, const char *p)
 {
-	unsigned	place = key_place(key);
-	StediKnownKey *known;
-	uint64_t	mask;
+	return (simd_same(p, known->text) & known->mask) == known->mask;
+}
+
+/* The known key that stands at p, or NULL. */
+static inline StediKnownKey *
+find_known(StediDecoder *decoder, const char *p)
+{
+	unsigned	place = key_place(p);
 
 	for (int i = 0; i < KEY_PLACES; i++)
 	{
-		known = &decoder->known[(place + i) % STEDI_KNOWN_KEYS];
+		StediKnownKey *known = &decoder->known[(place + i) % STEDI_KNOWN_KEYS];
+
+		if (is_known(known, p))
+			return known;
 		if (known->mask == NO_KEY)
 			break;
-		mask = known->mask >> 1;	/* the colon may stand further on */
-		if (known->len == key.len + 3 &&
-			(simd_same(key.data - 1, known->text) & mask) == mask)
-			return known;
 	}
+	return NULL;
+}
+
+/* Remember the key of len bytes at p, in a free place or another's. */
+static StediKnownKey *
+remember(StediDecoder *decoder, const char *p, size_t len, int wanted)
+{
+	unsigned	place = key_place(p);
+	StediKnownKey *known = &decoder->known[place % STEDI_KNOWN_KEYS];
+
+	for (int i = 1; i < KEY_PLACES && known->mask != NO_KEY; i++)
+		known = &decoder->known[(place + i) % STEDI_KNOWN_KEYS];
 	if (known->mask != NO_KEY)
 		known = &decoder->known[place % STEDI_KNOWN_KEYS];
-	known->wanted = stedi_decode_find_key(decoder, key);
-	known->mask = NO_KEY;
-	if (key.len + 3 <= STEDI_KNOWN_TEXT)
-	{
-		known->len = key.len + 3;
-		known->mask = (UINT64_C(1) << known->len) - 1;
-		memcpy(known->text, key.data - 1, STEDI_KNOWN_TEXT);
-		known->text[key.len + 2] = ':';
-	}
+	memcpy(known->text, p, len);
+	known->mask = (UINT64_C(1) << len) - 1;
+	known->len = (int) len;
+	known->wanted = wanted;
 	return known;
 }
 
-/*
- * Read the key at p, and its colon, the long way: it is another than the one
- * expected behind *known, or written otherwise.  Returns where its value
- * starts, or NULL where it is not plain.  *known becomes what is remembered of
- * it.
- */
-static const char *
-plain_key(StediDecoder *decoder, const char *p, const char *end,
-		  StediKnownKey **known, uint64_t *newlines)
+/* A key, and where its value starts: NULL where it is not plain. */
+typedef struct KeyFound
 {
-	StediKnownKey *before = *known;
+	StediKnownKey *known;
+	const char *value;
+} KeyFound;
+
+/*
+ * Read the key at p and its colon, when it is another than the one expected
+ * behind the key before, or written otherwise.
+ */
+static apart KeyFound
+plain_key(StediDecoder *decoder, StediKnownKey *before, const char *p, const char *end,
+		  uint64_t *newlines)
+{
+	KeyFound	found = {NULL, NULL};
 	StediSlice	key;
 	const char *stop;
+	size_t		len;
+	int			wanted;
 
 	p = skip_space(p, end, newlines);
 	if (p >= end || *p != '"')
-		return NULL;
+		return found;
+	found.known = find_known(decoder, p);
+	if (found.known != NULL)
+	{
+		before->next = found.known;
+		found.value = skip_space(p + found.known->len, end, newlines);
+		return found;
+	}
+
 	stop = plain_string(p + 1, end);
 	if (stop == NULL || stop >= end)
-		return NULL;
+		return found;
 	key.data = p + 1;
 	key.len = stop - key.data;
-	*known = know_key(decoder, key);
-	before->next = *known - decoder->known;
+	wanted = stedi_decode_find_key(decoder, key);
+	len = stop + 2 + (stop[2] == ' ') - p;
+	if (stop[1] == ':' && len <= STEDI_KNOWN_TEXT && p + len <= end)
+		found.known = remember(decoder, p, len, wanted);
+	else
+	{
+		found.known = &decoder->known[OTHER_KEY];
+		found.known->wanted = wanted;
+	}
+	before->next = found.known;
 	p = skip_space(stop + 1, end, newlines);
-	if (p >= end || *p != ':')
-		return NULL;
-	return skip_space(p + 1, end, newlines);
+	if (p < end && *p == ':')
+		found.value = skip_space(p + 1, end, newlines);
+	return found;
 }
 
 /*
@@ -378,18 +440,18 @@ plain_key(StediDecoder *decoder, const char *p, const char *end,
  * in it.
  *
  * end bounds the bytes that count.  What is looked at behind it changes
- * nothing: p never comes back, and is before end wherever bytes are looked
- * at that others follow.
+ * nothing: p never comes back, and is before end wherever a key or a value is
+ * looked at.
  */
 static const char *
 plain_record(StediDecoder *decoder, const char *p, const char *end,
 			 StediField *fields, uint64_t *newlines)
 {
-	StediKnownKey *known = &decoder->known[STEDI_KNOWN_KEYS];
+	StediKnownKey *known = &decoder->known[RECORD_START];
 
 	if (decoder->n_keys > 0)
 		memset(fields, 0, decoder->n_keys * sizeof(StediField));
-	if (*++p != '"')
+	if (unlikely(*++p != '"'))
 	{
 		p = skip_space(p, end, newlines);
 		if (*p == '}')
@@ -398,36 +460,38 @@ plain_record(StediDecoder *decoder, const char *p, const char *end,
 
 	while (p < end)
 	{
-		StediKnownKey *guess = &decoder->known[known->next];
 		StediFieldKind kind;
 		StediSlice	text;
 
-		if ((simd_same(p, guess->text) & guess->mask) == guess->mask)
+		if (is_known(known->next, p))
 		{
-			p += guess->len;
-			p += (*p == ' ');
-			known = guess;
+			known = known->next;
+			p += known->len;
+			if (unlikely(*p == ' '))
+				p = skip_space(p, end, newlines);
 		}
 		else
-			p = plain_key(decoder, p, end, &known, newlines);
-		if (p == NULL || p >= end)
+		{
+			KeyFound	found = plain_key(decoder, known, p, end, newlines);
+
+			known = found.known;
+			p = found.value;
+			if (p == NULL)
+				return NULL;
+		}
+		if (unlikely(p >= end))
 			return NULL;
 
-		p = plain_value(p, end, &kind, &text);
+		p = plain_value(p, end, &kind, &text, newlines);
 		if (p == NULL)
 			return NULL;
 		if (known->wanted >= 0 &&
 			set_field(&fields[known->wanted], kind, text) != STEDI_REASON_NONE)
 			return NULL;
-
-		if (*p != ',' && *p != '}')
-			p = skip_space(p, end, newlines);
-		if (*p == '}')
-			return p < end ? p + 1 : NULL;
-		if (*p != ',')
-			return NULL;
-		p++;
-		p += (*p == ' ');
+		if (*p++ == '}')
+			return p <= end ? p : NULL;
+		if (unlikely(*p == ' '))
+			p++;
 	}
 	return NULL;
 }
