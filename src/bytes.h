@@ -11,8 +11,9 @@
  *	 sign.c		a request					-> its Authorization header
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
- *	 decode.c	bytes						-> records and their fields, one pass
- *	 json.c		record						-> fields, what decode.c leaves
+ *	 decode.c	bytes						-> records and their fields
+ *	 plain.c	bytes						-> the same in one pass, of plain records
+ *	 json.c		record						-> fields, what plain.c leaves
  *	 value.c	field						-> number, time
  *
  * The words: an *object* is what the landing zone stores under a key, a
@@ -30,8 +31,8 @@
 
 /*
  * Bytes that must be there to read, whatever they hold, behind the buffers
- * and records that are given to decode.c: it looks at many bytes at once, and
- * need not ask each time where they end.
+ * and records that are given to decode.c: plain.c looks at many bytes at
+ * once, and does not ask each time where they end.
  */
 #define STEDI_BYTES_PADDING 64
 
@@ -197,7 +198,8 @@ typedef struct StediKnownKey
  * The keys that a scan wants, and what it remembers from the records before.
  *
  * keys[i] is matched without regard to the case of ASCII letters; fields[i]
- * receives its value.  Set up by stedi_decode_init, which copies nothing.
+ * receives its value.  Set up by stedi_decode_init, which copies nothing; it
+ * points into itself, so it stays where it is.
  */
 typedef struct StediDecoder
 {
@@ -252,6 +254,19 @@ extern StediReason stedi_decode_set(StediField *field, StediFieldKind kind,
 
 /* Shared with json.c: is it UTF-8 from end to end, as JSON must be? */
 extern bool stedi_decode_is_utf8(StediSlice text);
+
+/* Shared with plain.c: the length of the character at p, or 0: there is none. */
+extern size_t stedi_decode_utf8_len(const unsigned char *p, size_t room);
+
+/*
+ * plain.c: decode the plain record that starts with the { at p.  Returns its
+ * end, or NULL when it is not plain, or not whole.  *newlines grows by the
+ * line ends in it.  STEDI_BYTES_PADDING bytes behind end can be read.
+ */
+extern const char *stedi_plain_record(StediDecoder *decoder, const char *p,
+									  const char *end, StediField *fields,
+									  uint64_t *newlines);
+extern void stedi_plain_forget(StediDecoder *decoder);
 
 /* json.c: the same for records that are not plain (escapes, nesting) */
 extern StediReason stedi_json_record(StediDecoder *decoder, StediSlice record,
