@@ -41,6 +41,7 @@ OBJS = \
 	src/inflate.o \
 	src/frame.o \
 	src/decode.o \
+	src/plain.o \
 	src/json.o \
 	src/value.o \
 	src/time.o \
@@ -83,7 +84,7 @@ REGRESS = \
 REGRESS_OPTS = --inputdir=test --load-extension=stedi
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml inflate frame decode json value
+UNIT_SOURCES = sign s3xml inflate frame decode plain json value
 UNIT = sign s3xml inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = frame decode stream
@@ -173,7 +174,7 @@ unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit
 
 unit_headers = src/bytes.h src/simd.h test/unit/tap.h test/unit/padded.h test/unit/alike.h
 unit_objects = $(UNIT_SOURCES:%=.build/%.o)
-portable_objects = $(unit_objects:.build/decode.o=.build/decode_portable.o)
+portable_objects = $(unit_objects:.build/plain.o=.build/plain_portable.o)
 bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 
 .build/test_%: test/unit/test_%.c $(unit_headers) $(unit_objects)

@@ -11,8 +11,9 @@
  *	 sign.c		a request					-> its Authorization header
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
- *	 decode.c	bytes						-> records and their fields, one pass
- *	 json.c		record						-> fields, what decode.c leaves
+ *	 decode.c	bytes						-> records and their fields
+ *	 plain.c	bytes						-> the same in one pass, of plain records
+ *	 json.c		record						-> fields, what plain.c leaves
  *	 value.c	field						-> number, time
  *
  * The words: an *object* is what the landing zone stores under a key, a
@@ -30,8 +31,8 @@
 
 /*
  * Bytes that must be there to read, whatever they hold, behind the buffers
- * and records that are given to decode.c: it looks at many bytes at once, and
- * need not ask each time where they end.
+ * and records that are given to decode.c: plain.c looks at many bytes at
+ * once, and does not ask each time where they end.
  */
 #define STEDI_BYTES_PADDING 64
 
@@ -177,33 +178,36 @@ typedef struct StediField
 	StediSlice	text;			/* borrowed from the record or the decoder */
 } StediField;
 
-/* Keys that a decoder remembers, and bytes of one with its quotes and colon. */
+/* Keys that a decoder remembers, and bytes of one with what is around it. */
 #define STEDI_KNOWN_KEYS 64
 #define STEDI_KNOWN_TEXT 32
 
 /* A key that a record had. */
 typedef struct StediKnownKey
 {
-	char		text[STEDI_KNOWN_TEXT]; /* "key": as it was written */
+	char		text[STEDI_KNOWN_TEXT]; /* "key": as it was written, and the
+										 * space behind it, if any */
 	uint64_t	mask;			/* a bit for each byte of it; all: no key */
+	struct StediKnownKey *next; /* the one that came behind it, of the same
+								 * decoder */
 	int			wanted;			/* which of the wanted keys, or -1 */
-	uint8_t		len;			/* of text */
-	uint8_t		next;			/* the known key that came behind it */
+	int			len;			/* of text */
 } StediKnownKey;
 
 /*
  * The keys that a scan wants, and what it remembers from the records before.
  *
  * keys[i] is matched without regard to the case of ASCII letters; fields[i]
- * receives its value.  Set up by stedi_decode_init, which copies nothing.
+ * receives its value.  Set up by stedi_decode_init, which copies nothing; it
+ * points into itself, so it stays where it is.
  */
 typedef struct StediDecoder
 {
 	const StediSlice *keys;		/* borrowed; lower-cased by the caller */
 	int			n_keys;
 
-	/* by a hash of the key; the last one is no key, but a record's start */
-	StediKnownKey known[STEDI_KNOWN_KEYS + 1];
+	/* by a hash; the last two are a record's start, and any other key */
+	StediKnownKey known[STEDI_KNOWN_KEYS + 2];
 
 	/* made by json.c for the present record, freed by the next call */
 	void	   *strings;		/* a cJSON array of strings, or NULL; owned */
@@ -250,6 +254,19 @@ extern StediReason stedi_decode_set(StediField *field, StediFieldKind kind,
 
 /* Shared with json.c: is it UTF-8 from end to end, as JSON must be? */
 extern bool stedi_decode_is_utf8(StediSlice text);
+
+/* Shared with plain.c: the length of the character at p, or 0: there is none. */
+extern size_t stedi_decode_utf8_len(const unsigned char *p, size_t room);
+
+/*
+ * plain.c: decode the plain record that starts with the { at p.  Returns its
+ * end, or NULL when it is not plain, or not whole.  *newlines grows by the
+ * line ends in it.  STEDI_BYTES_PADDING bytes behind end can be read.
+ */
+extern const char *stedi_plain_record(StediDecoder *decoder, const char *p,
+									  const char *end, StediField *fields,
+									  uint64_t *newlines);
+extern void stedi_plain_forget(StediDecoder *decoder);
 
 /* json.c: the same for records that are not plain (escapes, nesting) */
 extern StediReason stedi_json_record(StediDecoder *decoder, StediSlice record,

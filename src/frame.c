@@ -320,9 +320,23 @@ stedi_frame_begin(StediFramer *framer, const char *buf, size_t len, size_t *used
 	*used = 0;
 	if (framer->given_up || framer->cutting)
 		return false;
-	if (!framer->open)
+	if (framer->open)
+		return !framer->junk && framer->scanned == 0;
+
+	/* nearly always it is a line end, or nothing */
+	if (len > 1 && buf[0] == '\n' && buf[1] == '{')
+	{
+		framer->line++;
+		framer->offset++;
+		*used = 1;
+	}
+	else if (len == 0 || buf[0] != '{')
+	{
 		*used = frame_skip_separators(framer, buf, len, false, &wait);
-	return framer->open && !framer->junk && framer->scanned == 0;
+		return framer->open && !framer->junk;
+	}
+	frame_begin(framer, false);
+	return true;
 }
 
 void

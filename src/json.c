@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * json.c
- *		Decode the records that decode.c does not take as plain.
+ *		Decode the records that plain.c does not take.
  *
  * Backend-free (see bytes.h); the only user of cJSON.  The grammar of RFC
  * 8259 is checked here, byte by byte, since cJSON is more lenient than it

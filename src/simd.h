@@ -3,7 +3,7 @@
  * simd.h
  *		Look at many bytes at once.
  *
- * Backend-free (see bytes.h).  Three questions that decode.c asks, each
+ * Backend-free (see bytes.h).  Four questions that plain.c asks, each
  * answered by a word with a bit for each byte, the first byte's the lowest.
  * A question reads all the bytes that it is about: the caller sees to it that
  * they are there (STEDI_BYTES_PADDING), and minds no bits of bytes that are
@@ -20,19 +20,23 @@
 
 #include <stdint.h>
 
-/* Bytes that text_stops and same look at, and that digits does. */
+/* Bytes that text_stops and same look at, and that digits and dots do. */
 #define SIMD_TEXT 32
 #define SIMD_DIGITS 16
 
-/* Eight bytes, the first one lowest, whatever the machine's order. */
+/* Four and eight bytes, the first one lowest, whatever the machine's order. */
+static inline uint32_t
+simd_word32(const char *p)
+{
+	const unsigned char *b = (const unsigned char *) p;
+
+	return b[0] | (uint32_t) b[1] << 8 | (uint32_t) b[2] << 16 | (uint32_t) b[3] << 24;
+}
+
 static inline uint64_t
 simd_word(const char *p)
 {
-	uint64_t	x = 0;
-
-	for (int i = 0; i < 8; i++)
-		x |= (uint64_t) (unsigned char) p[i] << (8 * i);
-	return x;
+	return simd_word32(p) | (uint64_t) simd_word32(p + 4) << 32;
 }
 
 #if !defined(STEDI_PORTABLE) && defined(__SSE2__)
@@ -52,20 +56,20 @@ simd_bits(__m128i low, __m128i high)
 	return (uint32_t) _mm_movemask_epi8(low) | (uint32_t) _mm_movemask_epi8(high) << 16;
 }
 
+/* Which bytes are plain text?  Signed: beyond ASCII is below space, too. */
 static inline __m128i
-simd_stops(__m128i x)
+simd_text(__m128i x)
 {
-	/* signed: what is beyond ASCII is below space, too */
-	__m128i		stops = _mm_cmplt_epi8(x, _mm_set1_epi8(' '));
+	__m128i		marks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+									 _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
 
-	stops = _mm_or_si128(stops, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
-	return _mm_or_si128(stops, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+	return _mm_andnot_si128(marks, _mm_cmpgt_epi8(x, _mm_set1_epi8(' ' - 1)));
 }
 
 static inline uint32_t
 simd_text_stops(const char *p)
 {
-	return simd_bits(simd_stops(simd_load(p)), simd_stops(simd_load(p + 16)));
+	return ~simd_bits(simd_text(simd_load(p)), simd_text(simd_load(p + 16)));
 }
 
 static inline uint32_t
@@ -81,6 +85,12 @@ simd_digits(const char *p)
 	__m128i		x = _mm_sub_epi8(simd_load(p), _mm_set1_epi8('0'));
 
 	return (uint32_t) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(9)), x));
+}
+
+static inline uint32_t
+simd_dots(const char *p)
+{
+	return (uint32_t) _mm_movemask_epi8(_mm_cmpeq_epi8(simd_load(p), _mm_set1_epi8('.')));
 }
 
 #elif !defined(STEDI_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
@@ -138,6 +148,12 @@ simd_digits(const char *p)
 	return simd_bits(vcleq_u8(x, vdupq_n_u8(9)), vdupq_n_u8(0));
 }
 
+static inline uint32_t
+simd_dots(const char *p)
+{
+	return simd_bits(vceqq_u8(simd_load(p), vdupq_n_u8('.')), vdupq_n_u8(0));
+}
+
 #else
 
 #define SIMD_ALL(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -175,17 +191,20 @@ simd_text_stops(const char *p)
 	return bits;
 }
 
+/* The highest bit of each byte of x that is 0. */
+static inline uint64_t
+simd_zeros(uint64_t x)
+{
+	return ~(x | simd_at_least(x & SIMD_ALL(127), 1));
+}
+
 static inline uint32_t
 simd_same(const char *a, const char *b)
 {
 	uint32_t	bits = 0;
 
 	for (int i = 0; i < SIMD_TEXT; i += 8)
-	{
-		uint64_t	x = simd_word(a + i) ^ simd_word(b + i);
-
-		bits |= simd_bits(~(x | simd_at_least(x & SIMD_ALL(127), 1))) << i;
-	}
+		bits |= simd_bits(simd_zeros(simd_word(a + i) ^ simd_word(b + i))) << i;
 	return bits;
 }
 
@@ -201,6 +220,16 @@ simd_digits(const char *p)
 
 		bits |= simd_bits(~x & simd_at_least(low, '0') & ~simd_at_least(low, '9' + 1)) << i;
 	}
+	return bits;
+}
+
+static inline uint32_t
+simd_dots(const char *p)
+{
+	uint32_t	bits = 0;
+
+	for (int i = 0; i < SIMD_DIGITS; i += 8)
+		bits |= simd_bits(simd_zeros(simd_word(p + i) ^ SIMD_ALL('.'))) << i;
 	return bits;
 }
 

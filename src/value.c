@@ -10,6 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include "bytes.h"
+#include "simd.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,6 +22,9 @@
 
 /* Digits of the greatest int64_t; any number of so many fits a uint64_t. */
 #define INT64_DIGITS 19
+
+/* Digits that an int64_t has room for, whatever they are. */
+#define SAFE_DIGITS 18
 
 /* Digits that a double holds for certain, and powers of ten that it holds. */
 #define EXACT_DIGITS 15
@@ -57,6 +61,36 @@ read_exponent(const char *p, const char *end)
 	return negative ? -value : value;
 }
 
+/* The number that the digits from p to end are; false when there are others. */
+static inline bool
+read_whole(const char *p, const char *end, uint64_t *value)
+{
+	uint64_t	sum = 0;
+
+	/* eight at a time: neighbours are joined to pairs, fours, and the whole */
+	for (; end - p >= 8; p += 8)
+	{
+		uint64_t	x = simd_word(p) ^ UINT64_C(0x3030303030303030);
+
+		if (((x | (x + UINT64_C(0x0606060606060606))) & UINT64_C(0xf0f0f0f0f0f0f0f0)) != 0)
+			return false;
+		x = x * 10 + (x >> 8);
+		x = (x & UINT64_C(0x00ff00ff00ff00ff)) * 100 + ((x >> 16) & UINT64_C(0x00ff00ff00ff00ff));
+		x = (x & UINT64_C(0x0000ffff0000ffff)) * 10000 + ((x >> 32) & UINT64_C(0xffff));
+		sum = sum * 100000000 + (x & UINT64_C(0xffffffff));
+	}
+	for (; p < end; p++)
+	{
+		unsigned	digit = (unsigned char) *p - '0';
+
+		if (digit > 9)
+			return false;
+		sum = sum * 10 + digit;
+	}
+	*value = sum;
+	return true;
+}
+
 /*
  * The integer number * 10^shift, or why it is none.  The text obeys JSON's
  * grammar.  Zeros at either end are not looked at, whatever their number.
@@ -68,11 +102,20 @@ scaled_integer(StediSlice text, long shift, int64_t *value)
 	const char *end = text.data + text.len;
 	bool		negative = (*p == '-');
 	bool		fraction = false;
-	uint64_t	sum = 0;
+	uint64_t	sum;
 	long		zeros = 0;		/* seen, not yet multiplied in */
 	long		digits = 0;		/* in sum, which is wrong when too many */
 
-	for (p += negative; p < end; p++)
+	p += negative;
+	if (end - p + shift <= SAFE_DIGITS && read_whole(p, end, &sum))
+	{
+		for (; shift > 0; shift--)
+			sum *= 10;
+		*value = negative ? -(int64_t) sum : (int64_t) sum;
+		return STEDI_REASON_NONE;
+	}
+	sum = 0;
+	for (; p < end; p++)
 	{
 		if (*p == '.')
 		{
@@ -162,10 +205,10 @@ stedi_value_double(const StediField *field, double *value)
 	StediReason reason = number_text(field, &text);
 	const char *p;
 	const char *end;
+	const char *point = NULL;
 	bool		negative;
 	uint64_t	sum = 0;
-	int			digits = 0;
-	int			fraction = -1;
+	unsigned	digit;
 
 	if (reason != STEDI_REASON_NONE)
 		return reason;
@@ -174,23 +217,22 @@ stedi_value_double(const StediField *field, double *value)
 	p = text.data;
 	end = p + text.len;
 	negative = (*p == '-');
-	for (p += negative; p < end && digits <= EXACT_DIGITS; p++)
+	p += negative;
+	if (end - p > EXACT_DIGITS + 1)
+		return slow_double(text, value);
+	for (; p < end && (digit = (unsigned char) *p - '0') <= 9; p++)
+		sum = sum * 10 + digit;
+	if (p < end && *p == '.')
 	{
-		if (*p == '.')
-			fraction = digits;
-		else if (*p >= '0' && *p <= '9')
-		{
-			sum = sum * 10 + (*p - '0');
-			digits++;
-		}
-		else
-			break;
+		point = ++p;
+		for (; p < end && (digit = (unsigned char) *p - '0') <= 9; p++)
+			sum = sum * 10 + digit;
 	}
-	if (p < end || digits > EXACT_DIGITS)
+	if (p < end || (point == NULL && text.len - negative > EXACT_DIGITS))
 		return slow_double(text, value);
 	*value = (double) sum;
-	if (fraction >= 0)
-		*value /= powers[digits - fraction];
+	if (point != NULL)
+		*value /= powers[end - point];
 	if (negative)
 		*value = -*value;
 	return STEDI_REASON_NONE;

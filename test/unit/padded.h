@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * padded.h
- *		Bytes in memory of their own, with the padding that decode.c wants.
+ *		Bytes in memory of their own, with the padding that plain.c wants.
  *
  * Just as much as bytes.h says, so that ASan sees a byte too far; and filled
  * with something else each time, of which no answer may depend.

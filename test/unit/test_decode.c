@@ -1,6 +1,7 @@
 /*
  * A record's fields are read alike by both decoders, and what is no JSON is
- * refused.  Guards src/decode.c and src/json.c.
+ * refused.  Guards src/decode.c, src/plain.c and
+ * src/json.c.
  */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -103,18 +104,20 @@ show(const StediField *fields, StediReason reason, int where, Text *out)
 static bool
 is_sound(const StediDecoder *decoder)
 {
-	for (int i = 0; i <= STEDI_KNOWN_KEYS; i++)
-	{
-		const StediKnownKey *known = &decoder->known[i];
-		StediSlice	key = {known->text + 1, known->len - 3};
+	const StediKnownKey *end = decoder->known + sizeof(decoder->known) / sizeof(decoder->known[0]);
 
-		if (known->next > STEDI_KNOWN_KEYS)
+	for (const StediKnownKey *known = decoder->known; known < end; known++)
+	{
+		size_t		len = known->len - (known->len > 0 && known->text[known->len - 1] == ' ');
+		StediSlice	key = {known->text + 1, len - 3};
+
+		if (known->next < decoder->known || known->next >= end)
 			return false;
 		if (known->mask == UINT64_MAX)
 			continue;
-		if (i == STEDI_KNOWN_KEYS || known->len < 3 || known->len > STEDI_KNOWN_TEXT ||
+		if (known->len > STEDI_KNOWN_TEXT || len < 3 ||
 			known->mask != (UINT64_C(1) << known->len) - 1 || known->text[0] != '"' ||
-			memcmp(known->text + known->len - 2, "\":", 2) != 0 ||
+			memcmp(known->text + len - 2, "\":", 2) != 0 ||
 			stedi_decode_find_key(decoder, key) != known->wanted)
 			return false;
 	}
@@ -127,7 +130,7 @@ count_known(const StediDecoder *decoder)
 {
 	int			n = 0;
 
-	for (int i = 0; i <= STEDI_KNOWN_KEYS; i++)
+	for (int i = 0; i < STEDI_KNOWN_KEYS; i++)
 		n += (decoder->known[i].mask != UINT64_MAX);
 	return n;
 }

@@ -1,7 +1,7 @@
 /*
  * Records that are framed and decoded at once are those that are framed first
  * and decoded then: in random streams, changed and whole, in all kinds of
- * pieces.  Guards src/decode.c, src/simd.h and what of src/frame.c they share.
+ * pieces.  Guards src/plain.c and src/simd.h.
  */
 #include <stdlib.h>
 

@@ -324,6 +324,45 @@ test_random_integers(void)
 	ok(right, "integers around powers of two");
 }
 
+/* Digits and nothing else, as strtoll reads them: up to the last that fits. */
+static void
+test_plain_integers(void)
+{
+	bool		right = true;
+
+	for (int i = 0; i < N_INTEGERS && right; i++)
+	{
+		char		text[64];
+		int			n = 1 + i % 19;
+		bool		negative = below(2);
+		int64_t		want;
+		int64_t		value;
+
+		text[0] = '-';
+		random_digits(text + negative, n);
+		if (n > 1 && text[negative] == '0')
+			text[negative] = '1';
+		errno = 0;
+		want = strtoll(text, NULL, 10);
+		if (errno != 0)
+			right = read_int64(STEDI_FIELD_NUMBER, text, &value) == RANGE;
+		else
+			right = read_int64(i % 2 ? STEDI_FIELD_NUMBER : STEDI_FIELD_STRING, text, &value) == OK &&
+				value == want;
+		if (right && n <= 15)
+			right = read_time(STEDI_FIELD_NUMBER, text, &value) == OK && value == want * 1000;
+
+		/* another byte in one place: a NUL ends the copy, and is not tried */
+		text[below(strlen(text))] = (char) (1 + below(255));
+		if (right && strspn(text + (text[0] == '-'), "0123456789") < strlen(text) - (text[0] == '-') &&
+			strpbrk(text, ".eE") == NULL)
+			right = read_int64(STEDI_FIELD_STRING, text, &value) == NO_NUMBER;
+		if (!right)
+			note("%s: %lld", text, (long long) value);
+	}
+	ok(right, "%d random integers without a point", N_INTEGERS);
+}
+
 /* Does a text read as strtod reads it, to the bit? */
 static bool
 as_strtod(const char *text)
@@ -753,6 +792,7 @@ main(void)
 	test_int64();
 	test_many_zeros();
 	test_random_integers();
+	test_plain_integers();
 	test_doubles();
 	test_random_doubles();
 	test_refusals();
