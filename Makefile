@@ -79,7 +79,9 @@ REGRESS_OPTS = --inputdir=test --load-extension=stedi
 UNIT_SOURCES = sign s3xml inflate frame decode json value
 UNIT = sign s3xml inflate frame decode value
 
-SHLIB_LINK = -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
+# Our own functions are called directly, and never another extension's of the
+# same name: before 16, a server's extensions see each other's symbols.
+SHLIB_LINK = -Wl,-Bsymbolic-functions -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
 UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
