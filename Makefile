@@ -89,7 +89,9 @@ UNIT = sign s3xml inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = frame decode stream
 
-SHLIB_LINK = -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
+# Our own functions are called directly, and never another extension's of the
+# same name: before 16, a server's extensions see each other's symbols.
+SHLIB_LINK = -Wl,-Bsymbolic-functions -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
 UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes

@@ -151,10 +151,18 @@ stediIterateForeignScan(ForeignScanState *node)
 	FdwState   *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
-	if (!state->valued)
+	if (unlikely(!state->valued))
 		set_test_values(node, state);
-	ExecClearTuple(slot);
-	if (stedi_scan_next(state->scan, slot->tts_values, slot->tts_isnull) == STEDI_SCAN_ROW)
+
+	/*
+	 * a row is filled in where the one before stood, unless the slot owns
+	 * that
+	 */
+	if (unlikely(TTS_SHOULDFREE(slot)))
+		ExecClearTuple(slot);
+	if (stedi_scan_next(state->scan, slot->tts_values, slot->tts_isnull) != STEDI_SCAN_ROW)
+		ExecClearTuple(slot);
+	else if (TTS_EMPTY(slot))
 		ExecStoreVirtualTuple(slot);
 	return slot;
 }

@@ -64,6 +64,7 @@ struct StediScan
 	StediJudge *judge;			/* NULL: none */
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
+	bool		converts;		/* some column is wanted */
 	StediTally *tally;			/* borrowed; NULL: none */
 	StediListing *listing;		/* a copy; NULL until it is needed */
 	bool		started;		/* a row was asked for */
@@ -172,6 +173,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 								   (scan->flags & STEDI_SCAN_JUDGE) ? all : wanted);
 	if (scan->flags & STEDI_SCAN_JUDGE)
 		scan->judge = stedi_judge_open(relid, tupdesc, scan->tuple);
+	scan->converts = stedi_tuple_n_wanted(scan->tuple) > 0;
 	keys = stedi_tuple_keys(scan->tuple, &n_keys);
 	stedi_decode_init(&scan->decoder, keys, n_keys);
 	for (int i = 0; i < MAX_AHEAD; i++)
@@ -616,10 +618,13 @@ scan_note_column(StediScan *scan, StediReason reason, int attno)
 static inline StediReason
 scan_columns(StediScan *scan)
 {
+	StediReason first;
 	int			attno;
-	StediReason first = stedi_tuple_columns(scan->tuple, scan->fields, &scan->place,
-											scan->values, scan->nulls, &attno);
 
+	if (!scan->converts)
+		return STEDI_REASON_NONE;
+	first = stedi_tuple_columns(scan->tuple, scan->fields, &scan->place,
+								scan->values, scan->nulls, &attno);
 	if (likely(first == STEDI_REASON_NONE))
 		return first;
 	scan_note_column(scan, first, attno);
@@ -796,7 +801,8 @@ scan_begin_record(StediScan *scan)
 	CHECK_FOR_INTERRUPTS();
 	if (unlikely(!scan->record_cxt->isReset))
 		MemoryContextReset(scan->record_cxt);
-	stedi_tuple_begin(scan->tuple);
+	if (scan->converts)
+		stedi_tuple_begin(scan->tuple);
 }
 
 /*

@@ -361,6 +361,9 @@ extern const StediSlice *stedi_tuple_keys(const StediTuple *tuple, int *n_keys);
 /* The field of a column (0-based attribute), or -1 for a virtual one. */
 extern int	stedi_tuple_field(const StediTuple *tuple, int attno);
 
+/* How many columns are wanted. */
+extern int	stedi_tuple_n_wanted(const StediTuple *tuple);
+
 /* Does a text column show the bytes of its field, whatever they are? */
 extern bool stedi_tuple_takes_bytes(const StediTuple *tuple, int attno);
 

@@ -396,6 +396,12 @@ stedi_tuple_keys(const StediTuple *tuple, int *n_keys)
 }
 
 int
+stedi_tuple_n_wanted(const StediTuple *tuple)
+{
+	return tuple->n_wanted;
+}
+
+int
 stedi_tuple_field(const StediTuple *tuple, int attno)
 {
 	return tuple->columns[attno].field;
@@ -471,7 +477,9 @@ convert_column(StediTuple *tuple, Column *column, const StediField *fields,
 		reason = STEDI_REASON_TWO_KEYS; /* decode.c has reported it better */
 	else
 	{
-		reason = column->convert(column, field, value);
+		/* an indirect call for all but the most frequent */
+		reason = column->convert == convert_float8 ? convert_float8(column, field, value) :
+			column->convert(column, field, value);
 		if (likely(reason == STEDI_REASON_NONE))
 		{
 			*isnull = false;

@@ -66,6 +66,39 @@ SELECT id, note FROM readings WHERE note = 'ALPHA' COLLATE "C";
 SELECT id, note FROM readings WHERE note IN ('BETA', 'delta') ORDER BY id;
 ALTER FOREIGN TABLE readings ALTER note TYPE text;
 
+-- equal text is equal bytes: escaped, more than ASCII, a number, NULL; what is no text is rejected all the same
+CREATE FOREIGN TABLE texts (v text) SERVER regress_pushdown OPTIONS (prefix 'values');
+CREATE FOREIGN TABLE names (v text OPTIONS (key 'name')) SERVER regress_pushdown OPTIONS (prefix 'records');
+CREATE FUNCTION plan_of(query text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, FORMAT JSON) ' || query INTO plan;
+    RETURN plan::text;
+END $$;
+CREATE FUNCTION wrong(t regclass, condition text) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+    inside bigint;
+    above bigint;
+    rejects text[];
+BEGIN
+    EXECUTE format('SELECT count(*) FROM %s WHERE %s', t, condition) INTO inside;
+    EXECUTE format('SELECT count(*) FROM (SELECT * FROM %s OFFSET 0) s WHERE %s', t, condition) INTO above;
+    SELECT array_agg(substring(plan_of(format('SELECT v FROM %s WHERE %s', t, c)) FROM '"Records Rejected": (\d+)')) INTO rejects
+        FROM unnest(ARRAY[condition, 'true']) c;
+    IF inside <> above OR rejects[1] <> rejects[2] THEN
+        RETURN NEXT format('%s: %s and %s rows, %s rejects', condition, inside, above, rejects);
+    END IF;
+END $$;
+SELECT count(*) > 100 AS many, string_agg(w, chr(10)) AS wrong
+    FROM (SELECT 'texts'::regclass AS t, v FROM texts UNION SELECT 'names', v FROM names UNION SELECT 'names', 'nobody') d
+        CROSS JOIN unnest(ARRAY['v = %L', 'v <> %L', 'v = ANY (ARRAY[''other'', NULL, %L])', 'v <> ANY (ARRAY[NULL, %L])', '%L = v AND v IS NOT NULL']) c
+        LEFT JOIN LATERAL wrong(t, format(c, v)) w ON true;
+ALTER FOREIGN TABLE texts ALTER v TYPE varchar(3);
+SELECT w AS wrong FROM unnest(ARRAY['v = ''abc''', 'v <> ''5''']) c, wrong('texts', c) w;
+
 -- other types
 CREATE FOREIGN TABLE typed (line bigint OPTIONS (source 'line'), at text, v timestamptz)
     SERVER regress_pushdown OPTIONS (prefix 'values');
