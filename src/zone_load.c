@@ -37,6 +37,9 @@
 /* Landing bytes a partition: about half as many of readings. */
 #define PARTITION_BYTES (8 * 1024 * 1024)
 
+/* As many at least, for processes to end at about the same time. */
+#define PARTITIONS_PER_PROCESS 4
+
 /* The most partitions: a process has a chunk of each in memory. */
 #define MAX_PARTITIONS 8192
 
@@ -143,6 +146,9 @@ run_phase(ZoneProcess *process, int n_workers, ZoneReader *reader,
 			reader->test.set = process->pieces[ZONE_PIECE_SET];
 		LaunchParallelWorkers(context);
 		n_processes += context->nworkers_launched;
+		ereport(DEBUG1,
+				errmsg_internal("%s in %d processes", reader != NULL ?
+								"reading readings" : "building tables", n_processes));
 	}
 
 	if (reader != NULL)
@@ -174,13 +180,14 @@ delete_files(void *arg)
 
 /* Begin, at the first landing table that is read. */
 static void
-begin_load(ZoneRun *run, int64 landing_bytes)
+begin_load(ZoneRun *run, int64 landing_bytes, int n_workers)
 {
+	int64		fewest = n_workers > 0 ? PARTITIONS_PER_PROCESS * (n_workers + 1) : 1;
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
 	ZoneLoad   *kept = palloc0(sizeof(ZoneLoad));
 
 	kept->shared.n_partitions =
-		(int) Min(Max(landing_bytes / PARTITION_BYTES, 1), MAX_PARTITIONS);
+		(int) Min(Max(landing_bytes / PARTITION_BYTES, fewest), MAX_PARTITIONS);
 	FileSetInit(&kept->shared.fileset);
 	kept->release.func = delete_files;
 	kept->release.arg = kept;
@@ -304,7 +311,7 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	MemoryContext caller;
 
 	if (run->load == NULL)
-		begin_load(run, listing->total_size);
+		begin_load(run, listing->total_size, n_workers);
 	kept = run->load;
 	make_sets(run, stream);
 	kept->shared.building = false;

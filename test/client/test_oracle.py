@@ -5,6 +5,7 @@ materialised and compared with test/oracle.py, for several seeds
 (STEDI_TEST_SEEDS) and both rules of consent.
 """
 import functools
+import itertools
 import json
 import pathlib
 import random
@@ -46,6 +47,10 @@ SUMS = {
 }
 SUMS["step_trainer_curated"] = SUMS["accelerometer_trusted"]
 
+# A run in one process, and in as many as there are workers for.
+ALONE = "SET max_parallel_maintenance_workers = 0"
+TOGETHER = "SET max_parallel_maintenance_workers = 3; SET min_parallel_table_scan_size = 0"
+
 # The folder that a table's landing records are in.
 FOLDERS = {
     "customer_trusted": "customers",
@@ -70,14 +75,14 @@ def ascii_email(row):
 
 
 def for_each_zone(test):
-    """Run a test of (folder, consent) on all seeds under all rules, as subtests."""
+    """Run a test of (folder, consent) on all seeds under all rules, alone and together, as subtests."""
 
     @functools.wraps(test)
     def run(self):
-        for seed in SEEDS:
-            for consent in RULES:
-                with self.subTest(seed=seed, consent=consent):
-                    test(self, self.zone(seed), consent)
+        for seed, consent, processes in itertools.product(SEEDS, RULES, (ALONE, TOGETHER)):
+            with self.subTest(seed=seed, consent=consent, processes=processes):
+                self.db.run(processes)
+                test(self, self.zone(seed), consent)
 
     return run
 
@@ -158,6 +163,16 @@ class OracleTest(ServerTest):
                     self.assertEqual(row["objects_read"], len(keys))
                     self.assertGreaterEqual(row["objects_listed"], len(keys))
                     self.assertEqual(row["bytes_read"], sizes)
+
+    def test_processes(self):
+        """Each phase of a run has the workers that it may have."""
+        self.db.run(TOGETHER + "; SET client_min_messages = debug1")
+        self.addCleanup(self.db.run, "RESET client_min_messages")
+        with self.landing("lake", self.zone(SEEDS[0])):
+            self.db.notices.clear()
+            self.db.materialize("lake")
+        told = [text for text in map(str, self.db.notices) if "in 4 processes" in text]
+        self.assertEqual(len(told), 3, self.db.notices)
 
     @for_each_zone
     def test_second_run_changes_nothing(self, folder, consent):
