@@ -51,6 +51,7 @@ OBJS = \
 	src/judge.o \
 	src/scan.o \
 	src/scan_share.o \
+	src/scan_reject.o \
 	src/plan.o \
 	src/fdw.o \
 	src/analyze.o \

@@ -7,7 +7,7 @@
  *	 objects	 local.c	  bytes		   records	   fields	   kept?	   values
  *				 bytes
  *
- * This is the only file that knows more than one stage.  The FDW, ANALYZE,
+ * This is the only file that knows more than one stage; scan.h has its state.  The FDW, ANALYZE,
  * stedi.rejects and the zone functions all read through stedi_scan_next().
  * A record that the consent test drops does not leave this file: no caller
  * sees its values, and no message has them.
@@ -17,12 +17,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan.h"
 
 #include "miscadmin.h"
 #include "nodes/memnodes.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Room to begin with: a few thousand records, and within the L2 cache. */
@@ -30,92 +28,6 @@
 
 /* Stored bytes of a compressed object that are read at once. */
 #define PACKED_ROOM (256 * 1024)
-
-/*
- * Records that are decoded ahead of the present one, where consent is asked
- * for: while they are, the memory that their probes of the set need is on its
- * way.  Enough for that, and few enough to stay in the L1 cache.
- */
-#define MAX_AHEAD 32
-
-/* A step of the decoder: a record, or what came instead. */
-typedef struct Step
-{
-	StediFrameStatus status;
-	bool		decoded;		/* RECORD: fields are those of the record */
-	StediSlice	record;
-	uint64		line;
-	uint64		offset;
-	uint32		hash;			/* of whom it names; see filter.c */
-	StediField *fields;
-} Step;
-
-struct StediScan
-{
-	/* whole scan: in scan_cxt, set once by stedi_scan_open */
-	MemoryContext scan_cxt;
-	MemoryContext object_cxt;	/* reset by scan_close_object */
-	MemoryContext record_cxt;	/* values; reset by scan_begin_record */
-	StediOptions *opts;
-	Oid			userid;
-	int			flags;
-	TupleDesc	tupdesc;		/* borrowed */
-	StediTuple *tuple;
-	StediJudge *judge;			/* NULL: none */
-	StediTest  *tests;			/* borrowed */
-	int			n_tests;
-	bool		converts;		/* some column is wanted */
-	StediTally *tally;			/* borrowed; NULL: none */
-	StediListing *listing;		/* a copy; NULL until it is needed */
-	bool		started;		/* a row was asked for */
-	StediFetch *fetch;			/* NULL: a local folder, or not started */
-
-	/* with other processes: set by stedi_scan_share or _join */
-	StediScanShared *shared;	/* borrowed; NULL: we are alone */
-	bool		worker;			/* another process leads */
-	bool		contributed;	/* to shared's sums */
-
-	/* the bytes of the present object */
-	int			next_object;	/* of the listing, when we are alone */
-	List	   *ahead;			/* of StediObject: handed to fetch.c, not yet
-								 * read */
-	StediObject *object;		/* NULL: none is open */
-	StediLocal *local;
-	char	   *buffer;
-	Size		buffer_room;
-	Size		buffer_pos;		/* consumed */
-	Size		buffer_len;		/* filled */
-	bool		source_ended;	/* no more stored bytes */
-	bool		bytes_ended;	/* no more decompressed bytes */
-	bool		damaged;		/* and that was not their end */
-	char	   *packed;			/* stored bytes of a compressed object */
-	Size		packed_pos;
-	Size		packed_len;
-	StediFramer framer;
-
-	/* the present record */
-	StediDecoder decoder;
-	Step		steps[MAX_AHEAD];	/* those but the last are plain records */
-	int			n_steps;
-	int			next_step;
-	StediField *fields;			/* of the present step */
-	bool		decoded;		/* and they are right */
-	StediPlace	place;
-	StediSlice	record;
-	Datum	   *values;			/* those that are done */
-	bool	   *nulls;
-	StediReject reject;
-
-	/* counts */
-	StediScanStats stats;
-	uint64		list_requests;
-	uint64		others_requests;	/* of processes that shared the scan */
-	uint64		warned_rejects; /* of the passes before a rescan */
-
-	/* made by other libraries: freed by scan_release, whatever happens */
-	StediInflate *inflate;
-	MemoryContextCallback release;
-};
 
 /* The tally that scans report to, one at a time. */
 static StediTally *current_tally = NULL;
@@ -176,7 +88,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->converts = stedi_tuple_n_wanted(scan->tuple) > 0;
 	keys = stedi_tuple_keys(scan->tuple, &n_keys);
 	stedi_decode_init(&scan->decoder, keys, n_keys);
-	for (int i = 0; i < MAX_AHEAD; i++)
+	for (int i = 0; i < STEDI_SCAN_AHEAD; i++)
 		scan->steps[i].fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
 	scan->fields = scan->steps[0].fields;
 	scan->buffer_room = Min(BUFFER_START, scan->opts->max_record_size + 1);
@@ -203,8 +115,8 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 }
 
 /* List the objects, unless that is done. */
-static void
-scan_list(StediScan *scan)
+void
+stedi_scan_list(StediScan *scan)
 {
 	MemoryContext caller;
 	const StediListing *listing;
@@ -227,10 +139,10 @@ scan_start(StediScan *scan)
 {
 	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
 
-	scan_list(scan);
+	stedi_scan_list(scan);
 	if (scan->shared != NULL)
 		scan->opts->connections = Max(scan->opts->connections /
-									  stedi_share_processes(scan->shared), 1);
+									  stedi_scan_processes(scan), 1);
 	if (!scan->opts->local)
 		scan->fetch = stedi_fetch_open(scan->opts, scan->userid);
 	scan->started = true;
@@ -244,7 +156,7 @@ scan_draw(StediScan *scan)
 	int			next;
 
 	if (scan->shared != NULL)
-		next = stedi_share_draw(scan->shared);
+		next = stedi_scan_draw(scan);
 	else
 		next = scan->next_object < scan->listing->n_objects ?
 			scan->next_object++ : scan->listing->n_objects;
@@ -508,8 +420,8 @@ static void
 scan_look_ahead(StediScan *scan)
 {
 	StediTest  *test = scan_consent_test(scan);
-	int			n_ahead = test != NULL ? MAX_AHEAD : 1;
-	Step	   *step;
+	int			n_ahead = test != NULL ? STEDI_SCAN_AHEAD : 1;
+	StediScanStep *step;
 
 	scan->n_steps = scan->next_step = 0;
 	do
@@ -545,7 +457,7 @@ scan_next_record(StediScan *scan)
 {
 	for (;;)
 	{
-		Step	   *step;
+		StediScanStep *step;
 		StediSlice	record;
 
 		if (scan->next_step == scan->n_steps)
@@ -731,69 +643,6 @@ scan_test(StediScan *scan, bool *keeps)
 	return reason;
 }
 
-/* The SQLSTATE of a reject that ends the query. */
-static int
-reason_errcode(StediReason reason)
-{
-	switch (reason)
-	{
-		case STEDI_REASON_ENCODING:
-		case STEDI_REASON_ZERO_CHARACTER:
-			return ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
-		case STEDI_REASON_OUT_OF_RANGE:
-			return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
-		case STEDI_REASON_WRONG_KIND:
-		case STEDI_REASON_NOT_A_NUMBER:
-		case STEDI_REASON_NOT_AN_INTEGER:
-		case STEDI_REASON_NOT_A_VALUE:
-			return ERRCODE_INVALID_TEXT_REPRESENTATION;
-		case STEDI_REASON_NOT_A_TIME:
-			return ERRCODE_INVALID_DATETIME_FORMAT;
-		case STEDI_REASON_MISSING:
-			return ERRCODE_NOT_NULL_VIOLATION;
-		case STEDI_REASON_TOO_LONG:
-		case STEDI_REASON_TOO_DEEP:
-			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-		case STEDI_REASON_OUT_OF_MEMORY:
-			return ERRCODE_OUT_OF_MEMORY;
-		default:
-			return ERRCODE_INVALID_JSON_TEXT;
-	}
-}
-
-/* Count the reject; an error where the table's options say so. */
-static void
-scan_count_reject(StediScan *scan)
-{
-	uint64		n_rejected = ++scan->stats.rejected;
-
-	if (scan->shared != NULL)
-		n_rejected = stedi_share_add_reject(scan->shared);
-	scan->object->n_rejects++;
-	if (scan->reject.reason == STEDI_REASON_OUT_OF_MEMORY)
-		ereport(ERROR,
-				errcode(ERRCODE_OUT_OF_MEMORY),
-				errmsg("out of memory"));
-	if ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL)
-		return;
-	if (scan->opts->on_error == STEDI_ON_ERROR_STOP)
-		ereport(ERROR,
-				errcode(reason_errcode(scan->reject.reason)),
-				errmsg("could not read a record of foreign table \"%s\": %s",
-					   get_rel_name(scan->opts->relid),
-					   stedi_scan_reason(&scan->reject)),
-				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   scan->place.object->key, scan->place.line, scan->place.offset));
-	if (scan->opts->reject_limit > 0 &&
-		n_rejected > (uint64) scan->opts->reject_limit)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				errmsg("set aside more than option \"reject_limit\" (" INT64_FORMAT ") records of foreign table \"%s\"",
-					   scan->opts->reject_limit, get_rel_name(scan->opts->relid)),
-				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   scan->place.object->key, scan->place.line, scan->place.offset));
-}
-
 /* Forget the record before. */
 static inline void
 scan_begin_record(StediScan *scan)
@@ -814,7 +663,7 @@ scan_give_reject(StediScan *scan, bool framed)
 {
 	StediReject reject = scan->reject;
 
-	scan_count_reject(scan);
+	stedi_scan_count_reject(scan);
 	if (!(scan->flags & STEDI_SCAN_GIVE_REJECTS))
 		return false;
 
@@ -896,16 +745,10 @@ stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
 	return result;
 }
 
-const StediReject *
-stedi_scan_reject(const StediScan *scan)
-{
-	return &scan->reject;
-}
-
 void
 stedi_scan_rescan(StediScan *scan)
 {
-	if (!scan->started)
+	if (scan->listing == NULL)
 		return;
 	if (scan->object != NULL)
 		scan_close_object(scan);
@@ -944,87 +787,15 @@ scan_report(StediScan *scan)
 void
 stedi_scan_close(StediScan *scan)
 {
-	uint64		rejects;
-	char	   *table = NULL;
-
 	if (!scan->worker)
 		stedi_scan_collect(scan);
-	rejects = Max(scan->warned_rejects, scan->stats.rejected);
 	if (scan->tally != NULL && scan->listing != NULL)
 		scan_report(scan);
-	if (rejects > 0 && !scan->worker &&
-		(scan->tally != NULL || !(scan->flags & STEDI_SCAN_GIVE_REJECTS)))
-		table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->opts->relid)),
-										   get_rel_name(scan->opts->relid));
-	if (table != NULL)
-		ereport(WARNING,
-				errmsg_plural("%llu record of foreign table \"%s\" was set aside%s",
-							  "%llu records of foreign table \"%s\" were set aside%s",
-							  (unsigned long) rejects,
-							  (unsigned long long) rejects,
-							  get_rel_name(scan->opts->relid),
-							  scan->stats.finished ? "" : " so far"),
-				errhint("See SELECT * FROM stedi.rejects(%s).", quote_literal_cstr(table)));
+	if (!scan->worker)
+		stedi_scan_warn(scan);
 	if (scan->object != NULL)
 		scan_close_object(scan);
 	MemoryContextDelete(scan->scan_cxt);
-}
-
-Size
-stedi_scan_shared_size(StediScan *scan)
-{
-	scan_list(scan);
-	return stedi_share_size(scan->listing);
-}
-
-void
-stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
-{
-	scan_list(scan);
-	stedi_scan_rescan(scan);
-	stedi_share_init(shared, scan->listing, n_processes);
-	scan->shared = shared;
-}
-
-void
-stedi_scan_share_again(StediScan *scan)
-{
-	scan->warned_rejects = Max(scan->warned_rejects, stedi_share_rejects(scan->shared));
-	stedi_scan_rescan(scan);
-	stedi_share_restart(scan->shared);
-}
-
-void
-stedi_scan_join(StediScan *scan, StediScanShared *shared)
-{
-	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
-
-	scan->listing = stedi_share_listing(shared);
-	scan->shared = shared;
-	scan->worker = true;
-	MemoryContextSwitchTo(caller);
-}
-
-void
-stedi_scan_contribute(StediScan *scan)
-{
-	if (scan->shared == NULL || scan->contributed)
-		return;
-	stedi_share_add(scan->shared, stedi_scan_stats(scan), scan->listing);
-	scan->contributed = true;
-}
-
-void
-stedi_scan_collect(StediScan *scan)
-{
-	uint64		n_requests = stedi_scan_stats(scan)->requests;
-
-	if (scan->shared == NULL)
-		return;
-	stedi_scan_contribute(scan);
-	stedi_share_sum(scan->shared, &scan->stats, scan->listing);
-	scan->others_requests += scan->stats.requests - n_requests;
-	scan->shared = NULL;
 }
 
 const StediScanStats *
@@ -1043,13 +814,4 @@ const StediListing *
 stedi_scan_listing(const StediScan *scan)
 {
 	return scan->listing;
-}
-
-char *
-stedi_scan_reason(const StediReject *reject)
-{
-	if (reject->column == NULL)
-		return pstrdup(stedi_reason_text(reject->reason));
-	return psprintf("column \"%s\": %s", reject->column,
-					stedi_reason_text(reject->reason));
 }

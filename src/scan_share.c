@@ -12,11 +12,9 @@
  *
  *	 StediScanShared | SharedObject[n_objects] | keys and ETags
  *
- * Nothing here throws but "out of memory".
- *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan.h"
 
 #include "port/atomics.h"
 #include "storage/spin.h"
@@ -53,8 +51,9 @@ struct StediScanShared
 	SharedObject objects[FLEXIBLE_ARRAY_MEMBER];
 };
 
-Size
-stedi_share_size(const StediListing *listing)
+/* The bytes that a listing takes. */
+static Size
+share_size(const StediListing *listing)
 {
 	Size		size = offsetof(StediScanShared, objects) +
 	(Size) listing->n_objects * sizeof(SharedObject);
@@ -104,8 +103,8 @@ put_order(StediScanShared *shared)
 	pfree(order);
 }
 
-void
-stedi_share_init(StediScanShared *shared, const StediListing *listing, int n_processes)
+static void
+share_init(StediScanShared *shared, const StediListing *listing, int n_processes)
 {
 	Size		pos = offsetof(StediScanShared, objects) +
 	(Size) listing->n_objects * sizeof(SharedObject);
@@ -131,8 +130,9 @@ stedi_share_init(StediScanShared *shared, const StediListing *listing, int n_pro
 	put_order(shared);
 }
 
-void
-stedi_share_restart(StediScanShared *shared)
+/* Nobody has drawn anything; objects read, bytes and requests stay counted. */
+static void
+share_restart(StediScanShared *shared)
 {
 	StediScanStats *sum = &shared->sum;
 	StediScanStats before = *sum;
@@ -150,8 +150,9 @@ stedi_share_restart(StediScanShared *shared)
 	}
 }
 
-StediListing *
-stedi_share_listing(StediScanShared *shared)
+/* The listing, in the current context; its strings are shared's. */
+static StediListing *
+share_listing(StediScanShared *shared)
 {
 	StediListing *listing = palloc0(sizeof(StediListing));
 
@@ -170,40 +171,10 @@ stedi_share_listing(StediScanShared *shared)
 	return listing;
 }
 
-int
-stedi_share_draw(StediScanShared *shared)
-{
-	uint32		n_objects = (uint32) shared->n_objects;
-	uint32		next;
-
-	/* an S3 scan asks at every read: do not count on for ever */
-	if (pg_atomic_read_u32(&shared->next_object) >= n_objects)
-		return shared->n_objects;
-	next = pg_atomic_fetch_add_u32(&shared->next_object, 1);
-	return next < n_objects ? shared->objects[next].drawn : shared->n_objects;
-}
-
-uint64
-stedi_share_add_reject(StediScanShared *shared)
-{
-	return pg_atomic_add_fetch_u64(&shared->n_rejected, 1);
-}
-
-uint64
-stedi_share_rejects(StediScanShared *shared)
-{
-	return pg_atomic_read_u64(&shared->n_rejected);
-}
-
-int
-stedi_share_processes(const StediScanShared *shared)
-{
-	return shared->n_processes;
-}
-
-void
-stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
-				const StediListing *listing)
+/* Add a process's figures, and those of the objects that it has drawn. */
+static void
+share_add(StediScanShared *shared, const StediScanStats *stats,
+		  const StediListing *listing)
 {
 	StediScanStats *sum = &shared->sum;
 
@@ -231,8 +202,9 @@ stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
 	}
 }
 
-void
-stedi_share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *listing)
+/* The figures of all. */
+static void
+share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *listing)
 {
 	SpinLockAcquire(&shared->mutex);
 	*stats = shared->sum;
@@ -248,4 +220,87 @@ stedi_share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *li
 		if (!shared->objects[i].read)
 			stats->finished = false;
 	}
+}
+
+int
+stedi_scan_draw(StediScan *scan)
+{
+	StediScanShared *shared = scan->shared;
+	uint32		n_objects = (uint32) shared->n_objects;
+	uint32		next;
+
+	/* an S3 scan asks at every read: do not count on for ever */
+	if (pg_atomic_read_u32(&shared->next_object) >= n_objects)
+		return shared->n_objects;
+	next = pg_atomic_fetch_add_u32(&shared->next_object, 1);
+	return next < n_objects ? shared->objects[next].drawn : shared->n_objects;
+}
+
+uint64
+stedi_scan_share_reject(StediScan *scan)
+{
+	return pg_atomic_add_fetch_u64(&scan->shared->n_rejected, 1);
+}
+
+int
+stedi_scan_processes(const StediScan *scan)
+{
+	return scan->shared->n_processes;
+}
+
+Size
+stedi_scan_shared_size(StediScan *scan)
+{
+	stedi_scan_list(scan);
+	return share_size(scan->listing);
+}
+
+void
+stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
+{
+	stedi_scan_list(scan);
+	stedi_scan_rescan(scan);
+	share_init(shared, scan->listing, n_processes);
+	scan->shared = shared;
+}
+
+void
+stedi_scan_share_again(StediScan *scan)
+{
+	scan->warned_rejects = Max(scan->warned_rejects, pg_atomic_read_u64(&scan->shared->n_rejected));
+	stedi_scan_rescan(scan);
+	share_restart(scan->shared);
+}
+
+void
+stedi_scan_join(StediScan *scan, StediScanShared *shared)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->listing = share_listing(shared);
+	scan->shared = shared;
+	scan->worker = true;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_contribute(StediScan *scan)
+{
+	if (scan->shared == NULL || scan->contributed)
+		return;
+	share_add(scan->shared, stedi_scan_stats(scan), scan->listing);
+	scan->contributed = true;
+}
+
+void
+stedi_scan_collect(StediScan *scan)
+{
+	uint64		n_requests = stedi_scan_stats(scan)->requests;
+
+	if (scan->shared == NULL)
+		return;
+	stedi_scan_contribute(scan);
+	share_sum(scan->shared, &scan->stats, scan->listing);
+	scan->others_requests += scan->stats.requests - n_requests;
+	scan->shared = NULL;
 }

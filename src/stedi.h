@@ -597,32 +597,6 @@ extern void stedi_scan_contribute(StediScan *scan);
  */
 extern void stedi_scan_collect(StediScan *scan);
 
-/* scan_share.c: the shared memory itself; for scan.c alone */
-
-extern Size stedi_share_size(const StediListing *listing);
-extern void stedi_share_init(StediScanShared *shared, const StediListing *listing,
-							 int n_processes);
-
-/* Nobody has drawn anything; objects read, bytes and requests stay counted. */
-extern void stedi_share_restart(StediScanShared *shared);
-
-/* The listing, in the current context; its strings are shared's. */
-extern StediListing *stedi_share_listing(StediScanShared *shared);
-
-/* The number of an object that nobody has drawn; n_objects when there is none. */
-extern int	stedi_share_draw(StediScanShared *shared);
-
-/* Count a reject; how many all processes have. */
-extern uint64 stedi_share_add_reject(StediScanShared *shared);
-extern uint64 stedi_share_rejects(StediScanShared *shared);
-extern int	stedi_share_processes(const StediScanShared *shared);
-
-/* Add a process's figures, and those of the objects that it has drawn. */
-extern void stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
-							const StediListing *listing);
-extern void stedi_share_sum(StediScanShared *shared, StediScanStats *stats,
-							StediListing *listing);
-
 /* Why, in words; palloc'd.  Quotes no value. */
 extern char *stedi_scan_reason(const StediReject *reject);
 
