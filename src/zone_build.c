@@ -32,49 +32,29 @@ typedef struct Builder
 {
 	Relation	relation;		/* NULL: it is not built */
 	ZoneHeap   *heap;
-	int			attno[6];		/* of the zone table's columns */
-	int			n_columns;
-	Datum	   *values;			/* of all the relation's columns */
-	bool	   *nulls;
+	Datum		values[6];		/* of the zone table's columns */
+	bool		nulls[6];
 } Builder;
 
 static void
 open_builder(Builder *builder, ZoneProcess *process, int which)
 {
 	ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
-	TupleDesc	tupdesc;
 	char		long_name[NAMEDATALEN];
 
 	memset(builder, 0, sizeof(*builder));
 	if (!OidIsValid(shared->storage[which]))
 		return;
 	builder->relation = table_open(shared->storage[which], RowExclusiveLock);
-	tupdesc = RelationGetDescr(builder->relation);
 	snprintf(long_name, sizeof(long_name), ZONE_LONG_NAME, which, process->number);
 	builder->heap = stedi_zone_heap_open(builder->relation, &shared->fileset, long_name);
-	builder->values = palloc0(tupdesc->natts * sizeof(Datum));
-	builder->nulls = palloc(tupdesc->natts * sizeof(bool));
-	memset(builder->nulls, true, tupdesc->natts * sizeof(bool));
-
-	/*
-	 * the columns are those of the zone table, in its order; dropped ones
-	 * stay NULL
-	 */
-	for (int attno = 0; attno < tupdesc->natts; attno++)
-	{
-		if (TupleDescAttr(tupdesc, attno)->attisdropped)
-			continue;
-		if (builder->n_columns == lengthof(builder->attno))
-			elog(ERROR, "a zone table has too many columns");
-		builder->attno[builder->n_columns++] = attno;
-	}
 }
 
 static inline void
 set_column(Builder *builder, int column, Datum value, bool isnull)
 {
-	builder->values[builder->attno[column]] = value;
-	builder->nulls[builder->attno[column]] = isnull;
+	builder->values[column] = value;
+	builder->nulls[column] = isnull;
 }
 
 /* Set the columns from first on to the x, y and z of a reading. */

@@ -31,8 +31,6 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xloginsert.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -52,11 +50,19 @@
 
 struct ZoneHeap
 {
+	MemoryContext cxt;
 	Relation	relation;		/* borrowed */
 	TupleDesc	tupdesc;		/* borrowed */
 	TransactionId xid;
 	Size		reserve;		/* free bytes that its fillfactor asks for */
 	uint64		n_rows;
+
+	/* rows are given without the columns that were dropped */
+	int			n_columns;
+	int		   *attno;			/* of each */
+	Datum	   *values;			/* of all the relation's columns; NULL: none
+								 * was dropped */
+	bool	   *nulls;
 
 	/* the batch */
 	char	   *pages;			/* BATCH_PAGES, aligned */
@@ -64,16 +70,25 @@ struct ZoneHeap
 
 	/* rows too long for a page */
 	BufFile    *long_rows;		/* NULL: none yet */
-	FileSet    *fileset;		/* borrowed: where they go */
+	FileSet    *fileset;		/* borrowed: where they go; NULL: we are alone */
 	char		long_name[NAMEDATALEN];
 };
 
-bool
-stedi_zone_heap_takes(Relation relation)
+/* Note which columns rows are given for. */
+static void
+note_columns(ZoneHeap *heap)
 {
-	return relation->rd_rel->relkind == RELKIND_RELATION &&
-		relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
-		relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
+	int			natts = heap->tupdesc->natts;
+
+	heap->attno = palloc(natts * sizeof(int));
+	for (int attno = 0; attno < natts; attno++)
+		if (!TupleDescAttr(heap->tupdesc, attno)->attisdropped)
+			heap->attno[heap->n_columns++] = attno;
+	if (heap->n_columns == natts)
+		return;
+	heap->values = palloc0(natts * sizeof(Datum));
+	heap->nulls = palloc(natts * sizeof(bool));
+	memset(heap->nulls, true, natts * sizeof(bool));
 }
 
 ZoneHeap *
@@ -81,13 +96,16 @@ stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name)
 {
 	ZoneHeap   *heap = palloc0(sizeof(ZoneHeap));
 
+	heap->cxt = CurrentMemoryContext;
 	heap->relation = relation;
 	heap->tupdesc = RelationGetDescr(relation);
 	heap->xid = GetCurrentTransactionId();
 	heap->reserve = RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR);
 	heap->pages = (char *) TYPEALIGN(PAGE_ALIGN, palloc(BATCH_PAGES * BLCKSZ + PAGE_ALIGN));
 	heap->fileset = fileset;
-	strlcpy(heap->long_name, long_name, sizeof(heap->long_name));
+	if (fileset != NULL)
+		strlcpy(heap->long_name, long_name, sizeof(heap->long_name));
+	note_columns(heap);
 	return heap;
 }
 
@@ -185,7 +203,13 @@ put_long(ZoneHeap *heap, Datum *values, bool *nulls)
 	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls);
 
 	if (heap->long_rows == NULL)
-		heap->long_rows = BufFileCreateFileSet(heap->fileset, heap->long_name);
+	{
+		MemoryContext caller = MemoryContextSwitchTo(heap->cxt);
+
+		heap->long_rows = heap->fileset != NULL ?
+			BufFileCreateFileSet(heap->fileset, heap->long_name) : BufFileCreateTemp(false);
+		MemoryContextSwitchTo(caller);
+	}
 	BufFileWrite(heap->long_rows, row, row->t_len);
 	pfree(row);
 }
@@ -195,13 +219,24 @@ stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls)
 {
 	int			natts = heap->tupdesc->natts;
 	bool		has_nulls = false;
-	Size		data_len = heap_compute_data_size(heap->tupdesc, values, nulls);
+	Size		data_len;
 	Size		header_len = SizeofHeapTupleHeader;
 	Size		len;
 	Page		page;
 	PageHeader	header;
 	HeapTupleHeader row;
 
+	if (heap->values != NULL)
+	{
+		for (int i = 0; i < heap->n_columns; i++)
+		{
+			heap->values[heap->attno[i]] = values[i];
+			heap->nulls[heap->attno[i]] = nulls[i];
+		}
+		values = heap->values;
+		nulls = heap->nulls;
+	}
+	data_len = heap_compute_data_size(heap->tupdesc, values, nulls);
 	for (int i = 0; i < natts; i++)
 		has_nulls |= nulls[i];
 	if (has_nulls)
@@ -230,16 +265,6 @@ stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls)
 	header->pd_lower += sizeof(ItemIdData);
 }
 
-uint64
-stedi_zone_heap_close(ZoneHeap *heap)
-{
-	write_batch(heap);
-	if (heap->long_rows != NULL)
-		BufFileClose(heap->long_rows);
-	heap->long_rows = NULL;
-	return heap->n_rows;
-}
-
 /* Read the next of the long rows, or NULL at their end. */
 static MinimalTuple
 read_long(BufFile *file)
@@ -256,16 +281,14 @@ read_long(BufFile *file)
 	return row;
 }
 
-void
-stedi_zone_heap_insert_long(Relation relation, FileSet *fileset, const char *long_name)
+/* Insert the rows of a file, which is closed. */
+static void
+insert_long(Relation relation, BufFile *file)
 {
-	BufFile    *file = BufFileOpenFileSet(fileset, long_name, O_RDONLY, true);
-	TupleTableSlot *slot;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
+													&TTSOpsMinimalTuple);
 	MinimalTuple row;
 
-	if (file == NULL)
-		return;
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsMinimalTuple);
 	while ((row = read_long(file)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -275,6 +298,31 @@ stedi_zone_heap_insert_long(Relation relation, FileSet *fileset, const char *lon
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	BufFileClose(file);
+}
+
+void
+stedi_zone_heap_insert_long(Relation relation, FileSet *fileset, const char *long_name)
+{
+	BufFile    *file = BufFileOpenFileSet(fileset, long_name, O_RDONLY, true);
+
+	if (file != NULL)
+		insert_long(relation, file);
+}
+
+uint64
+stedi_zone_heap_close(ZoneHeap *heap)
+{
+	write_batch(heap);
+	if (heap->long_rows != NULL && heap->fileset != NULL)
+		BufFileClose(heap->long_rows);
+	else if (heap->long_rows != NULL)
+	{
+		if (BufFileSeek(heap->long_rows, 0, 0, SEEK_SET) != 0)
+			elog(ERROR, "could not rewind a temporary file");
+		insert_long(heap->relation, heap->long_rows);
+	}
+	heap->long_rows = NULL;
+	return heap->n_rows;
 }
 
 void
@@ -295,4 +343,43 @@ stedi_zone_heap_settle(Relation relation, XLogRecPtr redo, uint64 n_rows)
 		smgrimmedsync(smgr, MAIN_FORKNUM);
 	}
 	pgstat_count_heap_insert(relation, n_rows);
+}
+
+/* A query's receiver whose rows go into a heap. */
+typedef struct HeapReceiver
+{
+	DestReceiver pub;
+	ZoneHeap   *heap;
+} HeapReceiver;
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	slot_getallattrs(slot);
+	stedi_zone_heap_put(((HeapReceiver *) self)->heap, slot->tts_values, slot->tts_isnull);
+	return true;
+}
+
+static void
+receive_start(DestReceiver *self, int operation, TupleDesc tupdesc)
+{
+}
+
+static void
+receive_end(DestReceiver *self)
+{
+}
+
+DestReceiver *
+stedi_zone_heap_receiver(ZoneHeap *heap)
+{
+	HeapReceiver *receiver = palloc0(sizeof(HeapReceiver));
+
+	receiver->pub.receiveSlot = receive_row;
+	receiver->pub.rStartup = receive_start;
+	receiver->pub.rShutdown = receive_end;
+	receiver->pub.rDestroy = receive_end;
+	receiver->pub.mydest = DestNone;
+	receiver->heap = heap;
+	return &receiver->pub;
 }

@@ -19,6 +19,7 @@
 #include "port/atomics.h"
 #include "storage/buffile.h"
 #include "storage/fileset.h"
+#include "tcop/dest.h"
 
 /* The two landing tables of readings. */
 typedef enum ZoneStream
@@ -206,17 +207,21 @@ extern Datum stedi_zone_build_key(const StediConsentSet *set, uint32 member);
 
 typedef struct ZoneHeap ZoneHeap;
 
-/* May pages be written under this relation?  Else rows are inserted. */
-extern bool stedi_zone_heap_takes(Relation relation);
-
-/* Begin to write rows, in the current context; long_name is the process's own. */
+/*
+ * Begin to write rows, in the current context, into storage that this
+ * transaction has made.  A process among several says where its long rows go,
+ * under a name of its own; fileset NULL: there are no others.
+ */
 extern ZoneHeap *stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name);
 
-/* Add a row of the relation's columns. */
+/* Add a row: values of the columns, but for dropped ones. */
 extern void stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls);
 
 /* Write what is left; the number of rows put. */
 extern uint64 stedi_zone_heap_close(ZoneHeap *heap);
+
+/* A receiver that adds a query's rows; in the current context. */
+extern DestReceiver *stedi_zone_heap_receiver(ZoneHeap *heap);
 
 /* For the leader, when all processes are done: the rows that pages did not take. */
 extern void stedi_zone_heap_insert_long(Relation relation, FileSet *fileset,

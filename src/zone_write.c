@@ -12,12 +12,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone_load.h"
 
 #include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
@@ -205,9 +206,21 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 void
 stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 {
-	run->report[id].rows =
-		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) %s", staged_name(run, id),
-									  stedi_zone_tables[id].column_names, query));
+	Oid			storage = OidIsValid(run->staged[id]) ? run->staged[id] : run->relid[id];
+	Relation	relation = table_open(storage, RowExclusiveLock);
+	XLogRecPtr	redo = GetRedoRecPtr();
+	ZoneHeap   *heap = stedi_zone_heap_open(relation, NULL, NULL);
+	SPIExecuteOptions options = {0};
+	int			result;
+
+	options.dest = stedi_zone_heap_receiver(heap);
+	result = SPI_execute_extended(query, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(result));
+	run->report[id].rows = stedi_zone_heap_close(heap);
+	stedi_zone_heap_settle(relation, redo, run->report[id].rows);
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
 }
 
 void
