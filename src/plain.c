@@ -208,7 +208,7 @@ plain_value(const char *p, const char *end, StediFieldKind *kind, StediSlice *te
 		if (p == NULL)
 			return NULL;
 		p = skip_space(p, end, newlines);
-		if (p >= end || (*p != ',' && *p != '}'))
+		if (*p != ',' && *p != '}')
 			return NULL;
 	}
 	text->data = start;

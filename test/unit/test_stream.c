@@ -266,6 +266,8 @@ test_at_once(void)
 		"\"distanceFromObject\":247}",
 		"[{\n  \"user\" : \"J\xc3\xbcrgen\",\r\n  \"x\" :\t12345678901234567890.5\n},\n{}]",
 		"\xef\xbb\xbf{ }\n{\"x\":true,\"y\":false,\"z\":-0}",
+		"{\"x\":1,\"y\":2}\n{\"x\": 1, \"y\":   2 }",
+		"{\"x\": 1, \"y\": 2}\n{\"x\":1,\"y\":\n2}",
 		"{\"x\":1,\"X\":1}{\"aKeyThatIsLongerThanAllTheOthersAndThanAWindow\":1}",
 	};
 
