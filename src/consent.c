@@ -74,8 +74,8 @@ struct StediConsentSet
 #define SET_PLACES(set) ((Place *) ((char *) (set) + (set)->members_end))
 #define SET_SLOTS(set) ((Slot *) ((char *) SET_PLACES(set) + PLACES_SIZE((set)->n_members)))
 
-/* The aggregate's state: a set whose places and slots are beside it, growing. */
-typedef struct Building
+/* A set whose places and slots are beside it, growing; the aggregate's state. */
+struct StediConsentBuilder
 {
 	MemoryContext cxt;
 	StediConsentSet *set;		/* header and members; owned */
@@ -83,7 +83,9 @@ typedef struct Building
 	Place	   *places;
 	uint32		places_room;
 	Slot	   *slots;
-} Building;
+};
+
+typedef StediConsentBuilder Building;
 
 /* A set that was fetched from out of line, and the pointer that says from where. */
 typedef struct Fetched
@@ -426,9 +428,8 @@ building_add(Building *building, text *who, const Member *given)
 		pfree(copy);
 }
 
-/* An empty set, to be built. */
-static Building *
-building_make(MemoryContext cxt, uint32 flags)
+StediConsentBuilder *
+stedi_consent_begin(MemoryContext cxt, bool fold_keys, bool since_rule)
 {
 	Building   *building = MemoryContextAllocZero(cxt, sizeof(Building));
 
@@ -436,20 +437,21 @@ building_make(MemoryContext cxt, uint32 flags)
 	building->room = 1024;
 	building->set = MemoryContextAllocZero(cxt, building->room);
 	building->set->magic = SET_MAGIC;
-	building->set->flags = flags;
+	building->set->flags = (fold_keys ? SET_FOLD : 0) | (since_rule ? SET_SINCE : 0);
 	building->set->members_end = SET_HEADER;
 	return building;
 }
 
 /* The state of the aggregate that is calling; made at its first row. */
 static Building *
-building_get(FunctionCallInfo fcinfo, uint32 flags)
+building_get(FunctionCallInfo fcinfo, bool fold_keys, bool since_rule)
 {
 	MemoryContext cxt;
 
 	if (!AggCheckCallContext(fcinfo, &cxt))
 		elog(ERROR, "aggregate function called in non-aggregate context");
-	return PG_ARGISNULL(0) ? building_make(cxt, flags) : (Building *) PG_GETARG_POINTER(0);
+	return PG_ARGISNULL(0) ? stedi_consent_begin(cxt, fold_keys, since_rule) :
+		(Building *) PG_GETARG_POINTER(0);
 }
 
 /*
@@ -458,7 +460,7 @@ building_get(FunctionCallInfo fcinfo, uint32 flags)
 Datum
 consent_set_add(PG_FUNCTION_ARGS)
 {
-	Building   *building = building_get(fcinfo, SET_FOLD | SET_SINCE);
+	Building   *building = building_get(fcinfo, true, true);
 	Member		member = {0};
 
 	member.owned_since = PG_INT64_MIN;
@@ -499,6 +501,21 @@ parse_standing(text *word)
 			errhint("Give one of: granted, none, ambiguous, forgotten, unknown."));
 }
 
+void
+stedi_consent_add(StediConsentBuilder *building, Datum *values, bool *nulls)
+{
+	Member		member = {0};
+
+	member.standing = nulls[3] ? STEDI_STANDING_NONE : parse_standing(DatumGetTextPP(values[3]));
+	if (!nulls[1])
+		member.since = DatumGetInt64(values[1]);
+	else if (member.standing == STEDI_STANDING_GRANTED)
+		member.standing = STEDI_STANDING_NONE;
+	member.owned_since = nulls[2] ? PG_INT64_MIN : DatumGetInt64(values[2]);
+	if (!nulls[0])
+		building_add(building, DatumGetTextPP(values[0]), &member);
+}
+
 /*
  * consent_set_add_standing(internal, who text, since bigint,
  *		owned_since bigint, standing text, since_rule boolean, fold boolean)
@@ -509,30 +526,22 @@ consent_set_add_standing(PG_FUNCTION_ARGS)
 {
 	bool		since_rule = PG_ARGISNULL(5) || PG_GETARG_BOOL(5);
 	bool		fold_keys = PG_ARGISNULL(6) || PG_GETARG_BOOL(6);
-	Building   *building = building_get(fcinfo, (since_rule ? SET_SINCE : 0) |
-										(fold_keys ? SET_FOLD : 0));
-	Member		member = {0};
+	Building   *building = building_get(fcinfo, fold_keys, since_rule);
+	Datum		values[4];
+	bool		nulls[4];
 
-	member.standing = PG_ARGISNULL(4) ? STEDI_STANDING_NONE :
-		parse_standing(PG_GETARG_TEXT_PP(4));
-	if (!PG_ARGISNULL(2))
-		member.since = PG_GETARG_INT64(2);
-	else if (member.standing == STEDI_STANDING_GRANTED)
-		member.standing = STEDI_STANDING_NONE;
-	member.owned_since = PG_ARGISNULL(3) ? PG_INT64_MIN : PG_GETARG_INT64(3);
-	if (!PG_ARGISNULL(1))
-		building_add(building, PG_GETARG_TEXT_PP(1), &member);
+	for (int i = 0; i < lengthof(values); i++)
+	{
+		values[i] = PG_GETARG_DATUM(i + 1);
+		nulls[i] = PG_ARGISNULL(i + 1);
+	}
+	stedi_consent_add(building, values, nulls);
 	PG_RETURN_POINTER(building);
 }
 
-/*
- * consent_set_final(internal) -> stedi.consent_set; of no rows, an empty set
- */
-Datum
-consent_set_final(PG_FUNCTION_ARGS)
+StediConsentSet *
+stedi_consent_finish(StediConsentBuilder *building)
 {
-	Building   *building = PG_ARGISNULL(0) ? building_make(CurrentMemoryContext, 0) :
-	(Building *) PG_GETARG_POINTER(0);
 	StediConsentSet *set = building->set;
 	uint64		size = set->members_end + PLACES_SIZE(set->n_members) +
 	(uint64) set->n_slots * sizeof(Slot);
@@ -548,8 +557,23 @@ consent_set_final(PG_FUNCTION_ARGS)
 	{
 		memcpy(SET_PLACES(set), building->places, set->n_members * sizeof(Place));
 		memcpy(SET_SLOTS(set), building->slots, set->n_slots * sizeof(Slot));
+		pfree(building->places);
+		pfree(building->slots);
 	}
-	PG_RETURN_POINTER(set);
+	return set;
+}
+
+/*
+ * consent_set_final(internal) -> stedi.consent_set; of no rows, an empty set
+ */
+Datum
+consent_set_final(PG_FUNCTION_ARGS)
+{
+	Building   *building = PG_ARGISNULL(0) ?
+	stedi_consent_begin(CurrentMemoryContext, false, false) :
+	(Building *) PG_GETARG_POINTER(0);
+
+	PG_RETURN_POINTER(stedi_consent_finish(building));
 }
 
 /* A set cannot be written by hand: it says who consented. */

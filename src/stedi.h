@@ -318,6 +318,18 @@ extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 p
 extern uint32 stedi_consent_size(const StediConsentSet *set);
 extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
 
+/*
+ * To build a set, in cxt: members by their e-mail (or key), since, owned_since
+ * and standing, as the aggregate's full form takes them.  Finishing gives the
+ * builder's own memory, and ends it.
+ */
+typedef struct StediConsentBuilder StediConsentBuilder;
+
+extern StediConsentBuilder *stedi_consent_begin(MemoryContext cxt, bool fold_keys,
+												bool since_rule);
+extern void stedi_consent_add(StediConsentBuilder *building, Datum *values, bool *nulls);
+extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
+
 /* The set in a Datum, detoasted into the current context. */
 extern const StediConsentSet *stedi_consent_get(Datum datum);
 

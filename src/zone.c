@@ -52,6 +52,12 @@ enum
 	ARG_MATCH,					/* of two of them */
 };
 
+/*
+ * Memory of a sort or hash table of the run's own queries, in kB: as much as
+ * helps at a million customers.
+ */
+#define RUN_MEMORY 65536
+
 /* A run is under way in this session. */
 static bool running = false;
 
@@ -398,9 +404,12 @@ pin_settings(void)
 		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
-	/* as CREATE INDEX does, a run may use more memory than a query */
-	if (work_mem < maintenance_work_mem)
-		(void) set_config_option("work_mem", psprintf("%d", maintenance_work_mem), PGC_USERSET,
+	/*
+	 * as CREATE INDEX does, a run may use more memory than a query; but not
+	 * all
+	 */
+	if (work_mem < Min(maintenance_work_mem, RUN_MEMORY))
+		(void) set_config_option("work_mem", psprintf("%d", Min(maintenance_work_mem, RUN_MEMORY)), PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 

@@ -154,8 +154,9 @@ extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sq
 extern void stedi_zone_query_register(ZoneRun *run, const char *name,
 									  Tuplestorestate *store, TupleDesc tupdesc);
 
-/* The consent set that a query makes, in the run's context. */
-extern StediConsentSet *stedi_zone_query_set(const ZoneRun *run, const char *template);
+/* The consent set of a query's rows, in the run's context. */
+extern StediConsentSet *stedi_zone_query_set(const ZoneRun *run, const char *template,
+											 bool fold_keys);
 
 /* A query's rows, one after the other: values are good until the next. */
 typedef struct ZoneQueryRows
@@ -167,7 +168,7 @@ typedef struct ZoneQueryRows
 } ZoneQueryRows;
 
 extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql);
-extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values);
+extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls);
 extern void stedi_zone_query_close(ZoneQueryRows *rows);
 
 /* Let go of the one kept last, or of all. */
@@ -182,9 +183,9 @@ extern void stedi_zone_query_forget(ZoneRun *run);
  */
 extern void stedi_zone_person_read(ZoneRun *run);
 
-/* Aggregate calls that make the consent sets of people and of devices. */
-extern const char *const stedi_zone_person_set;
-extern const char *const stedi_zone_device_set;
+/* The members of the consent sets of people and of devices: queries. */
+extern const char *const stedi_zone_person_rows;
+extern const char *const stedi_zone_device_rows;
 
 /* zone_table.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);

@@ -215,6 +215,7 @@ match_devices(ZoneRun *run)
 	uint32		n_devices = stedi_consent_size(kept->devices);
 	ZoneQueryRows rows;
 	Datum		values[2];
+	bool		nulls[2];
 
 	kept->holder = MemoryContextAllocExtended(run->cxt, Max(n_devices, 1) * sizeof(uint32),
 											  MCXT_ALLOC_HUGE);
@@ -223,7 +224,7 @@ match_devices(ZoneRun *run)
 	memset(kept->holder, 0xFF, n_devices * sizeof(uint32));
 	memset(kept->device_of, 0xFF, n_people * sizeof(uint32));
 	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device WHERE granted AND NOT ambiguous");
-	while (stedi_zone_query_fetch(&rows, 2, values))
+	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		uint32		device;
 		uint32		person;
@@ -285,12 +286,12 @@ make_sets(ZoneRun *run, ZoneStream stream)
 
 	if (stream == ZONE_ACCELEROMETER)
 	{
-		kept->people = stedi_zone_query_set(run, "SELECT {person_set}");
+		kept->people = stedi_zone_query_set(run, stedi_zone_person_rows, true);
 		kept->seen = MemoryContextAllocExtended(run->cxt, stedi_consent_size(kept->people) + 1,
 												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		return;
 	}
-	kept->devices = stedi_zone_query_set(run, "SELECT {device_set}");
+	kept->devices = stedi_zone_query_set(run, stedi_zone_device_rows, false);
 	if (kept->people != NULL)
 		match_devices(run);
 }

@@ -16,19 +16,19 @@
  * The set of people: since when they consent, and their standing.  A
  * customer who consents but is not in customer_trusted is not (yet) one.
  */
-const char *const stedi_zone_person_set =
-"(SELECT stedi.consent_set(p.email, p.sharewithresearchasofdate, NULL,"
-"   CASE WHEN p.granted AND t.email IS NOT NULL THEN 'granted' ELSE 'none' END, {since}, true)"
-" FROM person p LEFT JOIN (SELECT DISTINCT email FROM {customer_trusted}) t ON t.email = p.email)";
+const char *const stedi_zone_person_rows =
+"SELECT p.email AS who, p.sharewithresearchasofdate AS since, NULL::bigint AS owned_since,"
+"   CASE WHEN p.granted AND t.email IS NOT NULL THEN 'granted' ELSE 'none' END AS standing"
+" FROM person p LEFT JOIN (SELECT DISTINCT email FROM {customer_trusted}) t ON t.email = p.email";
 
 /* The set of devices: their holder's consent. */
-const char *const stedi_zone_device_set =
-"(SELECT stedi.consent_set(d.serialnumber, d.sharewithresearchasofdate, d.owned_since,"
+const char *const stedi_zone_device_rows =
+"SELECT d.serialnumber AS who, d.sharewithresearchasofdate AS since, d.owned_since,"
 "   CASE WHEN d.ambiguous THEN 'ambiguous'"
 "        WHEN NOT d.granted THEN 'none'"
-"        WHEN c.email IS NOT NULL THEN 'granted' ELSE 'unknown' END, {since}, false)"
+"        WHEN c.email IS NOT NULL THEN 'granted' ELSE 'unknown' END AS standing"
 " FROM device d LEFT JOIN (SELECT DISTINCT email, serialnumber FROM {customer_curated}) c"
-"   ON c.email = d.email AND c.serialnumber = d.serialnumber)";
+"   ON c.email = d.email AND c.serialnumber = d.serialnumber";
 
 /*
  * One row an e-mail.  newest: the deciding record's place among those that

@@ -15,6 +15,12 @@
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
 
+/*
+ * Memory that a kept relation takes, in kB.  Each is read once or twice from
+ * end to end, for which a temporary file does as well.
+ */
+#define KEPT_MEMORY 8192
+
 /* Rows that a cursor fetches at once. */
 #define FETCHED_ROWS 10000
 
@@ -28,6 +34,15 @@ table_name(const ZoneRun *run, const char *name)
 											  OidIsValid(run->staged[id]) ?
 											  get_rel_name(run->staged[id]) : name);
 	return NULL;
+}
+
+/* The consent set of these rows, as an expression. */
+static const char *
+set_of(const ZoneRun *run, const char *rows, bool fold_keys)
+{
+	return psprintf("(SELECT stedi.consent_set(who, since, owned_since, standing, %s, %s) FROM (%s) s)",
+					run->since ? "true" : "false", fold_keys ? "true" : "false",
+					stedi_zone_query_expand(run, rows));
 }
 
 /* What a name in braces stands for. */
@@ -46,17 +61,15 @@ name_value(const ZoneRun *run, const char *name)
 		return quote_literal_cstr(quote_qualified_identifier(run->landing_name, name));
 	if (strcmp(name, "now") == 0)
 		return psprintf(INT64_FORMAT, run->now_ms);
-	if (strcmp(name, "since") == 0)
-		return run->since ? "true" : "false";
 	if (strcmp(name, "match_time") == 0)
 		return run->match_time ? "true" : "false";
 	if (strcmp(name, "reader") == 0)
 		return run->load != NULL ? "reader" :
 			stedi_zone_query_expand(run, "(SELECT DISTINCT email FROM {accelerometer_trusted})");
 	if (strcmp(name, "person_set") == 0)
-		return stedi_zone_query_expand(run, stedi_zone_person_set);
+		return set_of(run, stedi_zone_person_rows, true);
 	if (strcmp(name, "device_set") == 0)
-		return stedi_zone_query_expand(run, stedi_zone_device_set);
+		return set_of(run, stedi_zone_device_rows, false);
 	elog(ERROR, "unknown name in template: %s", name);
 }
 
@@ -172,7 +185,7 @@ void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
 	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
 	SPIExecuteOptions options = {0};
 	SPIPlanPtr	plan;
@@ -193,24 +206,6 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 	SPI_freeplan(plan);
 }
 
-StediConsentSet *
-stedi_zone_query_set(const ZoneRun *run, const char *template)
-{
-	StediConsentSet *set;
-	MemoryContext caller;
-	bool		isnull;
-
-	if (stedi_zone_query_run(stedi_zone_query_expand(run, template)) != 1)
-		elog(ERROR, "a query of one row returned " UINT64_FORMAT, SPI_processed);
-	caller = MemoryContextSwitchTo(run->cxt);
-	set = (StediConsentSet *) PG_DETOAST_DATUM_COPY(SPI_getbinval(SPI_tuptable->vals[0],
-																  SPI_tuptable->tupdesc, 1,
-																  &isnull));
-	MemoryContextSwitchTo(caller);
-	SPI_freetuptable(SPI_tuptable);
-	return set;
-}
-
 void
 stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
 {
@@ -218,16 +213,15 @@ stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
-	rows->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	/* not read-only: it is to see what the run has written */
+	rows->portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
 	rows->n = rows->next = 0;
 	SPI_freeplan(plan);
 }
 
 bool
-stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values)
+stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls)
 {
-	bool		isnull;
-
 	if (rows->next == rows->n)
 	{
 		if (rows->n > 0)
@@ -241,7 +235,7 @@ stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values)
 	}
 	for (int i = 0; i < n; i++)
 		values[i] = SPI_getbinval(rows->table->vals[rows->next], rows->table->tupdesc,
-								  i + 1, &isnull);
+								  i + 1, &nulls[i]);
 	rows->next++;
 	return true;
 }
@@ -250,6 +244,21 @@ void
 stedi_zone_query_close(ZoneQueryRows *rows)
 {
 	SPI_cursor_close(rows->portal);
+}
+
+StediConsentSet *
+stedi_zone_query_set(const ZoneRun *run, const char *template, bool fold_keys)
+{
+	StediConsentBuilder *building = stedi_consent_begin(run->cxt, fold_keys, run->since);
+	ZoneQueryRows rows;
+	Datum		values[4];
+	bool		nulls[4];
+
+	stedi_zone_query_open(&rows, stedi_zone_query_expand(run, template));
+	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
+		stedi_consent_add(building, values, nulls);
+	stedi_zone_query_close(&rows);
+	return stedi_consent_finish(building);
 }
 
 void
