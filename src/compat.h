@@ -149,6 +149,13 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 	 pg_namespace_aclcheck(objectid, roleid, mode))
 #endif
 
+/* A tuple can have bytes before it from 18 on, which we never want. */
+#if PG_VERSION_NUM < 180000
+#include "access/htup_details.h"
+#define heap_form_minimal_tuple(tupdesc, values, nulls, extra) \
+	(AssertMacro((extra) == 0), heap_form_minimal_tuple(tupdesc, values, nulls))
+#endif
+
 /* A relation's files were found by a "node" before 16. */
 #if PG_VERSION_NUM < 160000
 #define rd_locator rd_node

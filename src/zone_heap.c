@@ -182,7 +182,7 @@ find_room(ZoneHeap *heap, Size len)
 static void
 put_long(ZoneHeap *heap, Datum *values, bool *nulls)
 {
-	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls);
+	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls, 0);
 
 	if (heap->long_rows == NULL)
 		heap->long_rows = BufFileCreateFileSet(heap->fileset, heap->long_name);
