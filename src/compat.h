@@ -161,6 +161,11 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 #define rd_locator rd_node
 #endif
 
+/* Direct I/O, from 16 on, wants pages aligned more than before. */
+#if PG_VERSION_NUM < 160000
+#define PGIOAlignedBlock PGAlignedBlock
+#endif
+
 /*
  * Write n pages, one behind the other in memory and in the relation, which
  * has these blocks already.  Before 17, smgr takes one at a time, which costs

@@ -95,7 +95,7 @@ stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name)
 static BlockNumber
 claim_blocks(Relation relation, int n)
 {
-	PGAlignedBlock zero;
+	PGIOAlignedBlock zero;
 	BlockNumber first;
 
 	memset(zero.data, 0, BLCKSZ);
