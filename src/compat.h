@@ -149,9 +149,21 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 	 pg_namespace_aclcheck(objectid, roleid, mode))
 #endif
 
+/* A tuple can have bytes before it from 18 on, which we never want. */
+#if PG_VERSION_NUM < 180000
+#include "access/htup_details.h"
+#define heap_form_minimal_tuple(tupdesc, values, nulls, extra) \
+	(AssertMacro((extra) == 0), heap_form_minimal_tuple(tupdesc, values, nulls))
+#endif
+
 /* A relation's files were found by a "node" before 16. */
 #if PG_VERSION_NUM < 160000
 #define rd_locator rd_node
+#endif
+
+/* Direct I/O, from 16 on, wants pages aligned more than before. */
+#if PG_VERSION_NUM < 160000
+#define PGIOAlignedBlock PGAlignedBlock
 #endif
 
 /*
@@ -162,15 +174,26 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 #include "storage/smgr.h"
 
 #if PG_VERSION_NUM >= 170000
+#include "port/pg_iovec.h"
+
 static inline void
 stedi_compat_write_pages(SMgrRelation smgr, BlockNumber first, char *pages, int n)
 {
+	/* smgr refuses more, and what lies in two files */
 	const void *list[PG_IOV_MAX];
 
-	Assert(n <= PG_IOV_MAX);
-	for (int i = 0; i < n; i++)
-		list[i] = pages + (Size) i * BLCKSZ;
-	smgrwritev(smgr, MAIN_FORKNUM, first, list, n, true);
+	while (n > 0)
+	{
+		int			here = (int) Min((BlockNumber) Min(n, lengthof(list)),
+									 RELSEG_SIZE - first % RELSEG_SIZE);
+
+		for (int i = 0; i < here; i++)
+			list[i] = pages + (Size) i * BLCKSZ;
+		smgrwritev(smgr, MAIN_FORKNUM, first, list, here, true);
+		first += here;
+		pages += (Size) here * BLCKSZ;
+		n -= here;
+	}
 }
 #else
 #include "catalog/catalog.h"

@@ -113,7 +113,7 @@ stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name)
 static BlockNumber
 claim_blocks(Relation relation, int n)
 {
-	PGAlignedBlock zero;
+	PGIOAlignedBlock zero;
 	BlockNumber first;
 
 	memset(zero.data, 0, BLCKSZ);
@@ -200,7 +200,7 @@ find_room(ZoneHeap *heap, Size len)
 static void
 put_long(ZoneHeap *heap, Datum *values, bool *nulls)
 {
-	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls);
+	MinimalTuple row = heap_form_minimal_tuple(heap->tupdesc, values, nulls, 0);
 
 	if (heap->long_rows == NULL)
 	{
