@@ -179,7 +179,7 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 static inline void
 stedi_compat_write_pages(SMgrRelation smgr, BlockNumber first, char *pages, int n)
 {
-	/* smgr refuses more, and what lies in two files */
+	/* no more than these at once; from 18 on, none that lie in two files */
 	const void *list[PG_IOV_MAX];
 
 	while (n > 0)

@@ -215,6 +215,7 @@ stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	/* not read-only: it is to see what the run has written */
 	rows->portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+	rows->table = NULL;
 	rows->n = rows->next = 0;
 	SPI_freeplan(plan);
 }
@@ -224,8 +225,7 @@ stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls)
 {
 	if (rows->next == rows->n)
 	{
-		if (rows->n > 0)
-			SPI_freetuptable(rows->table);
+		SPI_freetuptable(rows->table);
 		SPI_cursor_fetch(rows->portal, true, FETCHED_ROWS);
 		rows->table = SPI_tuptable;
 		rows->n = SPI_processed;
