@@ -53,6 +53,7 @@ OBJS = \
 	src/scan_share.o \
 	src/scan_reject.o \
 	src/plan.o \
+	src/plan_count.o \
 	src/fdw.o \
 	src/analyze.o \
 	src/reject.o \
@@ -75,6 +76,7 @@ REGRESS = \
 	value \
 	pushdown \
 	explain \
+	count \
 	parallel \
 	consent \
 	zone \

@@ -229,6 +229,15 @@ extern StediFrameStatus stedi_decode_next(StediDecoder *decoder, StediFramer *fr
 										  StediField *fields, bool *decoded);
 
 /*
+ * Take plain records as stedi_decode_next does, as long as they come and are
+ * max_len bytes at most; how many.  The next one, if there is more, is for
+ * stedi_decode_next.  fields may have changed.
+ */
+extern size_t stedi_decode_count(StediDecoder *decoder, StediFramer *framer,
+								 const char *buf, size_t len, size_t max_len,
+								 size_t *used, StediField *fields);
+
+/*
  * Decode one record, from { to }, into fields[0 .. n_keys).  NONE when it is
  * JSON through and through; anything else rejects the record, and fields
  * then holds the ones that could be read all the same.  *where is the key
@@ -266,6 +275,15 @@ extern size_t stedi_decode_utf8_len(const unsigned char *p, size_t room);
 extern const char *stedi_plain_record(StediDecoder *decoder, const char *p,
 									  const char *end, StediField *fields,
 									  uint64_t *newlines);
+
+/*
+ * The end of the plain records from p on that are max_len bytes at most and
+ * stand on a line each; p where there is none.  *n and *newlines grow by them
+ * and their line ends.
+ */
+extern const char *stedi_plain_run(StediDecoder *decoder, const char *p,
+								   const char *end, size_t max_len,
+								   StediField *fields, uint64_t *newlines, size_t *n);
 extern void stedi_plain_forget(StediDecoder *decoder);
 
 /* json.c: the same for records that are not plain (escapes, nesting) */

@@ -45,6 +45,24 @@
 #define get_op_index_interpretation(opno) get_op_btree_interpretation(opno)
 #endif
 
+/* create_foreign_upper_path for paths without pathkeys. */
+static inline ForeignPath *
+stedi_compat_upper_path(PlannerInfo *root, RelOptInfo *rel, double rows,
+						Cost startup_cost, Cost total_cost, Path *fdw_outerpath)
+{
+	return create_foreign_upper_path(root, rel, rel->reltarget, rows,
+#if PG_VERSION_NUM >= 180000
+									 0, /* disabled_nodes */
+#endif
+									 startup_cost, total_cost,
+									 NIL,	/* pathkeys */
+									 fdw_outerpath,
+#if PG_VERSION_NUM >= 170000
+									 NIL,	/* fdw_restrictinfo */
+#endif
+									 NIL);	/* fdw_private */
+}
+
 /* create_foreignscan_path for a base relation, without a fdw_outerpath. */
 static inline ForeignPath *
 stedi_compat_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows,

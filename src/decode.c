@@ -156,6 +156,38 @@ stedi_decode_next(StediDecoder *decoder, StediFramer *framer,
 	return status;
 }
 
+size_t
+stedi_decode_count(StediDecoder *decoder, StediFramer *framer,
+				   const char *buf, size_t len, size_t max_len,
+				   size_t *used, StediField *fields)
+{
+	const char *end = buf + len;
+	const char *p = buf;
+	size_t		total = 0;
+	size_t		n;
+
+	do
+	{
+		const char *start;
+		size_t		skipped;
+		uint64_t	newlines = 0;
+
+		n = 0;
+		if (stedi_frame_begin(framer, p, end - p, &skipped))
+		{
+			start = p + skipped;
+			p = stedi_plain_run(decoder, start, end, max_len, fields, &newlines, &n);
+			if (n > 0)
+				stedi_frame_take(framer, p - start, newlines);
+		}
+		else
+			p += skipped;
+		total += n;
+	} while (n > 0);
+	*used = p - buf;
+	return total;
+}
+
 StediReason
 stedi_decode_record(StediDecoder *decoder, StediSlice record,
 					StediField *fields, int *where)

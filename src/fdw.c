@@ -33,6 +33,11 @@ typedef struct FdwState
 	bool		valued;			/* the tests have their values */
 	MemoryContext value_cxt;	/* which live here */
 
+	/* a scan that counts: room for the columns of its tests */
+	Datum	   *column_values;	/* NULL: it returns rows */
+	bool	   *column_nulls;
+	bool		counted;		/* the count was returned */
+
 	/* a parallel scan */
 	bool		worker;			/* not its leader */
 	dsm_segment *segment;		/* leader: what is shared lies here; NULL:
@@ -117,6 +122,11 @@ stediBeginForeignScan(ForeignScanState *node, int eflags)
 	state->release.func = release_segment;
 	state->release.arg = state;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &state->release);
+	if (stedi_plan_counts(plan))
+	{
+		state->column_values = palloc0(tupdesc->natts * sizeof(Datum));
+		state->column_nulls = palloc0(tupdesc->natts * sizeof(bool));
+	}
 	node->fdw_state = state;
 }
 
@@ -145,6 +155,22 @@ set_test_values(ForeignScanState *node, FdwState *state)
 	state->valued = true;
 }
 
+/* The one row of a scan that counts. */
+static TupleTableSlot *
+store_count(FdwState *state, TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+	if (state->counted)
+		return slot;
+	state->counted = true;
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	slot->tts_values[0] = Int64GetDatum((int64) stedi_scan_count(state->scan,
+																 state->column_values,
+																 state->column_nulls));
+	slot->tts_isnull[0] = false;
+	return ExecStoreVirtualTuple(slot);
+}
+
 static TupleTableSlot *
 stediIterateForeignScan(ForeignScanState *node)
 {
@@ -153,6 +179,8 @@ stediIterateForeignScan(ForeignScanState *node)
 
 	if (unlikely(!state->valued))
 		set_test_values(node, state);
+	if (state->column_values != NULL)
+		return store_count(state, slot);
 
 	/*
 	 * a row is filled in where the one before stood, unless the slot owns
@@ -173,6 +201,7 @@ stediReScanForeignScan(ForeignScanState *node)
 	FdwState   *state = node->fdw_state;
 
 	state->valued = false;
+	state->counted = false;
 	stedi_scan_rescan(state->scan);
 }
 
@@ -317,6 +346,8 @@ stediExplainForeignScan(ForeignScanState *node, ExplainState *es)
 													   psprintf("s3://%s", opts->bucket),
 													   opts->prefix), es);
 	}
+	if (stedi_plan_counts((ForeignScan *) node->ss.ps.plan))
+		ExplainPropertyText("Aggregate", "count(*)", es);
 	explain_tests(node, es);
 	if (es->analyze && state != NULL)
 		explain_stats(stedi_scan_stats(state->scan), es);
@@ -372,6 +403,7 @@ stedi_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignRelSize = stediGetForeignRelSize;
 	routine->GetForeignPaths = stediGetForeignPaths;
 	routine->GetForeignPlan = stediGetForeignPlan;
+	routine->GetForeignUpperPaths = stediGetForeignUpperPaths;
 	routine->BeginForeignScan = stediBeginForeignScan;
 	routine->IterateForeignScan = stediIterateForeignScan;
 	routine->ReScanForeignScan = stediReScanForeignScan;

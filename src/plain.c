@@ -336,9 +336,9 @@ set_field(StediField *field, StediFieldKind kind, StediSlice text)
  * nothing: p never comes back, and is before end wherever a key or a value is
  * looked at.
  */
-const char *
-stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
-				   StediField *fields, uint64_t *newlines)
+static inline const char *
+plain_record(StediDecoder *decoder, const char *p, const char *end,
+			 StediField *fields, uint64_t *newlines)
 {
 	StediKnownKey *known = &decoder->known[RECORD_START];
 
@@ -387,4 +387,35 @@ stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
 			p++;
 	}
 	return NULL;
+}
+
+const char *
+stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
+				   StediField *fields, uint64_t *newlines)
+{
+	return plain_record(decoder, p, end, fields, newlines);
+}
+
+const char *
+stedi_plain_run(StediDecoder *decoder, const char *p, const char *end,
+				size_t max_len, StediField *fields, uint64_t *newlines, size_t *n)
+{
+	const char *start = p;
+	uint64_t	lines = 0;
+
+	for (;;)
+	{
+		uint64_t	inside = 0;
+		const char *stop = plain_record(decoder, start, end, fields, &inside);
+
+		if (stop == NULL || (size_t) (stop - start) > max_len)
+			return p;
+		p = stop;
+		*newlines += lines + inside;
+		*n += 1;
+		if (end - p < 2 || p[0] != '\n' || p[1] != '{')
+			return p;
+		lines = 1;
+		start = p + 1;
+	}
 }

@@ -260,13 +260,21 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	set_baserel_size_estimates(root, baserel);
 }
 
+bool
+stedi_plan_decides_all(const RelOptInfo *baserel)
+{
+	ScanPlan   *state = baserel->fdw_private;
+
+	return state != NULL &&
+		list_length(state->pushed) == list_length(baserel->baserestrictinfo);
+}
+
 /*
- * A path that reads the objects with that many workers; 0: with none.  What
- * the processors do is shared among the processes, what the disk or the
+ * What the processors do is shared among the processes, what the disk or the
  * network does is not.
  */
-static ForeignPath *
-make_path(PlannerInfo *root, RelOptInfo *baserel, int n_workers)
+ForeignPath *
+stedi_plan_make_path(PlannerInfo *root, RelOptInfo *baserel, int n_workers)
 {
 	ScanPlan   *state = baserel->fdw_private;
 	Cost		startup_cost = baserel->baserestrictcost.startup;
@@ -315,13 +323,13 @@ count_workers(RelOptInfo *baserel)
 void
 stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
-	add_path(baserel, (Path *) make_path(root, baserel, 0));
+	add_path(baserel, (Path *) stedi_plan_make_path(root, baserel, 0));
 	if (baserel->consider_parallel && baserel->lateral_relids == NULL)
 	{
 		int			n_workers = count_workers(baserel);
 
 		if (n_workers > 0)
-			add_partial_path(baserel, (Path *) make_path(root, baserel, n_workers));
+			add_partial_path(baserel, (Path *) stedi_plan_make_path(root, baserel, n_workers));
 	}
 }
 
@@ -401,6 +409,8 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	List	   *values = NIL;
 	ListCell   *lc;
 
+	if (IS_UPPER_REL(baserel))
+		return stedi_plan_count(best_path, tlist, outer_plan);
 	foreach(lc, scan_clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);

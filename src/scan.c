@@ -726,12 +726,10 @@ scan_next(StediScan *scan)
 	}
 }
 
-StediScanResult
-stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
+/* Get ready to read on into values and nulls. */
+static void
+scan_continue(StediScan *scan, Datum *values, bool *nulls)
 {
-	MemoryContext caller;
-	StediScanResult result;
-
 	if (!scan->started)
 		scan_start(scan);
 	scan->values = values;
@@ -739,10 +737,57 @@ stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
 
 	/* those that are not wanted; the others are set for each row */
 	memset(nulls, true, scan->tupdesc->natts * sizeof(bool));
+}
+
+StediScanResult
+stedi_scan_next(StediScan *scan, Datum *values, bool *nulls)
+{
+	MemoryContext caller;
+	StediScanResult result;
+
+	scan_continue(scan, values, nulls);
 	caller = MemoryContextSwitchTo(scan->record_cxt);
 	result = scan_next(scan);
 	MemoryContextSwitchTo(caller);
 	return result;
+}
+
+/*
+ * Count the plain records that come next in the buffer, of which nothing is
+ * asked but that they are records.
+ */
+static void
+scan_count_plain(StediScan *scan)
+{
+	size_t		used;
+	size_t		n;
+
+	n = stedi_decode_count(&scan->decoder, &scan->framer, scan->buffer + scan->buffer_pos,
+						   scan->buffer_len - scan->buffer_pos,
+						   scan->opts->max_record_size, &used, scan->fields);
+	scan->buffer_pos += used;
+	scan->object->n_records += n;
+	scan->stats.records += n;
+	scan->stats.returned += n;
+}
+
+uint64
+stedi_scan_count(StediScan *scan, Datum *values, bool *nulls)
+{
+	uint64		before = scan->stats.returned;
+	bool		all = scan->n_tests == 0 && scan->judge == NULL && !scan->converts;
+	MemoryContext caller;
+
+	scan_continue(scan, values, nulls);
+	caller = MemoryContextSwitchTo(scan->record_cxt);
+	while (scan_next(scan) == STEDI_SCAN_ROW)
+	{
+		/* where one is plain, the next are likely to be */
+		if (all && scan->decoded)
+			scan_count_plain(scan);
+	}
+	MemoryContextSwitchTo(caller);
+	return scan->stats.returned - before;
 }
 
 void

@@ -565,6 +565,12 @@ extern void stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
  */
 extern StediScanResult stedi_scan_next(StediScan *scan, Datum *values, bool *nulls);
 
+/*
+ * How many times stedi_scan_next would say ROW until it says END; values and
+ * nulls are room for what the tests read.  Not with STEDI_SCAN_GIVE_REJECTS.
+ */
+extern uint64 stedi_scan_count(StediScan *scan, Datum *values, bool *nulls);
+
 /* After STEDI_SCAN_REJECT, when values/nulls hold what could be read. */
 extern const StediReject *stedi_scan_reject(const StediScan *scan);
 
@@ -632,6 +638,13 @@ extern StediTally *stedi_scan_tally_of(Oid relid);
 
 struct ForeignScan;
 
+/* Does the scan decide all clauses on a foreign table of ours? */
+extern bool stedi_plan_decides_all(const RelOptInfo *baserel);
+
+/* A path that reads the objects with that many workers; 0: with none. */
+extern ForeignPath *stedi_plan_make_path(PlannerInfo *root, RelOptInfo *baserel,
+										 int n_workers);
+
 /*
  * The tests that the planner put into a plan, in the current context, and
  * the columns that it reads: wanted[natts] is set.  The values of the tests
@@ -648,6 +661,20 @@ extern struct ForeignScan *stediGetForeignPlan(PlannerInfo *root, RelOptInfo *ba
 											   Oid foreigntableid, ForeignPath *best_path,
 											   List *tlist, List *scan_clauses,
 											   Plan *outer_plan);
+
+/* plan_count.c: count(*) inside the scan */
+
+/*
+ * The plan of a path that counts, from outer_plan, which scans what is
+ * counted.  stedi_plan_counts tells it from others.
+ */
+extern struct ForeignScan *stedi_plan_count(ForeignPath *best_path, List *tlist,
+											Plan *outer_plan);
+extern bool stedi_plan_counts(const struct ForeignScan *plan);
+
+extern void stediGetForeignUpperPaths(PlannerInfo *root, UpperRelationKind stage,
+									  RelOptInfo *input_rel, RelOptInfo *output_rel,
+									  void *extra);
 
 /* analyze.c */
 
