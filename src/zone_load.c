@@ -175,7 +175,10 @@ run_phase(ZoneProcess *process, int n_workers, ZoneReader *reader,
 static void
 delete_files(void *arg)
 {
+	/* a cancel that comes while we clean up must not be thrown from here */
+	HOLD_INTERRUPTS();
 	FileSetDeleteAll(&((ZoneLoad *) arg)->shared.fileset);
+	RESUME_INTERRUPTS();
 }
 
 /* Begin, at the first landing table that is read. */
