@@ -336,9 +336,9 @@ set_field(StediField *field, StediFieldKind kind, StediSlice text)
  * nothing: p never comes back, and is before end wherever a key or a value is
  * looked at.
  */
-static inline const char *
-plain_record(StediDecoder *decoder, const char *p, const char *end,
-			 StediField *fields, uint64_t *newlines)
+const char *
+stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
+				   StediField *fields, uint64_t *newlines)
 {
 	StediKnownKey *known = &decoder->known[RECORD_START];
 
@@ -390,13 +390,6 @@ plain_record(StediDecoder *decoder, const char *p, const char *end,
 }
 
 const char *
-stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
-				   StediField *fields, uint64_t *newlines)
-{
-	return plain_record(decoder, p, end, fields, newlines);
-}
-
-const char *
 stedi_plain_run(StediDecoder *decoder, const char *p, const char *end,
 				size_t max_len, StediField *fields, uint64_t *newlines, size_t *n)
 {
@@ -406,7 +399,7 @@ stedi_plain_run(StediDecoder *decoder, const char *p, const char *end,
 	for (;;)
 	{
 		uint64_t	inside = 0;
-		const char *stop = plain_record(decoder, start, end, fields, &inside);
+		const char *stop = stedi_plain_record(decoder, start, end, fields, &inside);
 
 		if (stop == NULL || (size_t) (stop - start) > max_len)
 			return p;

@@ -59,7 +59,7 @@ make_count_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel
 	Cost		cost;
 
 	/* the executor sees none of the rows, and nothing before all are read */
-	cost = scan->total_cost - scan->rows * cpu_tuple_cost;
+	cost = Max(scan->total_cost - scan->rows * cpu_tuple_cost, scan->startup_cost);
 	path = (Path *) stedi_compat_upper_path(root, output_rel, 1, cost,
 											cost + cpu_tuple_cost, scan);
 	path->parallel_aware = scan->parallel_aware;

@@ -214,6 +214,96 @@ mutate(Text *stream)
 	}
 }
 
+/* How many records are right; told apart one by one, or counted at once where they may be. */
+static int
+count_records(StediDecoder *decoder, const Text *stream, size_t step, bool at_once,
+			  StediFramer *framer)
+{
+	StediFrameStatus status = STEDI_FRAME_MORE;
+	size_t		done = 0;
+	size_t		have = 0;
+	bool		last = false;
+	int			n = 0;
+
+	stedi_frame_init(framer);
+	while (status != STEDI_FRAME_END)
+	{
+		char	   *buf = padded_copy(stream->data + done, have - done);
+		StediField	fields[N_KEYS];
+		StediSlice	record;
+		size_t		counted = 0;
+		size_t		used;
+		bool		decoded;
+		int			where;
+
+		if (at_once)
+			n += (int) stedi_decode_count(decoder, framer, buf, have - done, ROOM, &counted, fields);
+		status = stedi_decode_next(decoder, framer, buf + counted, have - done - counted, last,
+								   &record, &used, fields, &decoded);
+		if (status == STEDI_FRAME_RECORD &&
+			(decoded || stedi_decode_record(decoder, record, fields, &where) == STEDI_REASON_NONE))
+			n++;
+		done += counted + used;
+		free(buf);
+		if (status != STEDI_FRAME_MORE)
+			continue;
+		last = have == stream->len;
+		have = stream->len - have < step ? stream->len : have + step;
+	}
+	return n;
+}
+
+/* They are as many when they are counted at once, and end in the same place. */
+static void
+test_counts(void)
+{
+	static Text stream;
+	StediDecoder decoder;
+	StediFramer framer;
+	StediFramer slow;
+	bool		alike = true;
+	int			total = 0;
+
+	stedi_decode_init(&decoder, keys, N_KEYS);
+	for (int i = 0; i < N_STREAMS && alike; i++)
+	{
+		size_t		step = below(2) ? ROOM : 1 + below(200);
+		int			n;
+
+		random_stream(&stream, below(2));
+		for (size_t changes = below(3); changes > 0; changes--)
+			mutate(&stream);
+		n = count_records(&decoder, &stream, step, true, &framer);
+		total += n;
+		alike = n == count_records(&decoder, &stream, step, false, &slow) &&
+			framer.offset == slow.offset && framer.line == slow.line;
+		if (!alike)
+			note("in chunks of %zu: %.*s", step, (int) stream.len, stream.data);
+	}
+	stedi_decode_release(&decoder);
+	ok(alike && total > N_STREAMS, "%d records of random streams: counted alike", total);
+}
+
+/* A record that is too long is left, and so is what follows. */
+static void
+test_count_stops(void)
+{
+	static const char bytes[] = "{\"x\":1}\n{\"x\":2}{\"x\":33}\n{\"x\":4}\n";
+	char	   *buf = padded_copy(bytes, strlen(bytes));
+	StediField	fields[N_KEYS];
+	StediDecoder decoder;
+	StediFramer framer;
+	size_t		used;
+	size_t		n;
+
+	stedi_decode_init(&decoder, keys, N_KEYS);
+	stedi_frame_init(&framer);
+	n = stedi_decode_count(&decoder, &framer, buf, strlen(bytes), 7, &used, fields);
+	ok(n == 2 && used == 15 && framer.offset == 15 && framer.line == 2, "counted up to a record that is too long");
+	stedi_decode_release(&decoder);
+	free(buf);
+}
+
 static void
 test_streams(void)
 {
@@ -368,5 +458,7 @@ main(void)
 	test_at_once();
 	test_many_keys();
 	test_streams();
+	test_counts();
+	test_count_stops();
 	return done_testing();
 }
