@@ -83,6 +83,7 @@ struct StediConsentBuilder
 	Place	   *places;
 	uint32		places_room;
 	Slot	   *slots;
+	bool		finished;		/* they have gone into the set */
 };
 
 typedef StediConsentBuilder Building;
@@ -208,9 +209,12 @@ stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 void
 stedi_consent_fetch(const StediConsentSet *set, uint32 hash)
 {
-	const Slot *slot = &SET_SLOTS(set)[hash & (set->n_slots - 1)];
+	const Slot *slot;
 
+	if (set->n_slots == 0)
+		return;
 	/* the slot before which the hash belongs is nearly always its own */
+	slot = &SET_SLOTS(set)[hash & (set->n_slots - 1)];
 	if (slot->place != 0)
 	{
 		const char *member = (const char *) SET_MEMBER(set, slot->place);
@@ -355,7 +359,8 @@ building_grow(Building *building, Size size)
 
 	if (set->members_end + size > building->room)
 	{
-		building->room = Max(building->room * 2, set->members_end + size);
+		building->room = Max(building->room + Max(building->room / 4, 1024),
+							 set->members_end + size);
 		if (building->room > MaxAllocSize)
 			building->room = MaxAllocSize;
 		if (set->members_end + size > building->room)
@@ -490,14 +495,15 @@ parse_standing(text *word)
 		{"forgotten", STEDI_STANDING_FORGOTTEN},
 		{"unknown", STEDI_STANDING_UNKNOWN},
 	};
-	char	   *given = text_to_cstring(word);
+	const char *given = VARDATA_ANY(word);
+	Size		len = VARSIZE_ANY_EXHDR(word);
 
 	for (int i = 0; i < lengthof(words); i++)
-		if (strcmp(words[i].word, given) == 0)
+		if (strlen(words[i].word) == len && memcmp(words[i].word, given, len) == 0)
 			return words[i].standing;
 	ereport(ERROR,
 			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("invalid standing \"%s\"", given),
+			errmsg("invalid standing \"%s\"", text_to_cstring(word)),
 			errhint("Give one of: granted, none, ambiguous, forgotten, unknown."));
 }
 
@@ -546,6 +552,10 @@ stedi_consent_finish(StediConsentBuilder *building)
 	uint64		size = set->members_end + PLACES_SIZE(set->n_members) +
 	(uint64) set->n_slots * sizeof(Slot);
 
+	/* a plan that is run again asks for the same group's set once more */
+	if (building->finished)
+		return set;
+
 	/* what is beside the set goes to its end: there is no second copy of it */
 	if (size > MaxAllocSize)
 		report_too_large(building);
@@ -560,6 +570,7 @@ stedi_consent_finish(StediConsentBuilder *building)
 		pfree(building->places);
 		pfree(building->slots);
 	}
+	building->finished = true;
 	return set;
 }
 

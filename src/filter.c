@@ -138,7 +138,7 @@ stedi_filter_hash(const StediTest *test, const StediField *who)
 void
 stedi_filter_fetch(const StediTest *test, uint32 hash)
 {
-	if (hash != 0)
+	if (hash != 0 && test->set != NULL)
 		stedi_consent_fetch(test->set, hash);
 }
 

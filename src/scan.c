@@ -437,6 +437,7 @@ scan_look_ahead(StediScan *scan)
 		scan->buffer_pos += used;
 		step->line = scan->framer.record_line;
 		step->offset = scan->framer.record_offset;
+		step->hash = 0;
 		if (test != NULL && step->status == STEDI_FRAME_RECORD && step->decoded)
 			step->hash = stedi_filter_hash(test, &step->fields[test->field]);
 	} while (scan->n_steps < n_ahead &&

@@ -56,7 +56,7 @@ enum
  * Memory of a sort or hash table of the run's own queries, in kB: as much as
  * helps at a million customers.
  */
-#define RUN_MEMORY 65536
+#define RUN_MEMORY 32768
 
 /* A run is under way in this session. */
 static bool running = false;
@@ -202,6 +202,11 @@ note_table(ZoneRun *run, Oid relid, const char *name)
 static void
 check_target(ZoneRun *run)
 {
+	if (isAnyTempNamespace(run->target))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot materialize into a schema for temporary tables"),
+				errhint("Give another schema; dry_run => true leaves nothing behind."));
 	run->owner = InvalidOid;
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
@@ -233,29 +238,34 @@ check_target(ZoneRun *run)
 				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)));
 }
 
+void
+stedi_zone_check_shape(ZoneRun *run, ZoneTableId id)
+{
+	char	   *columns = stedi_zone_query_columns(run, run->relid[id]);
+
+	if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
+					   stedi_zone_tables[id].name, run->target_name),
+				errdetail("It should have: %s.", stedi_zone_tables[id].columns),
+				errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
+}
+
 /*
  * Lock the tables against other writers, not readers, and see that they
  * have the columns they should.  As their owner.
  */
 static void
-check_shape(ZoneRun *run)
+check_shapes(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		char	   *columns;
-
 		if (!OidIsValid(run->relid[id]))
 			continue;
 		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
 		stedi_zone_check_owner(run, run->relid[id], stedi_zone_tables[id].name);
-		columns = stedi_zone_query_columns(run, run->relid[id]);
-		if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
-			ereport(ERROR,
-					errcode(ERRCODE_DATATYPE_MISMATCH),
-					errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
-						   stedi_zone_tables[id].name, run->target_name),
-					errdetail("It should have: %s.", stedi_zone_tables[id].columns),
-					errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
+		stedi_zone_check_shape(run, id);
 	}
 }
 
@@ -353,7 +363,7 @@ run_steps(ZoneRun *run, const char *consent)
 {
 	ZoneReport *report;
 
-	check_shape(run);
+	check_shapes(run);
 	check_inputs(run);
 	check_landing(run);
 	stedi_zone_book_rule(run, consent);
@@ -398,6 +408,9 @@ pin_settings(void)
 		{"row_security", "off"},
 		{"quote_all_identifiers", "off"},
 		{"jit", "off"},			/* the run's own queries are short */
+		{"hash_mem_multiplier", "1"},
+		{"enable_mergejoin", "off"},	/* what a run keeps has no statistics,
+										 * and is not worth sorting */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)

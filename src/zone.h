@@ -238,6 +238,9 @@ extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
 /* The table's owner is the run's; else an error.  The caller has it locked. */
 extern void stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *name);
 
+/* The table has the columns that it should; else an error. */
+extern void stedi_zone_check_shape(ZoneRun *run, ZoneTableId id);
+
 /* Write down what the run did. */
 extern void stedi_zone_book_run(ZoneRun *run);
 

@@ -24,6 +24,7 @@
  */
 #include "zone_load.h"
 
+#include "access/detoast.h"
 #include "access/heapam.h"
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
@@ -31,6 +32,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xloginsert.h"
+#include "catalog/pg_class.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -44,6 +46,9 @@
 
 /* Pages that are logged and written at once; at most XLR_MAX_BLOCK_ID. */
 #define BATCH_PAGES 32
+
+/* A zone table has fewer columns. */
+#define MAX_COLUMNS 16
 
 /* What smgrwrite wants of a page's address, at most. */
 #define PAGE_ALIGN 4096
@@ -96,6 +101,8 @@ stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name)
 {
 	ZoneHeap   *heap = palloc0(sizeof(ZoneHeap));
 
+	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		elog(ERROR, "pages of a temporary table cannot be written");
 	heap->cxt = CurrentMemoryContext;
 	heap->relation = relation;
 	heap->tupdesc = RelationGetDescr(relation);
@@ -214,6 +221,22 @@ put_long(ZoneHeap *heap, Datum *values, bool *nulls)
 	pfree(row);
 }
 
+/* INSERT would see to this. */
+static void
+check_not_null(const ZoneHeap *heap, const bool *nulls)
+{
+	for (int i = 0; i < heap->tupdesc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(heap->tupdesc, i);
+
+		if (nulls[i] && attr->attnotnull && !attr->attisdropped)
+			ereport(ERROR,
+					errcode(ERRCODE_NOT_NULL_VIOLATION),
+					errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+						   NameStr(attr->attname), RelationGetRelationName(heap->relation)));
+	}
+}
+
 void
 stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls)
 {
@@ -240,7 +263,10 @@ stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls)
 	for (int i = 0; i < natts; i++)
 		has_nulls |= nulls[i];
 	if (has_nulls)
+	{
+		check_not_null(heap, nulls);
 		header_len += BITMAPLEN(natts);
+	}
 	header_len = MAXALIGN(header_len);
 	len = MAXALIGN(header_len + data_len);
 	heap->n_rows++;
@@ -342,6 +368,7 @@ stedi_zone_heap_settle(Relation relation, XLogRecPtr redo, uint64 n_rows)
 		MyProc->delayChkptFlags &= ~DELAY_CHKPT_START;
 		smgrimmedsync(smgr, MAIN_FORKNUM);
 	}
+	/* long rows are counted twice, which is of no consequence */
 	pgstat_count_heap_insert(relation, n_rows);
 }
 
@@ -350,13 +377,41 @@ typedef struct HeapReceiver
 {
 	DestReceiver pub;
 	ZoneHeap   *heap;
+	MemoryContext row_cxt;		/* reset for each row that has such values */
 } HeapReceiver;
 
+/*
+ * Take a row.  A value that lies out of line belongs to the table that it was
+ * read from: the row gets one of its own.
+ */
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
+	HeapReceiver *receiver = (HeapReceiver *) self;
+	TupleDesc	tupdesc = slot->tts_tupleDescriptor;
+	Datum		values[MAX_COLUMNS];
+	MemoryContext caller = NULL;
+
 	slot_getallattrs(slot);
-	stedi_zone_heap_put(((HeapReceiver *) self)->heap, slot->tts_values, slot->tts_isnull);
+	if (tupdesc->natts > MAX_COLUMNS)
+		elog(ERROR, "a zone table has too many columns");
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		values[i] = slot->tts_values[i];
+		if (slot->tts_isnull[i] || TupleDescAttr(tupdesc, i)->attlen != -1 ||
+			!VARATT_IS_EXTERNAL(DatumGetPointer(values[i])))
+			continue;
+		if (caller == NULL)
+		{
+			MemoryContextReset(receiver->row_cxt);
+			caller = MemoryContextSwitchTo(receiver->row_cxt);
+		}
+		values[i] = PointerGetDatum(detoast_external_attr((struct varlena *)
+														  DatumGetPointer(values[i])));
+	}
+	if (caller != NULL)
+		MemoryContextSwitchTo(caller);
+	stedi_zone_heap_put(receiver->heap, values, slot->tts_isnull);
 	return true;
 }
 
@@ -381,5 +436,7 @@ stedi_zone_heap_receiver(ZoneHeap *heap)
 	receiver->pub.rDestroy = receive_end;
 	receiver->pub.mydest = DestNone;
 	receiver->heap = heap;
+	receiver->row_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi long values",
+											  ALLOCSET_DEFAULT_SIZES);
 	return &receiver->pub;
 }

@@ -35,7 +35,9 @@ const char *const stedi_zone_device_rows =
  * could be read; out_by_reject is rule 4, undated rule 3.
  */
 static const char *const person_query =
-"WITH readable AS ("
+"WITH several AS ("
+"  SELECT email FROM customer_record WHERE NOT rejected GROUP BY email HAVING count(*) > 1),"
+" readable AS ("
 "  SELECT r.*, row_number() OVER (PARTITION BY email COLLATE \"C\" ORDER BY"
 "      lastupdatedate DESC NULLS LAST,"
 "      (sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}) IS TRUE,"
@@ -47,8 +49,13 @@ static const char *const person_query =
 "    count(*) OVER w AS n_readable,"
 "    max(lastupdatedate) OVER w AS newest,"
 "    bool_or(lastupdatedate IS NULL OR lastupdatedate > {now}) OVER w AS undated"
+"  FROM customer_record r WHERE NOT rejected AND email IN (SELECT email FROM several)"
+"  WINDOW w AS (PARTITION BY email COLLATE \"C\")"
+/* nearly all have one record, which need not be sorted */
+"  UNION ALL"
+"  SELECT r.*, 1, 1, lastupdatedate, lastupdatedate IS NULL OR lastupdatedate > {now}"
 "  FROM customer_record r WHERE NOT rejected"
-"  WINDOW w AS (PARTITION BY email COLLATE \"C\")),"
+"    AND NOT EXISTS (SELECT FROM several s WHERE s.email = r.email)),"
 " rejected AS ("
 "  SELECT email, bool_or(lastupdatedate IS NULL) AS undated, max(lastupdatedate) AS newest"
 "  FROM customer_record WHERE rejected AND email IS NOT NULL GROUP BY email)"
@@ -65,13 +72,14 @@ static const char *const person_query =
 
 /*
  * One row a serial number that somebody holds.  claim: each record's word on
- * who has it, now or once.
+ * who has it, now or once; of a person's only record, the person's row has it.
  */
 static const char *const device_query =
 "WITH claim AS ("
 "  SELECT serialnumber, email COLLATE \"C\" AS email,"
 "    lastupdatedate IS NULL OR lastupdatedate > {now} AS holds"
 "  FROM customer_record WHERE serialnumber <> '' AND NOT rejected"
+"    AND email IN (SELECT email FROM person WHERE n_readable > 1)"
 "  UNION ALL"
 "  SELECT r.serialnumber, r.email COLLATE \"C\","
 "    r.lastupdatedate IS NULL OR p.newest IS NULL OR r.lastupdatedate >= p.newest"

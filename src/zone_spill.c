@@ -47,8 +47,8 @@ struct ZoneSpill
 	/* reading */
 	int			n_files;
 	BufFile   **files;
-	uint32	  **directories;
-	uint32	   *n_chunks_of;
+	uint32	  **chunks_of;		/* a file's chunks, by partition */
+	uint64	  **ends_of;		/* of each partition's, in these */
 };
 
 static ZoneSpill *
@@ -143,6 +143,41 @@ read_exactly(BufFile *file, void *dest, Size len)
 		elog(ERROR, "a temporary file of readings is cut off");
 }
 
+/* Read a file's directory, and sort its chunks by partition. */
+static void
+read_directory(ZoneSpill *spill, int file, uint32 n_chunks)
+{
+	uint32	   *directory = palloc_extended(Max(n_chunks, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	uint32	   *chunks = palloc_extended(Max(n_chunks, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	uint64	   *ends = palloc0(spill->n_partitions * sizeof(uint64));
+	uint64		sum = 0;
+
+	if (BufFileSeekBlock(spill->files[file], n_chunks) != 0)
+		elog(ERROR, "a temporary file of readings is cut off");
+	read_exactly(spill->files[file], directory, n_chunks * sizeof(uint32));
+	for (uint32 i = 0; i < n_chunks; i++)
+		ends[directory[i]]++;
+	for (int i = 0; i < spill->n_partitions; i++)
+	{
+		uint64		n = ends[i];
+
+		ends[i] = sum;
+		sum += n;
+	}
+	for (uint32 i = 0; i < n_chunks; i++)
+		chunks[ends[directory[i]]++] = i;
+	pfree(directory);
+	spill->chunks_of[file] = chunks;
+	spill->ends_of[file] = ends;
+}
+
+/* The first of a partition's chunks of a file. */
+static inline uint64
+first_chunk(const ZoneSpill *spill, int file, int partition)
+{
+	return partition > 0 ? spill->ends_of[file][partition - 1] : 0;
+}
+
 ZoneSpill *
 stedi_zone_spill_open(FileSet *fileset, const char *stream, int n_files,
 					  const uint32 *n_chunks, int n_partitions, Size row_size)
@@ -151,20 +186,15 @@ stedi_zone_spill_open(FileSet *fileset, const char *stream, int n_files,
 
 	spill->n_files = n_files;
 	spill->files = palloc(n_files * sizeof(BufFile *));
-	spill->directories = palloc(n_files * sizeof(uint32 *));
-	spill->n_chunks_of = palloc(n_files * sizeof(uint32));
+	spill->chunks_of = palloc(n_files * sizeof(uint32 *));
+	spill->ends_of = palloc(n_files * sizeof(uint64 *));
 	for (int i = 0; i < n_files; i++)
 	{
 		char		name[NAMEDATALEN];
 
 		file_name(name, stream, i);
 		spill->files[i] = BufFileOpenFileSet(fileset, name, O_RDONLY, false);
-		spill->n_chunks_of[i] = n_chunks[i];
-		spill->directories[i] = palloc_extended(Max(n_chunks[i], 1) * sizeof(uint32),
-												MCXT_ALLOC_HUGE);
-		if (BufFileSeekBlock(spill->files[i], n_chunks[i]) != 0)
-			elog(ERROR, "a temporary file of readings is cut off");
-		read_exactly(spill->files[i], spill->directories[i], n_chunks[i] * sizeof(uint32));
+		read_directory(spill, i, n_chunks[i]);
 	}
 	return spill;
 }
@@ -175,8 +205,7 @@ stedi_zone_spill_bound(const ZoneSpill *spill, int partition)
 	uint64		n_chunks = 0;
 
 	for (int i = 0; i < spill->n_files; i++)
-		for (uint32 k = 0; k < spill->n_chunks_of[i]; k++)
-			n_chunks += (spill->directories[i][k] == (uint32) partition);
+		n_chunks += spill->ends_of[i][partition] - first_chunk(spill, i, partition);
 	return n_chunks * CHUNK_SIZE;
 }
 
@@ -230,11 +259,9 @@ stedi_zone_spill_read(const ZoneSpill *spill, int partition, int pass, int n_pas
 	for (int i = 0; i < spill->n_files; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		for (uint32 k = 0; k < spill->n_chunks_of[i]; k++)
+		for (uint64 k = first_chunk(spill, i, partition); k < spill->ends_of[i][partition]; k++)
 		{
-			if (spill->directories[i][k] != (uint32) partition)
-				continue;
-			if (BufFileSeekBlock(spill->files[i], k) != 0)
+			if (BufFileSeekBlock(spill->files[i], spill->chunks_of[i][k]) != 0)
 				elog(ERROR, "a temporary file of readings is cut off");
 			read_chunk(spill, spill->files[i], pass, n_passes, readings);
 		}
@@ -247,10 +274,11 @@ stedi_zone_spill_close(ZoneSpill *spill)
 	for (int i = 0; i < spill->n_files; i++)
 	{
 		BufFileClose(spill->files[i]);
-		pfree(spill->directories[i]);
+		pfree(spill->chunks_of[i]);
+		pfree(spill->ends_of[i]);
 	}
 	pfree(spill->files);
-	pfree(spill->directories);
-	pfree(spill->n_chunks_of);
+	pfree(spill->chunks_of);
+	pfree(spill->ends_of);
 	pfree(spill);
 }

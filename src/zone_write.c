@@ -116,6 +116,7 @@ make_table(ZoneRun *run, ZoneTableId id)
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
+	stedi_zone_check_shape(run, id);
 }
 
 /* New storage to take the table's place in the end. */
@@ -149,10 +150,11 @@ make_counterpart(ZoneRun *run, ZoneTableId id)
  * May the table's rows be put into new storage?  Rows that come that way meet
  * no trigger, check or foreign key, and nobody who follows the log: a table
  * that has any is changed by DELETE and INSERT, as is one with partitions or
- * parents, or of another kind of storage.
+ * parents, or of another kind of storage.  Indexes are made anew for storage
+ * that is swapped in; a new table has none, unless an event trigger made it.
  */
 static bool
-may_fill(Oid relid)
+may_fill(Oid relid, bool is_new)
 {
 	int64		n_obstacles;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
@@ -163,7 +165,9 @@ may_fill(Oid relid)
 		elog(ERROR, "cache lookup failed for relation %u", relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	plain = form->relkind == RELKIND_RELATION &&
+		form->relpersistence != RELPERSISTENCE_TEMP &&
 		form->relam == HEAP_TABLE_AM_OID && form->relchecks == 0 &&
+		!(is_new && form->relhasindex) &&
 		!form->relhastriggers && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition;
 	ReleaseSysCache(tuple);
@@ -173,10 +177,8 @@ may_fill(Oid relid)
 									 "  WHERE p.puballtables OR EXISTS (SELECT FROM"
 									 "  pg_get_publication_tables(p.pubname) t WHERE t.relid = %u))"
 									 " + (SELECT count(*) FROM pg_replication_slots"
-									 "  WHERE slot_type = 'logical' AND database = current_database())"
-									 " + (SELECT count(*) FROM pg_attribute WHERE attrelid = %u"
-									 "  AND attnotnull AND attname IN ('x', 'y', 'z', 'distancefromobject'))",
-									 relid, relid), 1, &n_obstacles);
+									 "  WHERE slot_type = 'logical' AND database = current_database())",
+									 relid), 1, &n_obstacles);
 	return n_obstacles == 0;
 }
 
@@ -189,7 +191,7 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	run->is_new[id] = !OidIsValid(run->relid[id]);
 	if (run->is_new[id])
 		make_table(run, id);
-	fill = may_fill(run->relid[id]);
+	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
 		fill && run->full_refresh ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
 	report->rows_out = 0;
@@ -223,6 +225,17 @@ stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 	CommandCounterIncrement();
 }
 
+/* A brin index is for heaps; other storage may have none. */
+static bool
+is_heap(Oid relid)
+{
+	Relation	relation = table_open(relid, AccessShareLock);
+	bool		answer = relation->rd_rel->relam == HEAP_TABLE_AM_OID;
+
+	table_close(relation, NoLock);
+	return answer;
+}
+
 void
 stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 {
@@ -234,7 +247,7 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		write_difference(run, id);
 	else
 		report->rows_in = report->rows;
-	if (run->is_new[id] && lookup != NULL)
+	if (run->is_new[id] && lookup != NULL && is_heap(run->relid[id]))
 		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
 									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
 									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));

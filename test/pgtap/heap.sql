@@ -75,7 +75,7 @@ CREATE FUNCTION pg_temp.differs() RETURNS SETOF text LANGUAGE sql AS $$
         UNION ALL (TABLE tap_heap.machine_learning_curated EXCEPT ALL TABLE m)) r;
 $$;
 
-SELECT plan(17);
+SELECT plan(26);
 
 SELECT results_eq($$ SELECT table_name, mode, rows, duplicates FROM stedi.materialize('tap_heap') $$,
     $$ VALUES ('customer_trusted', 'full', 50::bigint, 0::bigint), ('accelerometer_trusted', 'full', 20000, 20000),
@@ -108,6 +108,51 @@ SELECT is((SELECT mode FROM stedi.materialize('tap_heap', full_refresh => true) 
 DELETE FROM tap_heap.step_trainer_curated WHERE distancefromobject IS NULL;
 ALTER TABLE tap_heap.step_trainer_curated ALTER distancefromobject SET NOT NULL;
 SELECT throws_ok($$ SELECT stedi.materialize('tap_heap', full_refresh => true) $$, '23502', NULL, 'one that they do not is');
+
+ALTER TABLE tap_heap.step_trainer_curated ALTER distancefromobject DROP NOT NULL;
+UPDATE tap_heap.customer_trusted SET phone = '5';
+ALTER TABLE tap_heap.customer_trusted ALTER phone SET NOT NULL;
+SELECT throws_ok($$ SELECT stedi.materialize('tap_heap', full_refresh => true) $$, '23502', NULL, 'of any column, in any table');
+ALTER TABLE tap_heap.customer_trusted ALTER phone DROP NOT NULL;
+SELECT lives_ok($$ SELECT stedi.materialize('tap_heap', full_refresh => true) $$, 'else it is filled anew');
+
+-- a value out of line is not shared with the table that it was read from
+SELECT cmp_ok(pg_relation_size((SELECT reltoastrelid FROM pg_class WHERE oid = 'tap_heap.customer_curated'::regclass)), '>', 0::bigint,
+    'customer_curated has TOAST of its own');
+DELETE FROM tap_heap.customer_curated;
+SELECT cmp_ok((SELECT max(length(email)) FROM tap_heap.customer_trusted), '>', 9000, 'and deleting its rows leaves those of customer_trusted whole');
+
+-- what happens between a table's making and its filling
+CREATE FUNCTION tap_heap.meddle() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE command_tag = 'CREATE TABLE'
+            AND object_identity LIKE '%.accelerometer_trusted') THEN
+        EXECUTE current_setting('tap.meddle');
+    END IF;
+END $$;
+CREATE EVENT TRIGGER tap_meddle ON ddl_command_end EXECUTE FUNCTION tap_heap.meddle();
+CREATE SCHEMA tap_other;
+SET tap.meddle = 'CREATE INDEX by_time ON tap_other.accelerometer_trusted ("timestamp")';
+SELECT lives_ok($$ SELECT stedi.materialize('tap_other', landing => 'tap_heap') $$, 'an event trigger makes an index');
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SELECT is((SELECT count(*) FROM tap_other.accelerometer_trusted WHERE "timestamp" = stedi.epoch_ms(1600000001000)), 50::bigint, 'which has the rows');
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+DROP TABLE tap_other.accelerometer_trusted;
+SET tap.meddle = 'ALTER TABLE tap_other.accelerometer_trusted ADD COLUMN more int';
+SELECT throws_ok($$ SELECT stedi.materialize('tap_other', landing => 'tap_heap') $$, '42804', NULL, 'a column that an event trigger adds is refused');
+DROP EVENT TRIGGER tap_meddle;
+
+CREATE TEMP TABLE customer_trusted (LIKE tap_heap.customer_trusted);
+SELECT throws_ok(format('SELECT stedi.materialize(%L, landing => %L)', pg_my_temp_schema()::regnamespace, 'tap_heap'), '0A000', NULL,
+    'temporary tables are refused');
+
+-- what a scan fetches ahead is of this set, also when it is another one, empty or none
+SELECT results_eq($$ SELECT n, (SELECT count(*) FROM tap_heap.accelerometer_landing a WHERE stedi.consents(v.s, a."user", a."timestamp"))
+        FROM (VALUES (1, (SELECT stedi.consent_set(email, 1) FROM person)), (2, NULL), (3, (SELECT stedi.consent_set(email, 1) FROM person WHERE false)),
+            (4, (SELECT stedi.consent_set(email, 1) FROM person WHERE n = 5))) v (n, s) ORDER BY n $$,
+    'VALUES (1, 40000::bigint), (2, 0), (3, 0), (4, 800)', 'a set for each row');
 
 SELECT * FROM finish();
 ROLLBACK;

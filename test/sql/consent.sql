@@ -64,6 +64,16 @@ COPY (SELECT people FROM stored) TO STDOUT;
 SELECT count(*) FROM (SELECT stedi.consent_set(w::text, 1) FROM generate_series(1, 10) w GROUP BY w % 3) s;
 SELECT stedi.consent_set(w, 1) OVER (ORDER BY w) FROM unnest(ARRAY['a', 'b', 'b']) w; -- ERROR: it is finished in place
 
+-- a plan that is run again asks for a group's set once more
+BEGIN;
+SET LOCAL enable_material = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_sort = off;
+SELECT v.n, s.people FROM generate_series(1, 3) v (n)
+    LEFT JOIN (SELECT g, stedi.consent_set('p' || g || '@x', 1) AS people FROM generate_series(1, 5) g GROUP BY g) s ON s.g = v.n ORDER BY v.n;
+COMMIT;
+
 -- in a scan: the same answers in the scan and above it
 SET client_min_messages = error;
 CREATE SERVER regress_consent FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'data');
