@@ -53,10 +53,11 @@ enum
 };
 
 /*
- * Memory of a sort or hash table of the run's own queries, in kB: as much as
- * helps at a million customers.
+ * Memory of a sort or hash table of the run's own queries, whatever the
+ * session's: two of them and the consent sets of a million customers stay
+ * below 256 MB, and more brings nothing.
  */
-#define RUN_MEMORY 32768
+#define RUN_MEMORY "32MB"
 
 /* A run is under way in this session. */
 static bool running = false;
@@ -408,6 +409,7 @@ pin_settings(void)
 		{"row_security", "off"},
 		{"quote_all_identifiers", "off"},
 		{"jit", "off"},			/* the run's own queries are short */
+		{"work_mem", RUN_MEMORY},
 		{"hash_mem_multiplier", "1"},
 		{"enable_mergejoin", "off"},	/* what a run keeps has no statistics,
 										 * and is not worth sorting */
@@ -415,14 +417,6 @@ pin_settings(void)
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-
-	/*
-	 * as CREATE INDEX does, a run may use more memory than a query; but not
-	 * all
-	 */
-	if (work_mem < Min(maintenance_work_mem, RUN_MEMORY))
-		(void) set_config_option("work_mem", psprintf("%d", Min(maintenance_work_mem, RUN_MEMORY)), PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
