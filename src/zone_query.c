@@ -19,10 +19,10 @@
  * Memory that a kept relation takes, in kB.  Each is read once or twice from
  * end to end, for which a temporary file does as well.
  */
-#define KEPT_MEMORY 8192
+#define KEPT_MEMORY 4096
 
 /* Rows that a cursor fetches at once. */
-#define FETCHED_ROWS 10000
+#define FETCHED_ROWS 1000
 
 /* The table of that name, as this run reads it; NULL: it is none of the five. */
 static const char *
