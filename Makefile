@@ -49,6 +49,7 @@ OBJS = \
 	src/filter.o \
 	src/tuple.o \
 	src/judge.o \
+	src/scan_source.o \
 	src/scan.o \
 	src/scan_share.o \
 	src/scan_reject.o \

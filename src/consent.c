@@ -390,7 +390,7 @@ building_grow(Building *building, Size size)
 static void
 building_add(Building *building, text *who, const Member *given)
 {
-	StediSlice	key = {VARDATA_ANY(who), VARSIZE_ANY_EXHDR(who)};
+	StediSlice	key = stedi_text_slice(who);
 	char	   *copy = NULL;
 	uint32		hash;
 	Member	   *member;
@@ -495,11 +495,11 @@ parse_standing(text *word)
 		{"forgotten", STEDI_STANDING_FORGOTTEN},
 		{"unknown", STEDI_STANDING_UNKNOWN},
 	};
-	const char *given = VARDATA_ANY(word);
-	Size		len = VARSIZE_ANY_EXHDR(word);
+	StediSlice	given = stedi_text_slice(word);
 
 	for (int i = 0; i < lengthof(words); i++)
-		if (strlen(words[i].word) == len && memcmp(words[i].word, given, len) == 0)
+		if (strlen(words[i].word) == given.len &&
+			memcmp(words[i].word, given.data, given.len) == 0)
 			return words[i].standing;
 	ereport(ERROR,
 			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -651,8 +651,7 @@ consents(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_BOOL(false);
 	who = PG_GETARG_TEXT_PP(1);
-	key.data = VARDATA_ANY(who);
-	key.len = VARSIZE_ANY_EXHDR(who);
+	key = stedi_text_slice(who);
 	set = get_set_argument(fcinfo);
 	PG_RETURN_BOOL(stedi_consent_find(set, key, 0, &place) &&
 				   stedi_consent_standing(set, place, PG_GETARG_INT64(2), &older) ==
@@ -666,7 +665,7 @@ Datum
 normalize_email(PG_FUNCTION_ARGS)
 {
 	text	   *given = PG_GETARG_TEXT_PP(0);
-	StediSlice	trimmed = {VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given)};
+	StediSlice	trimmed = stedi_text_slice(given);
 	text	   *result;
 
 	trimmed = stedi_consent_trim(trimmed);

@@ -32,15 +32,8 @@ set_texts(StediTest *test)
 {
 	test->texts = palloc0(Max(test->n_values, 1) * sizeof(StediSlice));
 	for (int i = 0; i < test->n_values; i++)
-	{
-		struct varlena *value;
-
-		if (test->nulls[i])
-			continue;
-		value = PG_DETOAST_DATUM_PACKED(test->values[i]);
-		test->texts[i].data = VARDATA_ANY(value);
-		test->texts[i].len = VARSIZE_ANY_EXHDR(value);
-	}
+		if (!test->nulls[i])
+			test->texts[i] = stedi_text_slice(PG_DETOAST_DATUM_PACKED(test->values[i]));
 }
 
 void

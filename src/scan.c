@@ -7,10 +7,11 @@
  *	 objects	 local.c	  bytes		   records	   fields	   kept?	   values
  *				 bytes
  *
- * This is the only file that knows more than one stage; scan.h has its state.  The FDW, ANALYZE,
- * stedi.rejects and the zone functions all read through stedi_scan_next().
- * A record that the consent test drops does not leave this file: no caller
- * sees its values, and no message has them.
+ * The files of scan.h alone know more than one stage: scan_source.c goes as
+ * far as bytes, this one on from there.  The FDW, ANALYZE, stedi.rejects and
+ * the zone functions all read through stedi_scan_next().  A record that the
+ * consent test drops does not leave this file: no caller sees its values, and
+ * no message has them.
  *
  * The bytes of the present object pass through one buffer.  It starts small,
  * grows to hold the record in progress, and never beyond max_record_size.
@@ -26,9 +27,6 @@
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
-/* Stored bytes of a compressed object that are read at once. */
-#define PACKED_ROOM (256 * 1024)
-
 /* The tally that scans report to, one at a time. */
 static StediTally *current_tally = NULL;
 
@@ -36,12 +34,6 @@ void
 stedi_scan_set_tally(StediTally *tally)
 {
 	current_tally = tally;
-}
-
-StediTally *
-stedi_scan_tally_of(Oid relid)
-{
-	return current_tally != NULL && current_tally->relid == relid ? current_tally : NULL;
 }
 
 /* Free what is not PostgreSQL's memory.  Never throws. */
@@ -78,7 +70,8 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->opts = stedi_option_get_table(relid);
 	scan->userid = userid;
 	scan->tupdesc = tupdesc;
-	scan->tally = stedi_scan_tally_of(relid);
+	if (current_tally != NULL && current_tally->relid == relid)
+		scan->tally = current_tally;
 	scan->flags = flags | (scan->tally != NULL ? STEDI_SCAN_JUDGE : 0);
 	memset(all, true, tupdesc->natts * sizeof(bool));
 	scan->tuple = stedi_tuple_open(relid, tupdesc,
@@ -149,210 +142,6 @@ scan_start(StediScan *scan)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Take the next object that nobody has taken; NULL when there is none. */
-static StediObject *
-scan_draw(StediScan *scan)
-{
-	int			next;
-
-	if (scan->shared != NULL)
-		next = stedi_scan_draw(scan);
-	else
-		next = scan->next_object < scan->listing->n_objects ?
-			scan->next_object++ : scan->listing->n_objects;
-	return next < scan->listing->n_objects ? &scan->listing->objects[next] : NULL;
-}
-
-/* Keep fetch.c supplied with objects to fetch ahead. */
-static void
-scan_fetch_ahead(StediScan *scan)
-{
-	StediObject *object;
-	MemoryContext caller;
-
-	while (stedi_fetch_has_room(scan->fetch) && (object = scan_draw(scan)) != NULL)
-	{
-		stedi_fetch_add(scan->fetch, object);
-		caller = MemoryContextSwitchTo(scan->scan_cxt);
-		scan->ahead = lappend(scan->ahead, object);
-		MemoryContextSwitchTo(caller);
-	}
-}
-
-/* The next stored bytes of the present object; 0 at its end. */
-static Size
-scan_read_source(StediScan *scan, char *dest, Size room)
-{
-	Size		len;
-
-	if (scan->source_ended)
-		return 0;
-	if (scan->fetch == NULL)
-		len = stedi_local_read(scan->local, dest, room);
-	else
-	{
-		len = stedi_fetch_read(scan->fetch, dest, room);
-		scan_fetch_ahead(scan);
-	}
-	scan->source_ended = (len == 0);
-	scan->stats.bytes += len;
-	return len;
-}
-
-/* Read the first bytes and set up what they ask for. */
-static void
-scan_detect_codec(StediScan *scan)
-{
-	StediCodec	codec;
-
-	/* no more than fits into packed, where it may have to go */
-	while (scan->buffer_len < STEDI_CODEC_MAGIC_LEN && !scan->source_ended)
-		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
-											 Min(scan->buffer_room, PACKED_ROOM) - scan->buffer_len);
-	codec = stedi_inflate_detect(scan->buffer, scan->buffer_len);
-	if (codec == STEDI_CODEC_PLAIN)
-	{
-		scan->bytes_ended = scan->source_ended;
-		return;
-	}
-
-	scan->inflate = stedi_inflate_open(codec);
-	if (scan->inflate == NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_OUT_OF_MEMORY),
-				errmsg("out of memory"));
-	if (scan->packed == NULL)
-		scan->packed = MemoryContextAlloc(scan->scan_cxt, PACKED_ROOM);
-	memcpy(scan->packed, scan->buffer, scan->buffer_len);
-	scan->packed_len = scan->buffer_len;
-	scan->buffer_len = 0;
-}
-
-/* Open the next object; false when there is none. */
-static bool
-scan_next_object(StediScan *scan)
-{
-	if (scan->fetch != NULL)
-	{
-		scan_fetch_ahead(scan);
-		if (scan->ahead == NIL)
-			return false;
-		scan->object = linitial(scan->ahead);
-		scan->ahead = list_delete_first(scan->ahead);
-	}
-	else
-	{
-		MemoryContext caller;
-
-		scan->object = scan_draw(scan);
-		if (scan->object == NULL)
-			return false;
-		caller = MemoryContextSwitchTo(scan->object_cxt);
-		scan->local = stedi_local_open(scan->opts, scan->object);
-		MemoryContextSwitchTo(caller);
-	}
-	scan->object->n_records = scan->object->n_rejects = 0;
-	scan->buffer_pos = scan->buffer_len = 0;
-	scan->packed_pos = scan->packed_len = 0;
-	scan->source_ended = scan->bytes_ended = scan->damaged = false;
-	stedi_frame_init(&scan->framer);
-	scan_detect_codec(scan);
-	return true;
-}
-
-/* The present object is read to its end, or given up. */
-static void
-scan_close_object(StediScan *scan)
-{
-	if (scan->local != NULL)
-		stedi_local_close(scan->local);
-	scan->local = NULL;
-	stedi_inflate_close(scan->inflate);
-	scan->inflate = NULL;
-	scan->object = NULL;
-	MemoryContextReset(scan->object_cxt);
-}
-
-/* Decompress into the buffer until there is something, or the end. */
-static void
-scan_fill_inflated(StediScan *scan)
-{
-	Size		before = scan->buffer_len;
-
-	while (scan->buffer_len == before && !scan->bytes_ended)
-	{
-		StediInflateStatus status;
-		size_t		used;
-		size_t		len;
-
-		CHECK_FOR_INTERRUPTS();
-		if (scan->packed_pos == scan->packed_len && !scan->source_ended)
-		{
-			scan->packed_pos = 0;
-			scan->packed_len = scan_read_source(scan, scan->packed, PACKED_ROOM);
-		}
-		status = stedi_inflate_next(scan->inflate,
-									scan->packed + scan->packed_pos,
-									scan->packed_len - scan->packed_pos,
-									scan->source_ended, &used,
-									scan->buffer + scan->buffer_len,
-									scan->buffer_room - scan->buffer_len, &len);
-		scan->packed_pos += used;
-		scan->buffer_len += len;
-		switch (status)
-		{
-			case STEDI_INFLATE_OK:
-				break;
-			case STEDI_INFLATE_BAD:
-				scan->damaged = true;
-				/* FALLTHROUGH */
-			case STEDI_INFLATE_END:
-				scan->bytes_ended = true;
-				break;
-			case STEDI_INFLATE_OUT_OF_MEMORY:
-				ereport(ERROR,
-						errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("out of memory"));
-		}
-	}
-	/* what is left behind a damaged place is read all the same, to be counted */
-	while (scan->damaged && !scan->source_ended)
-		(void) scan_read_source(scan, scan->packed, PACKED_ROOM);
-}
-
-/*
- * Get more bytes behind those that are left.  False when the record in
- * progress fills the largest buffer that we allow.
- */
-static bool
-scan_fill(StediScan *scan)
-{
-	if (scan->buffer_pos > 0)
-	{
-		memmove(scan->buffer, scan->buffer + scan->buffer_pos,
-				scan->buffer_len - scan->buffer_pos);
-		scan->buffer_len -= scan->buffer_pos;
-		scan->buffer_pos = 0;
-	}
-	if (scan->buffer_len == scan->buffer_room)
-	{
-		if (scan->buffer_room > scan->opts->max_record_size)
-			return false;
-		scan->buffer_room = Min(scan->buffer_room * 2, scan->opts->max_record_size + 1);
-		scan->buffer = repalloc(scan->buffer, scan->buffer_room + STEDI_BYTES_PADDING);
-	}
-
-	if (scan->inflate != NULL)
-		scan_fill_inflated(scan);
-	else
-	{
-		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
-											 scan->buffer_room - scan->buffer_len);
-		scan->bytes_ended = scan->source_ended;
-	}
-	return true;
-}
-
 /* Note why the present record, or stretch of bytes, is set aside. */
 static void
 scan_note_reject(StediScan *scan, StediReason reason, const char *column)
@@ -363,20 +152,20 @@ scan_note_reject(StediScan *scan, StediReason reason, const char *column)
 	scan->reject.record = scan->record;
 }
 
+/* A record, or a stretch of bytes, at that place of the object. */
 static void
-scan_set_record(StediScan *scan, StediSlice record)
+scan_set_record(StediScan *scan, StediSlice record, uint64 line, uint64 offset)
 {
 	scan->record = record;
 	scan->place.object = scan->object;
-	scan->place.line = scan->framer.record_line;
-	scan->place.offset = scan->framer.record_offset;
+	scan->place.line = line;
+	scan->place.offset = offset;
 }
 
-/* Set aside a record that is too long, and what follows it in the object. */
+/* Set aside the present record, which is too long, and the object's rest. */
 static void
-scan_give_up(StediScan *scan, StediSlice record)
+scan_give_up(StediScan *scan)
 {
-	scan_set_record(scan, record);
 	scan_note_reject(scan, STEDI_REASON_TOO_LONG, NULL);
 	stedi_frame_give_up(&scan->framer, STEDI_REASON_TOO_LONG);
 }
@@ -385,22 +174,18 @@ scan_give_up(StediScan *scan, StediSlice record)
 static bool
 scan_end_object(StediScan *scan)
 {
-	bool		damaged = scan->damaged;
-
-	if (damaged)
+	if (scan->damaged)
 	{
 		StediSlice	nothing = {scan->buffer, 0};
 
 		scan->damaged = false;
-		scan->framer.record_line = scan->framer.line;
-		scan->framer.record_offset = scan->framer.offset;
-		scan_set_record(scan, nothing);
+		scan_set_record(scan, nothing, scan->framer.line, scan->framer.offset);
 		scan_note_reject(scan, STEDI_REASON_DAMAGED, NULL);
 		return true;
 	}
 	scan->object->read = true;
 	scan->stats.objects_read++;
-	scan_close_object(scan);
+	stedi_scan_close_object(scan);
 	return false;
 }
 
@@ -470,33 +255,27 @@ scan_next_record(StediScan *scan)
 	for (;;)
 	{
 		StediScanStep *step;
-		StediSlice	record;
 
 		if (scan->next_step == scan->n_steps)
 		{
-			if (scan->object == NULL && !scan_next_object(scan))
+			if (scan->object == NULL && !stedi_scan_next_object(scan))
 				return STEDI_SCAN_END;
 			scan_look_ahead(scan);
 		}
 		step = &scan->steps[scan->next_step++];
 		scan->fields = step->fields;
 		scan->decoded = step->decoded;
-		record = step->record;
 		switch (step->status)
 		{
 			case STEDI_FRAME_RECORD:
-				if (record.len > scan->opts->max_record_size)
-				{
-					scan_give_up(scan, record);
-					return STEDI_SCAN_REJECT;
-				}
-				scan_set_record(scan, record);
-				scan->place.line = step->line;
-				scan->place.offset = step->offset;
-				return STEDI_SCAN_ROW;
+				scan_set_record(scan, step->record, step->line, step->offset);
+				if (step->record.len <= scan->opts->max_record_size)
+					return STEDI_SCAN_ROW;
+				scan_give_up(scan);
+				return STEDI_SCAN_REJECT;
 
 			case STEDI_FRAME_BAD:
-				scan_set_record(scan, record);
+				scan_set_record(scan, step->record, step->line, step->offset);
 				if (scan->damaged && scan->buffer_pos == scan->buffer_len)
 				{
 					/* cut short by the damage, and reported as that */
@@ -508,17 +287,17 @@ scan_next_record(StediScan *scan)
 				return STEDI_SCAN_REJECT;
 
 			case STEDI_FRAME_MORE:
-				if (scan_fill(scan))
+				if (stedi_scan_fill(scan))
 					break;
-				record.data = scan->buffer;
-				record.len = scan->buffer_len;
+				step->record.data = scan->buffer;
+				step->record.len = scan->buffer_len;
+				scan_set_record(scan, step->record, step->line, step->offset);
 				if (!scan->framer.junk)
 				{
-					scan_give_up(scan, record);
+					scan_give_up(scan);
 					return STEDI_SCAN_REJECT;
 				}
-				scan_set_record(scan, record);
-				stedi_frame_cut_junk(&scan->framer, record.len);
+				stedi_frame_cut_junk(&scan->framer, step->record.len);
 				scan->buffer_pos = scan->buffer_len;
 				scan_note_reject(scan, scan->framer.reason, NULL);
 				return STEDI_SCAN_REJECT;
@@ -600,7 +379,7 @@ scan_test_consent(StediScan *scan, StediTest *test)
 	bool		older;
 	StediStanding standing;
 
-	test->hash = scan->decoded ? scan->steps[scan->next_step - 1].hash : 0;
+	test->hash = scan->steps[scan->next_step - 1].hash;
 	standing = stedi_filter_consent(test, &scan->fields[test->field],
 									&scan->fields[test->time_field], &older);
 	scan->stats.standings[standing]++;
@@ -808,7 +587,7 @@ stedi_scan_rescan(StediScan *scan)
 	if (scan->listing == NULL)
 		return;
 	if (scan->object != NULL)
-		scan_close_object(scan);
+		stedi_scan_close_object(scan);
 	scan->n_steps = scan->next_step = 0;
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
@@ -851,7 +630,7 @@ stedi_scan_close(StediScan *scan)
 	if (!scan->worker)
 		stedi_scan_warn(scan);
 	if (scan->object != NULL)
-		scan_close_object(scan);
+		stedi_scan_close_object(scan);
 	MemoryContextDelete(scan->scan_cxt);
 }
 

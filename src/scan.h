@@ -3,7 +3,8 @@
  * scan.h
  *		What the files of a scan share: its state.
  *
- *	 scan.c			the pipeline: objects to rows
+ *	 scan_source.c	objects to bytes
+ *	 scan.c			bytes to rows
  *	 scan_share.c	one scan in several processes
  *	 scan_reject.c	what becomes of records that are set aside
  *
@@ -105,6 +106,20 @@ struct StediScan
 
 /* List the objects, unless that is done. */
 extern void stedi_scan_list(StediScan *scan);
+
+/* scan_source.c */
+
+/* Open the next object; false when there is none. */
+extern bool stedi_scan_next_object(StediScan *scan);
+
+/* The present object is read to its end, or given up. */
+extern void stedi_scan_close_object(StediScan *scan);
+
+/*
+ * Get more bytes behind those that are left.  False when the record in
+ * progress fills the largest buffer that we allow.
+ */
+extern bool stedi_scan_fill(StediScan *scan);
 
 /* scan_share.c: of a scan that is shared; none throws */
 

@@ -333,6 +333,15 @@ extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
 /* The set in a Datum, detoasted into the current context. */
 extern const StediConsentSet *stedi_consent_get(Datum datum);
 
+/* A text's bytes, borrowed; what is toasted is to be made plain before. */
+static inline StediSlice
+stedi_text_slice(const struct varlena *value)
+{
+	StediSlice	slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+
+	return slice;
+}
+
 /* text without the ASCII white space around it; never throws */
 extern StediSlice stedi_consent_trim(StediSlice text);
 
@@ -632,7 +641,6 @@ typedef struct StediTally
 
 /* NULL ends it.  The caller clears it on errors too (PG_FINALLY). */
 extern void stedi_scan_set_tally(StediTally *tally);
-extern StediTally *stedi_scan_tally_of(Oid relid);
 
 /* plan.c: what of a query goes into the scan */
 

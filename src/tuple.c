@@ -53,8 +53,6 @@ struct StediTuple
 	uint64		record;			/* how many have begun */
 	StediSlice *keys;
 	int			n_keys;
-	FmgrInfo	conversion;		/* from UTF-8, unless the database is that */
-	bool		converts;
 };
 
 char *

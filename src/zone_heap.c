@@ -183,14 +183,15 @@ write_batch(ZoneHeap *heap)
 static Page
 find_room(ZoneHeap *heap, Size len)
 {
-	Page		page = heap->pages + (heap->n_pages - 1) * BLCKSZ;
+	Page		page;
 
 	if (heap->n_pages > 0)
 	{
-		PageHeader	header = (PageHeader) page;
+		PageHeader	header = (PageHeader) (heap->pages + (heap->n_pages - 1) * BLCKSZ);
 		Size		left = header->pd_upper - header->pd_lower;
 		bool		empty = header->pd_lower == SizeOfPageHeaderData;
 
+		page = (Page) header;
 		if (left >= len + sizeof(ItemIdData) + (empty ? 0 : heap->reserve) &&
 			PageGetMaxOffsetNumber(page) < MaxHeapTuplesPerPage)
 			return page;

@@ -104,71 +104,89 @@ count_workers(int most)
 }
 
 /*
- * Run a phase with so many workers.  The pieces are the leader's; what the
- * others wrote is in those of the shared memory, which `done` is given before
- * it goes.  reader is NULL when building.
+ * Begin to run in parallel: copy the leader's pieces into shared memory, where
+ * they are from here on, and launch so many workers.  reader is NULL when
+ * building.
  */
+static ParallelContext *
+launch_workers(ZoneProcess *process, int n_workers, ZoneReader *reader)
+{
+	ParallelContext *context;
+
+	EnterParallelMode();
+	context = CreateParallelContext("stedi", "stedi_zone_load_main", n_workers);
+	if (reader != NULL)
+		process->sizes[ZONE_PIECE_SCAN] = stedi_scan_shared_size(reader->scan);
+	for (int i = 0; i < ZONE_N_PIECES; i++)
+		if (process->sizes[i] > 0)
+		{
+			shm_toc_estimate_chunk(&context->estimator, process->sizes[i]);
+			shm_toc_estimate_keys(&context->estimator, 1);
+		}
+	InitializeParallelDSM(context);
+	for (int i = 0; i < ZONE_N_PIECES; i++)
+	{
+		void	   *place;
+
+		if (process->sizes[i] == 0)
+			continue;
+		place = shm_toc_allocate(context->toc, process->sizes[i]);
+		if (i == ZONE_PIECE_SCAN)
+			stedi_scan_share(reader->scan, place, n_workers + 1);
+		else
+			memcpy(place, process->pieces[i], process->sizes[i]);
+		process->pieces[i] = place;
+		shm_toc_insert(context->toc, i, place);
+	}
+	if (reader != NULL)
+		reader->test.set = process->pieces[ZONE_PIECE_SET];
+	LaunchParallelWorkers(context);
+	ereport(DEBUG1,
+			errmsg_internal("%s in %d processes", reader != NULL ?
+							"reading readings" : "building tables",
+							context->nworkers_launched + 1));
+	return context;
+}
+
+/* Wait for the workers, and keep what they and we wrote into the pieces. */
 static void
-run_phase(ZoneProcess *process, int n_workers, ZoneReader *reader,
-		  void (*done) (ZoneLoad *kept, const ZoneProcess *process, int n_processes), ZoneLoad *kept)
+finish_workers(ZoneLoad *kept, const ZoneProcess *process, ParallelContext *context,
+			   ZoneReader *reader)
+{
+	const ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
+
+	WaitForParallelWorkersToFinish(context);
+	if (reader != NULL)
+		stedi_scan_collect(reader->scan);
+	memcpy(kept->shared.processes, shared->processes, sizeof(shared->processes));
+	if (process->pieces[ZONE_PIECE_SEEN] != NULL)
+		memcpy(kept->seen, process->pieces[ZONE_PIECE_SEEN], process->sizes[ZONE_PIECE_SEEN]);
+	DestroyParallelContext(context);
+	ExitParallelMode();
+}
+
+/*
+ * Run a phase with so many workers; how many processes took part.  The pieces
+ * are the leader's, and are no more to be used.
+ */
+static int
+run_phase(ZoneLoad *kept, ZoneProcess *process, int n_workers, ZoneReader *reader)
 {
 	ParallelContext *context = NULL;
 	int			n_processes = 1;
 
 	if (n_workers > 0)
 	{
-		EnterParallelMode();
-		context = CreateParallelContext("stedi", "stedi_zone_load_main", n_workers);
-		if (reader != NULL)
-			process->sizes[ZONE_PIECE_SCAN] = stedi_scan_shared_size(reader->scan);
-		for (int i = 0; i < ZONE_N_PIECES; i++)
-			if (process->sizes[i] > 0)
-			{
-				shm_toc_estimate_chunk(&context->estimator, process->sizes[i]);
-				shm_toc_estimate_keys(&context->estimator, 1);
-			}
-		InitializeParallelDSM(context);
-		for (int i = 0; i < ZONE_N_PIECES; i++)
-		{
-			void	   *place;
-
-			if (process->sizes[i] == 0)
-				continue;
-			place = shm_toc_allocate(context->toc, process->sizes[i]);
-			if (i == ZONE_PIECE_SCAN)
-				stedi_scan_share(reader->scan, place, n_workers + 1);
-			else
-				memcpy(place, process->pieces[i], process->sizes[i]);
-			process->pieces[i] = place;
-			shm_toc_insert(context->toc, i, place);
-		}
-		if (reader != NULL)
-			reader->test.set = process->pieces[ZONE_PIECE_SET];
-		LaunchParallelWorkers(context);
+		context = launch_workers(process, n_workers, reader);
 		n_processes += context->nworkers_launched;
-		ereport(DEBUG1,
-				errmsg_internal("%s in %d processes", reader != NULL ?
-								"reading readings" : "building tables", n_processes));
 	}
-
 	if (reader != NULL)
 		stedi_zone_read_stream(reader, process);
 	else
 		stedi_zone_build_tables(process);
 	if (context != NULL)
-	{
-		if (reader != NULL)
-			stedi_scan_contribute(reader->scan);
-		WaitForParallelWorkersToFinish(context);
-		if (reader != NULL)
-			stedi_scan_collect(reader->scan);
-	}
-	done(kept, process, n_processes);
-	if (context != NULL)
-	{
-		DestroyParallelContext(context);
-		ExitParallelMode();
-	}
+		finish_workers(kept, process, context, reader);
+	return n_processes;
 }
 
 /* The temporary files go with the run's memory.  Never throws. */
@@ -199,16 +217,6 @@ begin_load(ZoneRun *run, int64 landing_bytes, int n_workers)
 	MemoryContextSwitchTo(caller);
 }
 
-/* A text's bytes; good as long as it is. */
-static StediSlice
-text_slice(Datum datum)
-{
-	text	   *value = DatumGetTextPP(datum);
-	StediSlice	slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
-
-	return slice;
-}
-
 /* Who holds which device: from the relation "device". */
 static void
 match_devices(ZoneRun *run)
@@ -232,8 +240,8 @@ match_devices(ZoneRun *run)
 		uint32		device;
 		uint32		person;
 
-		if (!stedi_consent_find(kept->devices, text_slice(values[0]), 0, &device) ||
-			!stedi_consent_find(kept->people, text_slice(values[1]), 0, &person))
+		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), 0, &device) ||
+			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), 0, &person))
 			continue;
 		device = stedi_consent_number(kept->devices, device);
 		person = stedi_consent_number(kept->people, person);
@@ -245,27 +253,6 @@ match_devices(ZoneRun *run)
 		kept->device_of[person] = device;
 	}
 	stedi_zone_query_close(&rows);
-}
-
-/* Keep what the processes found while reading. */
-static void
-done_reading(ZoneLoad *kept, const ZoneProcess *process, int n_processes)
-{
-	const ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
-
-	kept->shared.n_files[shared->stream] = n_processes;
-	for (int i = 0; i < n_processes; i++)
-		kept->shared.n_chunks[shared->stream][i] = shared->processes[i].n_chunks;
-	if (process->pieces[ZONE_PIECE_SEEN] != NULL && process->pieces[ZONE_PIECE_SEEN] != kept->seen)
-		memcpy(kept->seen, process->pieces[ZONE_PIECE_SEEN], process->sizes[ZONE_PIECE_SEEN]);
-}
-
-static void
-done_building(ZoneLoad *kept, const ZoneProcess *process, int n_processes)
-{
-	const ZoneLoadShared *shared = process->pieces[ZONE_PIECE_SHARED];
-
-	memcpy(kept->shared.processes, shared->processes, sizeof(shared->processes));
 }
 
 static void
@@ -309,6 +296,7 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 												 GetUserId(), NULL);
 	int64		n_shares = listing->total_size / ((int64) min_parallel_table_scan_size * BLCKSZ + 1);
 	int			n_workers = count_workers(Min(listing->n_objects - 1, n_shares));
+	int			n_processes;
 	ZoneProcess process = {0};
 	ZoneReader	reader;
 	ZoneLoad   *kept;
@@ -335,7 +323,10 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 				  stedi_consent_size(kept->devices) * sizeof(uint32));
 	}
 	stedi_zone_read_open(&reader, &process, stream, tally->relid);
-	run_phase(&process, n_workers, &reader, done_reading, kept);
+	n_processes = run_phase(kept, &process, n_workers, &reader);
+	kept->shared.n_files[stream] = n_processes;
+	for (int i = 0; i < n_processes; i++)
+		kept->shared.n_chunks[stream][i] = kept->shared.processes[i].n_chunks;
 
 	tally->stats = *stedi_scan_stats(reader.scan);
 	caller = MemoryContextSwitchTo(run->cxt);
@@ -428,7 +419,6 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 	TimestampTz started = GetCurrentTimestamp();
 	XLogRecPtr	redo = GetRedoRecPtr();
 	ZoneProcess process = {0};
-	int			n_workers;
 	int			n_processes;
 
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
@@ -447,9 +437,7 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 	set_set_piece(&process, ZONE_PIECE_DEVICES, kept->devices);
 	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of, kept->shared.n_members * sizeof(uint32));
 
-	n_workers = count_workers(kept->shared.n_partitions - 1);
-	n_processes = n_workers + 1;
-	run_phase(&process, n_workers, NULL, done_building, kept);
+	n_processes = run_phase(kept, &process, count_workers(kept->shared.n_partitions - 1), NULL);
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(kept->shared.storage[which]))
 			settle_table(run, which, n_processes, redo);

@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan_source.c
+ *		The objects of a scan -> the bytes of the present one, in its buffer.
+ *
+ * Objects are drawn one by one, from those that all processes of the scan
+ * share or from the listing, and opened in a folder or fetched ahead from S3.
+ * What is compressed is known by its first bytes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "scan.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Stored bytes of a compressed object that are read at once. */
+#define PACKED_ROOM (256 * 1024)
+
+/* Take the next object that nobody has taken; NULL when there is none. */
+static StediObject *
+scan_draw(StediScan *scan)
+{
+	int			next;
+
+	if (scan->shared != NULL)
+		next = stedi_scan_draw(scan);
+	else
+		next = scan->next_object < scan->listing->n_objects ?
+			scan->next_object++ : scan->listing->n_objects;
+	return next < scan->listing->n_objects ? &scan->listing->objects[next] : NULL;
+}
+
+/* Keep fetch.c supplied with objects to fetch ahead. */
+static void
+scan_fetch_ahead(StediScan *scan)
+{
+	StediObject *object;
+	MemoryContext caller;
+
+	while (stedi_fetch_has_room(scan->fetch) && (object = scan_draw(scan)) != NULL)
+	{
+		stedi_fetch_add(scan->fetch, object);
+		caller = MemoryContextSwitchTo(scan->scan_cxt);
+		scan->ahead = lappend(scan->ahead, object);
+		MemoryContextSwitchTo(caller);
+	}
+}
+
+/* The next stored bytes of the present object; 0 at its end. */
+static Size
+scan_read_source(StediScan *scan, char *dest, Size room)
+{
+	Size		len;
+
+	if (scan->source_ended)
+		return 0;
+	if (scan->fetch == NULL)
+		len = stedi_local_read(scan->local, dest, room);
+	else
+	{
+		len = stedi_fetch_read(scan->fetch, dest, room);
+		scan_fetch_ahead(scan);
+	}
+	scan->source_ended = (len == 0);
+	scan->stats.bytes += len;
+	return len;
+}
+
+/* Read the first bytes and set up what they ask for. */
+static void
+scan_detect_codec(StediScan *scan)
+{
+	StediCodec	codec;
+
+	/* no more than fits into packed, where it may have to go */
+	while (scan->buffer_len < STEDI_CODEC_MAGIC_LEN && !scan->source_ended)
+		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
+											 Min(scan->buffer_room, PACKED_ROOM) - scan->buffer_len);
+	codec = stedi_inflate_detect(scan->buffer, scan->buffer_len);
+	if (codec == STEDI_CODEC_PLAIN)
+	{
+		scan->bytes_ended = scan->source_ended;
+		return;
+	}
+
+	scan->inflate = stedi_inflate_open(codec);
+	if (scan->inflate == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("out of memory"));
+	if (scan->packed == NULL)
+		scan->packed = MemoryContextAlloc(scan->scan_cxt, PACKED_ROOM);
+	memcpy(scan->packed, scan->buffer, scan->buffer_len);
+	scan->packed_len = scan->buffer_len;
+	scan->buffer_len = 0;
+}
+
+bool
+stedi_scan_next_object(StediScan *scan)
+{
+	if (scan->fetch != NULL)
+	{
+		scan_fetch_ahead(scan);
+		if (scan->ahead == NIL)
+			return false;
+		scan->object = linitial(scan->ahead);
+		scan->ahead = list_delete_first(scan->ahead);
+	}
+	else
+	{
+		MemoryContext caller;
+
+		scan->object = scan_draw(scan);
+		if (scan->object == NULL)
+			return false;
+		caller = MemoryContextSwitchTo(scan->object_cxt);
+		scan->local = stedi_local_open(scan->opts, scan->object);
+		MemoryContextSwitchTo(caller);
+	}
+	scan->object->n_records = scan->object->n_rejects = 0;
+	scan->buffer_pos = scan->buffer_len = 0;
+	scan->packed_pos = scan->packed_len = 0;
+	scan->source_ended = scan->bytes_ended = scan->damaged = false;
+	stedi_frame_init(&scan->framer);
+	scan_detect_codec(scan);
+	return true;
+}
+
+void
+stedi_scan_close_object(StediScan *scan)
+{
+	if (scan->local != NULL)
+		stedi_local_close(scan->local);
+	scan->local = NULL;
+	stedi_inflate_close(scan->inflate);
+	scan->inflate = NULL;
+	scan->object = NULL;
+	MemoryContextReset(scan->object_cxt);
+}
+
+/* Decompress into the buffer until there is something, or the end. */
+static void
+scan_fill_inflated(StediScan *scan)
+{
+	Size		before = scan->buffer_len;
+
+	while (scan->buffer_len == before && !scan->bytes_ended)
+	{
+		StediInflateStatus status;
+		size_t		used;
+		size_t		len;
+
+		CHECK_FOR_INTERRUPTS();
+		if (scan->packed_pos == scan->packed_len && !scan->source_ended)
+		{
+			scan->packed_pos = 0;
+			scan->packed_len = scan_read_source(scan, scan->packed, PACKED_ROOM);
+		}
+		status = stedi_inflate_next(scan->inflate,
+									scan->packed + scan->packed_pos,
+									scan->packed_len - scan->packed_pos,
+									scan->source_ended, &used,
+									scan->buffer + scan->buffer_len,
+									scan->buffer_room - scan->buffer_len, &len);
+		scan->packed_pos += used;
+		scan->buffer_len += len;
+		switch (status)
+		{
+			case STEDI_INFLATE_OK:
+				break;
+			case STEDI_INFLATE_BAD:
+				scan->damaged = true;
+				/* FALLTHROUGH */
+			case STEDI_INFLATE_END:
+				scan->bytes_ended = true;
+				break;
+			case STEDI_INFLATE_OUT_OF_MEMORY:
+				ereport(ERROR,
+						errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("out of memory"));
+		}
+	}
+	/* what is left behind a damaged place is read all the same, to be counted */
+	while (scan->damaged && !scan->source_ended)
+		(void) scan_read_source(scan, scan->packed, PACKED_ROOM);
+}
+
+bool
+stedi_scan_fill(StediScan *scan)
+{
+	if (scan->buffer_pos > 0)
+	{
+		memmove(scan->buffer, scan->buffer + scan->buffer_pos,
+				scan->buffer_len - scan->buffer_pos);
+		scan->buffer_len -= scan->buffer_pos;
+		scan->buffer_pos = 0;
+	}
+	if (scan->buffer_len == scan->buffer_room)
+	{
+		if (scan->buffer_room > scan->opts->max_record_size)
+			return false;
+		scan->buffer_room = Min(scan->buffer_room * 2, scan->opts->max_record_size + 1);
+		scan->buffer = repalloc(scan->buffer, scan->buffer_room + STEDI_BYTES_PADDING);
+	}
+
+	if (scan->inflate != NULL)
+		scan_fill_inflated(scan);
+	else
+	{
+		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
+											 scan->buffer_room - scan->buffer_len);
+		scan->bytes_ended = scan->source_ended;
+	}
+	return true;
+}
