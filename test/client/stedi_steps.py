@@ -207,7 +207,16 @@ class Steps:
 
     def new_serial(self):
         self.n_serials += 1
-        return f"S-{self.n_serials}"
+        return self.serial(self.n_serials)
+
+    def serial(self, number):
+        """A device's serial number; that of some can be written as a number, too."""
+        return str(number) if number % 4 == 0 else f"S-{number}"
+
+    def spell_serial(self, serial):
+        if serial and serial.isdigit() and self.rng.random() < 0.5:
+            return int(serial)
+        return serial
 
     def spell(self, email, probability=0.3):
         """An e-mail, sometimes in another spelling of the same."""
@@ -221,7 +230,7 @@ class Steps:
             "email": self.spell(person.email),
             "phone": "8015551212",
             "birthDay": self.rng.choice(["1970-01-01", "1970-01-01", "1971-02-30", None]),
-            "serialNumber": person.serial,
+            "serialNumber": self.spell_serial(person.serial),
             "registrationDate": person.registered,
             "lastUpdateDate": person.updated,
             "shareWithResearchAsOfDate": person.research,
@@ -260,10 +269,10 @@ class Steps:
         """A step trainer reading, sometimes of a device that was somebody's once."""
         serial = (person or self.rng.choice(self.people)).serial
         if serial is None or (person is None and self.rng.random() < 0.2):
-            serial = f"S-{self.rng.randint(1, self.n_serials)}"
+            serial = self.serial(self.rng.randint(1, self.n_serials))
         return {
             "sensorReadingTime": self.rng.choice(TIMES),
-            "serialNumber": serial,
+            "serialNumber": self.spell_serial(serial),
             "distanceFromObject": self.rng.choice([1, 2, "2", 2.0]),
         }
 
@@ -347,6 +356,13 @@ class Steps:
     def put_back(self):
         key = self.pick(self.zone.removed)
         self.zone.write(key, self.zone.removed.pop(key))
+        return key
+
+    @change
+    def touch(self):
+        """The same content, but another ETag."""
+        key = self.pick(self.zone.keys())
+        self.zone.write(key, self.zone.objects[key])
         return key
 
     @change

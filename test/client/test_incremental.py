@@ -180,10 +180,42 @@ class Sequence(Steps):
         if self.consent != self.ran_with:
             raise NotNow  # it may not change the rule
         done = self.any_change(but="rule_changed")
-        table = self.rng.choice(TABLES[:2])
+        table = self.rng.choice(TABLES)
         self.read = None
         self.db.materialize("target", f"materialize_{table}", landing="lake")
         return f"{table} after {done}"
+
+    @other
+    def full_refresh(self):
+        done = self.any_change()
+        self.db.materialize("target", full_refresh=True, **self.arguments())
+        self.ran_with = self.consent
+        self.read = set(self.zone.objects)
+        return done
+
+    @other
+    def definition_changed(self):
+        """Something that the tables are made from is another one, if to the same effect."""
+        done = self.any_change()
+        limit = self.rng.randrange(1000, 2000)
+        self.read = None
+        self.db.run(
+            self.rng.choice(
+                (
+                    f"ALTER SERVER lake OPTIONS (SET page_size '{limit - 999}')",
+                    f"ALTER FOREIGN TABLE lake.customer_landing OPTIONS (SET reject_limit '{limit}')",
+                    f"ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (SET reject_limit '{limit}')",
+                )
+            )
+        )
+        return done
+
+    @other
+    def bookkeeping_lost(self):
+        done = self.any_change()
+        self.read = None
+        self.db.run("DROP TABLE target.stedi_object")
+        return done
 
     @other
     def dry_run(self):
@@ -389,7 +421,11 @@ class IncrementalTest(ServerTest):
             self.schema(self.targets[1]),
         ):
             for table in LANDING_TABLES:
-                self.db.run(f"ALTER FOREIGN TABLE lake.{table} OPTIONS (ADD allow_empty 'true')")
+                self.db.run(
+                    f"ALTER FOREIGN TABLE lake.{table}"
+                    " OPTIONS (ADD allow_empty 'true', ADD reject_limit '1000')"
+                )
+            self.db.run("ALTER SERVER lake OPTIONS (ADD page_size '1000')")
             sequence = Sequence(self, seed, folder)
             self.db.run(sequence.rng.choice(PROCESSES))
             try:
