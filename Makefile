@@ -46,6 +46,7 @@ OBJS = \
 	src/value.o \
 	src/time.o \
 	src/consent.o \
+	src/sketch.o \
 	src/filter.o \
 	src/tuple.o \
 	src/judge.o \

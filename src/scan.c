@@ -107,6 +107,29 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 	}
 }
 
+void
+stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->sketch = palloc(sizeof(StediSketch));
+	stedi_sketch_begin(scan->sketch);
+	scan->sketch_done = done;
+	scan->sketch_arg = arg;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->listing = stedi_list_copy(listing);
+	scan->stats.objects_listed = listing->n_objects;
+	scan->stats.objects_skipped = listing->n_skipped;
+	MemoryContextSwitchTo(caller);
+}
+
 /* List the objects, unless that is done. */
 void
 stedi_scan_list(StediScan *scan)
@@ -185,6 +208,12 @@ scan_end_object(StediScan *scan)
 	}
 	scan->object->read = true;
 	scan->stats.objects_read++;
+	if (scan->sketch != NULL)
+	{
+		scan->sketch_done(scan->sketch_arg, (int) (scan->object - scan->listing->objects),
+						  scan->sketch);
+		stedi_sketch_clear(scan->sketch);
+	}
 	stedi_scan_close_object(scan);
 	return false;
 }
@@ -384,6 +413,8 @@ scan_test_consent(StediScan *scan, StediTest *test)
 									&scan->fields[test->time_field], &older);
 	scan->stats.standings[standing]++;
 	scan->stats.older += older;
+	if (scan->sketch != NULL && test->set != NULL)
+		stedi_sketch_add(scan->sketch, test->hash, test->time);
 	return standing == STEDI_STANDING_GRANTED;
 }
 
@@ -644,6 +675,12 @@ stedi_scan_stats(const StediScan *scan)
 		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
 			stedi_fetch_stats(scan->fetch)->n_lists;
 	return &scan->stats;
+}
+
+const StediPlace *
+stedi_scan_place(const StediScan *scan)
+{
+	return &scan->place;
 }
 
 const StediListing *

@@ -112,3 +112,21 @@ stedi_scan_reason(const StediReject *reject)
 	return psprintf("column \"%s\": %s", reject->column,
 					stedi_reason_text(reject->reason));
 }
+
+bool
+stedi_scan_may_hide(const StediReject *reject)
+{
+	switch (reject->reason)
+	{
+		case STEDI_REASON_NOT_AN_OBJECT:
+		case STEDI_REASON_CUT_OFF:
+		case STEDI_REASON_ARRAY_OPEN:
+		case STEDI_REASON_TOO_DEEP:
+		case STEDI_REASON_TOO_LONG:
+		case STEDI_REASON_DAMAGED:
+		case STEDI_REASON_SYNTAX:
+			return true;
+		default:
+			return false;
+	}
+}

@@ -93,6 +93,8 @@ typedef struct ZoneRun
 	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
 	bool		all;			/* all five */
 	int64		now_ms;			/* transaction time */
+	uint64		seed;			/* of the hashes of names, from the target's
+								 * key */
 
 	/* the target as it is */
 	Oid			owner;

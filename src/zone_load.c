@@ -237,11 +237,13 @@ match_devices(ZoneRun *run)
 	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device WHERE granted AND NOT ambiguous");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
+		uint64		device_hash = 0;
+		uint64		person_hash = 0;
 		uint32		device;
 		uint32		person;
 
-		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), 0, &device) ||
-			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), 0, &person))
+		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), &device_hash, &device) ||
+			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), &person_hash, &person))
 			continue;
 		device = stedi_consent_number(kept->devices, device);
 		person = stedi_consent_number(kept->people, person);

@@ -249,7 +249,7 @@ stedi_zone_query_close(ZoneQueryRows *rows)
 StediConsentSet *
 stedi_zone_query_set(const ZoneRun *run, const char *template, bool fold_keys)
 {
-	StediConsentBuilder *building = stedi_consent_begin(run->cxt, fold_keys, run->since);
+	StediConsentBuilder *building = stedi_consent_begin(run->cxt, fold_keys, run->since, run->seed);
 	ZoneQueryRows rows;
 	Datum		values[4];
 	bool		nulls[4];
