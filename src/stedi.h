@@ -172,6 +172,9 @@ extern void stedi_list_add(StediListing *listing, const char *key,
 extern const StediListing *stedi_list_get(const StediOptions *opts, Oid userid,
 										  uint64 *n_requests);
 
+/* Keep no listing any longer: who asks next gets a new one. */
+extern void stedi_list_forget(void);
+
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 

@@ -145,6 +145,11 @@ lock_target(ZoneRun *run)
 					   run->target_name));
 		LockDatabaseObject(NamespaceRelationId, run->target, 0, ShareUpdateExclusiveLock);
 	}
+	if (get_namespace_oid(run->target_name, true) != run->target)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema \"%s\" was dropped or renamed while the run waited for it",
+					   run->target_name));
 
 	/*
 	 * A snapshot older than the lock would not see what the run before us has
@@ -181,12 +186,13 @@ table_owner(const ZoneRun *run, Oid relid, const char *name)
 	return owner;
 }
 
-void
-stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *name)
+/* The table's owner is the run's; else an error. */
+static void
+check_owner(const ZoneRun *run, Oid relid, const char *name)
 {
 	Oid			owner = table_owner(run, relid, name);
 
-	if (owner != run->owner || get_relname_relid(name, run->target) != relid)
+	if (owner != run->owner)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
@@ -201,7 +207,19 @@ note_table(ZoneRun *run, Oid relid, const char *name)
 {
 	if (!OidIsValid(run->owner))
 		run->owner = table_owner(run, relid, name);
-	stedi_zone_check_owner(run, relid, name);
+	check_owner(run, relid, name);
+}
+
+Oid
+stedi_zone_lock_table(const ZoneRun *run, const char *name)
+{
+	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->target_name),
+													  unconstify(char *, name), -1),
+										 ShareRowExclusiveLock, true);
+
+	if (OidIsValid(relid))
+		check_owner(run, relid, name);
+	return relid;
 }
 
 /* Find the target's tables and their owner, and see that the caller may. */
@@ -267,11 +285,9 @@ check_shapes(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		if (!OidIsValid(run->relid[id]))
-			continue;
-		LockRelationOid(run->relid[id], ShareRowExclusiveLock);
-		stedi_zone_check_owner(run, run->relid[id], stedi_zone_tables[id].name);
-		stedi_zone_check_shape(run, id);
+		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name);
+		if (OidIsValid(run->relid[id]))
+			stedi_zone_check_shape(run, id);
 	}
 }
 
@@ -507,6 +523,7 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 				errmsg("stedi.materialize is already running in this session"),
 				errhint("A trigger or function that a run calls cannot begin another one."));
 	lock_target(run);
+	stedi_list_forget();		/* what was listed before may be old by now */
 	check_target(run);
 
 	GetUserIdAndSecContext(&caller, &security);

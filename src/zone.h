@@ -377,8 +377,12 @@ extern void stedi_zone_book_open(ZoneRun *run);
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
 
-/* The table's owner is the run's; else an error.  The caller has it locked. */
-extern void stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *name);
+/*
+ * Lock one of the target's tables against other writers, not readers, and see
+ * that its owner is the run's: its OID, or InvalidOid when it is not there, as
+ * when it was dropped while we waited for the lock.
+ */
+extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *name);
 
 /* The table has the columns that it should; else an error. */
 extern void stedi_zone_check_shape(ZoneRun *run, ZoneTableId id);

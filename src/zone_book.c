@@ -135,15 +135,11 @@ static bool
 make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
-	Oid			relid = get_relname_relid(book->name, run->target);
+	Oid			relid = stedi_zone_lock_table(run, book->name);
 
 	if (OidIsValid(relid))
 	{
-		char	   *columns;
-
-		LockRelationOid(relid, ShareRowExclusiveLock);
-		stedi_zone_check_owner(run, relid, book->name);
-		columns = stedi_zone_query_columns(run, relid);
+		char	   *columns = stedi_zone_query_columns(run, relid);
 
 		if (columns != NULL && strcmp(columns, book->columns) == 0)
 			return true;
