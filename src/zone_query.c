@@ -15,12 +15,6 @@
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
 
-/*
- * Memory that a kept relation takes, in kB.  Each is read once or twice from
- * end to end, for which a temporary file does as well.
- */
-#define KEPT_MEMORY 4096
-
 /* Rows that a cursor fetches at once. */
 #define FETCHED_ROWS 1000
 
@@ -61,6 +55,8 @@ name_value(const ZoneRun *run, const char *name)
 		return quote_literal_cstr(quote_qualified_identifier(run->landing_name, name));
 	if (strcmp(name, "now") == 0)
 		return psprintf(INT64_FORMAT, run->now_ms);
+	if (strcmp(name, "since") == 0)
+		return run->since ? "true" : "false";
 	if (strcmp(name, "match_time") == 0)
 		return run->match_time ? "true" : "false";
 	if (strcmp(name, "reader") == 0)
@@ -185,7 +181,7 @@ void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
 	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
 	SPIExecuteOptions options = {0};
 	SPIPlanPtr	plan;
@@ -193,6 +189,7 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 
 	MemoryContextSwitchTo(caller);
 	SetTuplestoreDestReceiverParams(dest, store, run->cxt, false, NULL, NULL);
+	options.read_only = run->read_only;
 	options.dest = dest;
 	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
