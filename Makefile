@@ -78,7 +78,12 @@ OBJS = \
 	src/zone_spill.o \
 	src/zone_sort.o \
 	src/zone_build.o \
-	src/zone_heap.o
+	src/zone_heap.o \
+	src/zone_session.o \
+	src/zone_source.o \
+	src/zone_audit.o \
+	src/zone_lineage.o \
+	src/zone_subject.o
 
 REGRESS = \
 	option \

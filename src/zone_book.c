@@ -135,7 +135,7 @@ static bool
 make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
-	Oid			relid = stedi_zone_lock_table(run, book->name);
+	Oid			relid = stedi_zone_lock_table(run, book->name, ShareRowExclusiveLock);
 
 	if (OidIsValid(relid))
 	{
