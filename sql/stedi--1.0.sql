@@ -165,10 +165,13 @@ CREATE TYPE stedi.report AS (
     ambiguous bigint,
     forgotten bigint,
     duplicates bigint,
+    unchanged bigint,
+    kept bigint,
     rejected bigint,
     rows_in bigint,
     rows_out bigint,
     rows bigint,
+    head text,
     elapsed interval
 );
 COMMENT ON TYPE stedi.report IS
@@ -176,12 +179,12 @@ COMMENT ON TYPE stedi.report IS
 
 CREATE FUNCTION stedi.materialize(target regnamespace, landing regnamespace DEFAULT NULL,
         consent text DEFAULT NULL, full_refresh boolean DEFAULT false, dry_run boolean DEFAULT false,
-        match text DEFAULT NULL)
+        match text DEFAULT NULL, vanished text DEFAULT NULL)
     RETURNS SETOF stedi.report
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION stedi.materialize(regnamespace, regnamespace, text, boolean, boolean, text) IS
-    'makes or updates the five zone tables in schema target from the landing tables in schema landing (default target), in one transaction; consent ''granted'' or ''since_consent'' (default: as before), match ''customer'' or ''time''';
+COMMENT ON FUNCTION stedi.materialize(regnamespace, regnamespace, text, boolean, boolean, text, text) IS
+    'makes the five zone tables in schema target from the landing tables in schema landing (default target), or brings them up to date, in one transaction; consent ''granted'' or ''since_consent'' (default: as before), match ''customer'' or ''time'', vanished ''remove'' or ''keep'': what becomes of readings whose objects are gone';
 
 CREATE FUNCTION stedi.materialize_customer_trusted(target regnamespace, landing regnamespace DEFAULT NULL,
         consent text DEFAULT NULL, full_refresh boolean DEFAULT false, dry_run boolean DEFAULT false)
@@ -223,3 +226,33 @@ CREATE FUNCTION stedi.materialize_machine_learning_curated(target regnamespace, 
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.materialize_machine_learning_curated(regnamespace, regnamespace, text, boolean, boolean, text) IS
     'makes or updates machine_learning_curated alone: step readings with accelerometer readings of the same customer at the same time';
+
+/* ---- evidence: what the zone tables hold, and why ---- */
+
+CREATE FUNCTION stedi.audit(target regnamespace, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(table_name text, problem text, contents jsonb)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.audit(regnamespace, regnamespace) IS
+    'holds the five zone tables against the rules, worked out anew from the landing zone: rows that consent does not cover or that are there too often (''not covered''), and those that are ''missing''; no rows when all is well';
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(object text, etag text, rows bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.lineage(regclass, regnamespace) IS
+    'the landing objects that the contents of a zone table came from, with how many of its rows each has a record of; a row with several sources counts for each';
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, place tid, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(object text, etag text, line bigint, byte_offset bigint, length bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'lineage_of_row';
+COMMENT ON FUNCTION stedi.lineage(regclass, tid, regnamespace) IS
+    'the landing records that the row of a zone table with that ctid came from; line from 1, byte_offset from 0, in decompressed bytes';
+
+CREATE FUNCTION stedi.subject(target regnamespace, email text, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(source text, object text, byte_offset bigint, record jsonb)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.subject(regnamespace, text, regnamespace) IS
+    'everything that the zone tables, the landing objects and the bookkeeping hold on the person of an e-mail and on their devices: what a request for access asks for';
