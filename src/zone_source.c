@@ -359,6 +359,8 @@ stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id, const Zon
 	memset(wanted, true, landing->natts * sizeof(bool));
 	reading.scan = stedi_scan_open(RelationGetRelid(relation), GetUserId(), landing, wanted,
 								   STEDI_SCAN_JUDGE | STEDI_SCAN_GIVE_REJECTS);
+	if (wish->listing != NULL)
+		stedi_scan_set_listing(reading.scan, wish->listing);
 	read_records(&reading, store, tupdesc);
 	stedi_zone_query_register(run, name, store, tupdesc);
 	keep_objects(run, name, stedi_scan_listing(reading.scan));
