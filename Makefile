@@ -87,6 +87,7 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	evidence \
 	reject \
 	privilege
 
