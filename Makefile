@@ -61,16 +61,24 @@ OBJS = \
 	src/reject.o \
 	src/zone.o \
 	src/zone_query.o \
+	src/zone_rows.o \
+	src/zone_book.o \
+	src/zone_object.o \
+	src/zone_customer.o \
 	src/zone_person.o \
 	src/zone_table.o \
 	src/zone_write.o \
+	src/zone_survey.o \
+	src/zone_find.o \
+	src/zone_renew.o \
+	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \
+	src/zone_names.o \
 	src/zone_spill.o \
 	src/zone_sort.o \
 	src/zone_build.o \
 	src/zone_heap.o \
-	src/zone_book.o \
 	src/zone_session.o \
 	src/zone_source.o \
 	src/zone_audit.o \
@@ -93,6 +101,18 @@ REGRESS = \
 
 # pg_regress reads test/sql and compares with expected.
 REGRESS_OPTS = --inputdir=test --load-extension=stedi
+
+# pg_isolation_regress reads test/specs, each with zone.setup before it.
+ISOLATION = \
+	materialize_materialize \
+	materialize_read \
+	materialize_repeatable_read \
+	materialize_withdraw \
+	materialize_land \
+	materialize_drop
+
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
+	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
 UNIT_SOURCES = sign s3xml inflate frame decode plain json value
@@ -129,7 +149,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants regress pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -138,7 +158,7 @@ endif
 
 all: ## build the extension
 install: ## install it into the server's folders
-installcheck: ## pg_regress against a running server that has it; needs no S3
+installcheck: ## pg_regress and isolation tests against a running server that has it; needs no S3
 clean: ## remove what was built
 
 ifneq (,$(and $(wildcard $(PGXS)),$(wildcard $(include_server)/postgres.h)))
@@ -172,7 +192,7 @@ check: ## install what is missing, run every layer of tests
 	@test/check
 endif
 
-regress pgtap client s3: ## this one layer of tests
+regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
 
 check-mutants: ## switch the rules off one by one: the tests must notice
@@ -261,11 +281,11 @@ dist: | .build ## an archive of HEAD for PGXN
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
-		while IFS=@ read -r name text; do printf '  %-24s %s\n' "$$name" "$$text"; done
+		while IFS=@ read -r name text; do printf '  %-34s %s\n' "$$name" "$$text"; done
 	@echo '  print-NAME               the value of a make variable'
 
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants regress pgtap client s3 lint unit \
+.PHONY: all install installcheck clean check check-mutants regress isolation pgtap client s3 lint unit \
 	indent demo demo-stop bench bench-decode bench-picture dist help

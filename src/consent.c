@@ -291,6 +291,12 @@ stedi_consent_size(const StediConsentSet *set)
 	return set->n_members;
 }
 
+uint64
+stedi_consent_key_hash(const StediConsentSet *set, uint32 which)
+{
+	return SET_MEMBER(set, SET_PLACES(set)[which])->hash;
+}
+
 StediSlice
 stedi_consent_key(const StediConsentSet *set, uint32 which)
 {
@@ -713,21 +719,29 @@ consents(PG_FUNCTION_ARGS)
 				   STEDI_STANDING_GRANTED);
 }
 
+text *
+stedi_consent_normalize(StediSlice email)
+{
+	text	   *result;
+
+	email = stedi_consent_trim(email);
+	if (email.len == 0)
+		return NULL;
+	result = palloc(email.len + VARHDRSZ);
+	SET_VARSIZE(result, email.len + VARHDRSZ);
+	fold(VARDATA(result), email);
+	return result;
+}
+
 /*
  * normalize_email(text) -> text; NULL when nothing is left
  */
 Datum
 normalize_email(PG_FUNCTION_ARGS)
 {
-	text	   *given = PG_GETARG_TEXT_PP(0);
-	StediSlice	trimmed = stedi_text_slice(given);
-	text	   *result;
+	text	   *result = stedi_consent_normalize(stedi_text_slice(PG_GETARG_TEXT_PP(0)));
 
-	trimmed = stedi_consent_trim(trimmed);
-	if (trimmed.len == 0)
+	if (result == NULL)
 		PG_RETURN_NULL();
-	result = palloc(trimmed.len + VARHDRSZ);
-	SET_VARSIZE(result, trimmed.len + VARHDRSZ);
-	fold(VARDATA(result), trimmed);
 	PG_RETURN_TEXT_P(result);
 }

@@ -364,6 +364,13 @@ make_listing(const StediOptions *opts, Oid userid)
 	return kept;
 }
 
+void
+stedi_list_forget(void)
+{
+	while (kept_listings != NULL)
+		MemoryContextDelete(kept_listings->cxt);
+}
+
 const StediListing *
 stedi_list_get(const StediOptions *opts, Oid userid, uint64 *n_requests)
 {

@@ -27,15 +27,6 @@
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
-/* The tally that scans report to, one at a time. */
-static StediTally *current_tally = NULL;
-
-void
-stedi_scan_set_tally(StediTally *tally)
-{
-	current_tally = tally;
-}
-
 /* Free what is not PostgreSQL's memory.  Never throws. */
 static void
 scan_release(void *arg)
@@ -70,9 +61,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->opts = stedi_option_get_table(relid);
 	scan->userid = userid;
 	scan->tupdesc = tupdesc;
-	if (current_tally != NULL && current_tally->relid == relid)
-		scan->tally = current_tally;
-	scan->flags = flags | (scan->tally != NULL ? STEDI_SCAN_JUDGE : 0);
+	scan->flags = flags;
 	memset(all, true, tupdesc->natts * sizeof(bool));
 	scan->tuple = stedi_tuple_open(relid, tupdesc,
 								   (scan->flags & STEDI_SCAN_JUDGE) ? all : wanted);
@@ -639,25 +628,11 @@ stedi_scan_rescan(StediScan *scan)
 	}
 }
 
-/* Hand the figures to the tally. */
-static void
-scan_report(StediScan *scan)
-{
-	StediTally *tally = scan->tally;
-	MemoryContext caller = MemoryContextSwitchTo(tally->cxt);
-
-	tally->stats = *stedi_scan_stats(scan);
-	tally->listing = stedi_list_copy(scan->listing);
-	MemoryContextSwitchTo(caller);
-}
-
 void
 stedi_scan_close(StediScan *scan)
 {
 	if (!scan->worker)
 		stedi_scan_collect(scan);
-	if (scan->tally != NULL && scan->listing != NULL)
-		scan_report(scan);
 	if (!scan->worker)
 		stedi_scan_warn(scan);
 	if (scan->object != NULL)

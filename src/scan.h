@@ -49,7 +49,6 @@ struct StediScan
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
 	bool		converts;		/* some column is wanted */
-	StediTally *tally;			/* borrowed; NULL: none */
 	StediSketch *sketch;		/* of the present object; NULL: not drawn */
 	StediSketchDone sketch_done;
 	void	   *sketch_arg;

@@ -56,7 +56,7 @@ stedi_scan_count_reject(StediScan *scan)
 		ereport(ERROR,
 				errcode(ERRCODE_OUT_OF_MEMORY),
 				errmsg("out of memory"));
-	if ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL)
+	if ((scan->flags & (STEDI_SCAN_GIVE_REJECTS | STEDI_SCAN_WARN)) == STEDI_SCAN_GIVE_REJECTS)
 		return;
 	if (scan->opts->on_error == STEDI_ON_ERROR_STOP)
 		ereport(ERROR,
@@ -83,7 +83,8 @@ stedi_scan_warn(StediScan *scan)
 	char	   *name;
 	char	   *table;
 
-	if (rejects == 0 || ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL))
+	if (rejects == 0 ||
+		(scan->flags & (STEDI_SCAN_GIVE_REJECTS | STEDI_SCAN_WARN)) == STEDI_SCAN_GIVE_REJECTS)
 		return;
 	name = get_rel_name(scan->opts->relid);
 	table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->opts->relid)),

@@ -29,7 +29,8 @@ stedi_hashes_begin(StediHashes *hashes)
 static inline uint64 *
 find_slot(const StediHashes *hashes, uint64 hash)
 {
-	uint32		slot = (uint32) hash & (hashes->n_slots - 1);
+	/* by the upper bits, which packed hashes have left */
+	uint32		slot = (uint32) (hash >> 32) & (hashes->n_slots - 1);
 
 	while (hashes->slots[slot] != 0 && hashes->slots[slot] != hash)
 		slot = (slot + 1) & (hashes->n_slots - 1);
@@ -71,6 +72,20 @@ bool
 stedi_hashes_has(const StediHashes *hashes, uint64 hash)
 {
 	return hash != 0 && *find_slot(hashes, hash) == hash;
+}
+
+void
+stedi_hashes_clear(StediHashes *hashes)
+{
+	/* what a large object needed is not to be wiped for every small one */
+	if (hashes->n_slots > FIRST_SLOTS && hashes->n < hashes->n_slots / 8)
+	{
+		pfree(hashes->slots);
+		hashes->n_slots = FIRST_SLOTS;
+		hashes->slots = MemoryContextAlloc(hashes->cxt, FIRST_SLOTS * sizeof(uint64));
+	}
+	memset(hashes->slots, 0, hashes->n_slots * sizeof(uint64));
+	hashes->n = 0;
 }
 
 static int
@@ -173,8 +188,7 @@ stedi_sketch_begin(StediSketch *sketch)
 void
 stedi_sketch_clear(StediSketch *sketch)
 {
-	memset(sketch->names.slots, 0, sketch->names.n_slots * sizeof(uint64));
-	sketch->names.n = 0;
+	stedi_hashes_clear(&sketch->names);
 	sketch->last_name = 0;
 	sketch->first_ms = PG_INT64_MAX;
 	sketch->last_ms = PG_INT64_MIN;

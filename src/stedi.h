@@ -172,6 +172,9 @@ extern void stedi_list_add(StediListing *listing, const char *key,
 extern const StediListing *stedi_list_get(const StediOptions *opts, Oid userid,
 										  uint64 *n_requests);
 
+/* Keep no listing any longer: who asks next gets a new one. */
+extern void stedi_list_forget(void);
+
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 
@@ -319,6 +322,7 @@ extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 p
 /* How many members there are; a key, by the member's number, as normalised. */
 extern uint32 stedi_consent_size(const StediConsentSet *set);
 extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
+extern uint64 stedi_consent_key_hash(const StediConsentSet *set, uint32 which);
 
 /*
  * To build a set, in cxt: members by their e-mail (or key), since, owned_since
@@ -340,6 +344,9 @@ extern void stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash,
 
 /* The hash of a key in a set of that seed, in which keys are folded or not. */
 extern uint64 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key);
+
+/* An e-mail in its normal form, palloc'd; NULL when nothing is left. */
+extern text *stedi_consent_normalize(StediSlice email);
 extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
 
 /* The set in a Datum, detoasted into the current context. */
@@ -373,6 +380,7 @@ extern void stedi_hashes_begin(StediHashes *hashes);
 /* False when it is there already. */
 extern bool stedi_hashes_add(StediHashes *hashes, uint64 hash);
 extern bool stedi_hashes_has(const StediHashes *hashes, uint64 hash);
+extern void stedi_hashes_clear(StediHashes *hashes);
 
 /* The hash in a slot; 0: none. */
 #define STEDI_HASHES_AT(hashes, slot) ((hashes)->slots[slot])
@@ -382,10 +390,18 @@ extern bool stedi_hashes_has(const StediHashes *hashes, uint64 hash);
  * there are more than `most` (0: no limit).  Palloc'd.
  */
 extern bytea *stedi_hashes_pack(const StediHashes *hashes, int width, uint32 most);
+
+/* What packing leaves of a hash. */
+static inline uint64
+stedi_hashes_cut(uint64 hash, int width)
+{
+	return width == sizeof(uint64) ? hash : hash >> (64 - 8 * width) << (64 - 8 * width);
+}
+
 extern uint32 stedi_hashes_n_packed(const bytea *packed, int width);
 extern uint64 stedi_hashes_packed(const bytea *packed, int width, uint32 which);
 
-/* Is one of the hashes in the flat value?  NULL has all. */
+/* Is one of the hashes, or this one, in the flat value?  NULL has all. */
 extern bool stedi_hashes_meet(const StediHashes *hashes, const bytea *packed, int width);
 extern bool stedi_hashes_packed_has(const bytea *packed, int width, uint64 hash);
 
@@ -620,6 +636,8 @@ typedef enum StediScanResult
 #define STEDI_SCAN_JUDGE		0x01	/* judge all columns, by the zone's
 										 * rules */
 #define STEDI_SCAN_GIVE_REJECTS 0x02	/* return rejects, too */
+#define STEDI_SCAN_WARN			0x04	/* and do with them as the table's
+										 * options say all the same */
 
 /*
  * What a scan did.  For every record framed:
@@ -737,21 +755,6 @@ extern char *stedi_scan_reason(const StediReject *reject);
 
 /* May the rejected bytes hold other records than the one they began with? */
 extern bool stedi_scan_may_hide(const StediReject *reject);
-
-/*
- * A tally: while one is set, scans of its table judge all columns and leave
- * their figures here when they end.
- */
-typedef struct StediTally
-{
-	Oid			relid;
-	StediScanStats stats;
-	StediListing *listing;		/* a copy, in cxt */
-	MemoryContext cxt;
-} StediTally;
-
-/* NULL ends it.  The caller clears it on errors too (PG_FINALLY). */
-extern void stedi_scan_set_tally(StediTally *tally);
 
 /* plan.c: what of a query goes into the scan */
 

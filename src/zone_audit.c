@@ -101,7 +101,7 @@ static const char *const movement_query =
 "SELECT DISTINCT m.email, m.\"timestamp\", m.x, m.y, m.z"
 " FROM (SELECT email, stedi.epoch_ms(\"timestamp\") AS \"timestamp\", x, y, z FROM movement%s) m"
 " JOIN insider i ON i.email = m.email"
-" WHERE NOT {since} OR m.\"timestamp\" >= i.sharewithresearchasofdate";
+" WHERE NOT {since_rule} OR m.\"timestamp\" >= i.sharewithresearchasofdate";
 
 static const char *const kept_movements =
 " UNION ALL SELECT email COLLATE \"C\", \"timestamp\", x, y, z FROM {accelerometer_trusted}";
@@ -112,7 +112,7 @@ static const char *const step_query =
 "     distancefromobject FROM step%s) s"
 " JOIN holding h ON h.serialnumber = s.serialnumber"
 " WHERE s.sensorreadingtime >= h.owned_since"
-"   AND (NOT {since} OR s.sensorreadingtime >= h.sharewithresearchasofdate)";
+"   AND (NOT {since_rule} OR s.sensorreadingtime >= h.sharewithresearchasofdate)";
 
 static const char *const kept_steps =
 " UNION ALL SELECT sensorreadingtime, serialnumber COLLATE \"C\", distancefromobject"

@@ -41,11 +41,9 @@ lock_tables(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		if (!OidIsValid(run->relid[id]))
-			continue;
-		LockRelationOid(run->relid[id], AccessShareLock);
-		stedi_zone_check_owner(run, run->relid[id], stedi_zone_tables[id].name);
-		stedi_zone_check_shape(run, id);
+		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name, AccessShareLock);
+		if (OidIsValid(run->relid[id]))
+			stedi_zone_check_shape(run, id);
 	}
 }
 
@@ -99,13 +97,7 @@ stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id)
 bool
 stedi_zone_session_has_book(const ZoneSession *session, const char *name)
 {
-	Oid			relid = get_relname_relid(name, session->run->target);
-
-	if (!OidIsValid(relid))
-		return false;
-	LockRelationOid(relid, AccessShareLock);
-	stedi_zone_check_owner(session->run, relid, name);
-	return true;
+	return OidIsValid(stedi_zone_lock_table(session->run, name, AccessShareLock));
 }
 
 void

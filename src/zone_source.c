@@ -342,7 +342,7 @@ void
 stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id, const ZoneWish *wish)
 {
 	Reading		reading = {.source = &sources[id],.wish = wish};
-	Relation	relation = table_open(run->report[id].tally->relid, AccessShareLock);
+	Relation	relation = table_open(run->source[id].relid, AccessShareLock);
 	TupleDesc	landing = RelationGetDescr(relation);
 	TupleDesc	tupdesc = describe(common_columns, N_COMMON_COLUMNS,
 								   reading.source->columns, reading.source->n_columns);

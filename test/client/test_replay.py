@@ -5,85 +5,26 @@ the buffers: the standby has them from nowhere else.  So a server that crashed
 and lost its files' last changes would have them, too.  Guards src/zone_heap.c
 and the replacing of storage in src/zone_write.c.
 """
-import contextlib
-import os
-import pathlib
-import subprocess
-import time
 import unittest
 
-import psycopg
-
-from stedi_client import TABLES, ServerTest, make_folder
+from stedi_client import TABLES, ServerTest
+from stedi_cluster import Cluster, wait_until
 
 import landing
 
-STANDBY_PORT = 5433
-PATIENCE = 60  # seconds
-
-
-def run(*command):
-    """Run a program of the server; its output is told when it fails."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False,
-    )
-    if done.returncode != 0:
-        raise AssertionError(f"{command[0]}: {done.stdout}")
-
 
 class ReplayTest(ServerTest):
-    @classmethod
-    def programs(cls):
-        """The folder of the server's programs, or None when that is not ours to look into."""
-        data = pathlib.Path(cls.db.value("SHOW data_directory"))
-        try:
-            pid = (data / "postmaster.pid").read_text().split()[0]
-            return pathlib.Path(os.readlink(f"/proc/{pid}/exe")).parent
-        except PermissionError:
-            return None
-
-    @contextlib.contextmanager
     def standby(self):
-        """A standby of the server, while it lasts: a connection to it."""
-        programs = self.programs()
-        if programs is None:
-            self.skipTest("the server belongs to somebody else")
-        info = self.db.conn.info
-        folder = make_folder()
-        copy = folder / "data"
-        run(
-            programs / "pg_basebackup", "-D", copy, "-R", "-X", "stream", "-c", "fast",
-            "-h", info.host, "-p", str(info.port), "-U", info.user,
-        )
-        settings = (
-            f"port = {STANDBY_PORT}\nunix_socket_directories = '{folder}'\n"
-            "listen_addresses = ''\nhot_standby = on\nshared_buffers = 32MB\n"
-        )
-        with open(copy / "postgresql.auto.conf", "a", encoding="ascii") as file:
-            file.write(settings)
-        pg_ctl = (programs / "pg_ctl", "-D", copy, "-l", folder / "log", "-w")
-        run(*pg_ctl, "start")
-        try:
-            with psycopg.connect(
-                host=str(folder), port=STANDBY_PORT, user=info.user, dbname=self.dbname,
-                autocommit=True,
-            ) as conn:
-                yield conn
-        finally:
-            run(*pg_ctl, "-m", "immediate", "stop")
+        """A connection to a new standby of the server."""
+        return Cluster(self, hot_standby="on").copy(self.db.conn).connect(self.dbname)
 
     def wait_for_replay(self, standby):
         target = self.db.value("SELECT pg_current_wal_flush_lsn()")
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            reached = standby.execute(
-                "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (target,)
-            ).fetchone()[0]
-            if reached:
-                return
-            time.sleep(0.05)
-        self.fail("the standby does not follow")
+        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        wait_until(
+            lambda: standby.execute(replayed, (target,)).fetchone()[0],
+            "the standby does not follow",
+        )
 
     def assert_same(self, standby):
         """The standby's tables are the server's, row for row at the same place, and whole."""

@@ -1,0 +1,194 @@
+"""Servers of a test's own: to be killed, configured, or to follow the other one.
+
+They are made with the programs of the server that STEDI_DSN names, in a folder
+that make_folder gives, and run as the user of the tests.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import psycopg
+
+from stedi_client import Database, connect, make_folder
+
+PATIENCE = 60  # seconds
+
+
+def server_programs(conn):
+    """The folder of the server's programs, or None when that is not ours to look into."""
+    data = pathlib.Path(conn.execute("SHOW data_directory").fetchone()[0])
+    try:
+        pid = (data / "postmaster.pid").read_text().split()[0]
+        return pathlib.Path(os.readlink(f"/proc/{pid}/exe")).parent
+    except OSError:
+        return None
+
+
+def run_program(*command):
+    """Run a program of the server; its output is told when it fails."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{command[0]}: {done.stdout}")
+
+
+def wait_until(condition, what):
+    """Until the condition holds; fails when that takes too long."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(what)
+        time.sleep(0.02)
+
+
+def process_state(pid):
+    """(state, parent, command line) of a process, or None when there is none."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        return state, int(parent), command.decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def has_ended(pid):
+    """A zombie has ended, whoever does not care for it."""
+    state = process_state(pid)
+    return state is None or state[0] == "Z"
+
+
+def kill(pid):
+    """End a process at once, as the kernel does when memory runs out.  Was it still there?"""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Cluster:
+    """A server; it ends, and its folder goes, with test."""
+
+    def __init__(self, test, **settings):
+        with connect() as conn:
+            self.programs = server_programs(conn)
+            self.user = conn.info.user
+        if self.programs is None:
+            test.skipTest("the server belongs to somebody else")
+        if os.geteuid() == 0:
+            test.skipTest("root cannot run a server")
+        self.folder = make_folder()
+        test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        test.addCleanup(self.stop)
+        self.data = self.folder / "data"
+        self.settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            "fsync": "off",
+            "shared_buffers": "32MB",
+            "timezone": "UTC",
+            **settings,
+        }
+        self.postmaster = None
+
+    def make(self):
+        """Make a new cluster, and start it."""
+        run_program(
+            self.programs / "initdb", "-D", self.data, "-U", self.user, "-A", "trust",
+            "-E", "UTF8", "--locale=C", "--no-sync",
+        )
+        return self.start()
+
+    def copy(self, conn):
+        """Make a standby of another server, and start it."""
+        run_program(
+            self.programs / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+            "-h", conn.info.host, "-p", str(conn.info.port), "-U", conn.info.user,
+        )
+        return self.start()
+
+    def start(self, **settings):
+        """Start it, as our child: nobody else is to be asked whether it has ended."""
+        command = [self.programs / "postgres", "-D", self.data]
+        for name, value in {**self.settings, **settings}.items():
+            command += ["-c", f"{name}={value}"]
+        with open(self.folder / "log", "ab") as log:
+            self.postmaster = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.wait()
+        return self
+
+    def stop(self, how=signal.SIGQUIT):
+        """Stop it: SIGQUIT is the immediate shutdown, SIGINT the fast one."""
+        if self.postmaster is not None:
+            self.postmaster.send_signal(how)
+            self.postmaster.wait(PATIENCE)
+            self.postmaster = None
+
+    def wait(self):
+        """Until it takes connections (again)."""
+
+        def answers():
+            if self.postmaster.poll() is not None:
+                raise AssertionError(self.last_words())
+            try:
+                self.connect("postgres").close()
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        wait_until(answers, "the server does not take connections")
+
+    def last_words(self):
+        """The end of its log."""
+        return (self.folder / "log").read_text(errors="replace")[-3000:]
+
+    def processes(self):
+        """Its processes but for the first, by pid, with their command lines."""
+        found = {}
+        for name in os.listdir("/proc"):
+            state = process_state(name) if name.isdigit() else None
+            if state and state[1] == self.postmaster.pid:
+                found[int(name)] = state[2]
+        return found
+
+    def kill(self, others=()):
+        """Kill the first process, and others; wait until none is left."""
+        processes = self.processes()
+        kill(self.postmaster.pid)
+        for pid in others:
+            kill(pid)
+        self.postmaster.wait(PATIENCE)
+        wait_until(lambda: all(map(has_ended, processes)), "processes have outlived their server")
+
+    def crash(self, *pids):
+        """Kill the first of these that is still there; wait until the server has restarted itself."""
+        processes = self.processes()
+        if not any(map(kill, pids)):
+            raise AssertionError("there is nobody to be killed")
+        wait_until(lambda: all(map(has_ended, processes)), "the server does not restart")
+        self.wait()
+
+    def connect(self, dbname):
+        return connect(
+            dbname, host=str(self.folder), port=5432, user=self.user, connect_timeout=PATIENCE
+        )
+
+    def database(self, dbname):
+        """A connection with the calls that tests make."""
+        return Database(self.connect(dbname))
+
+    def make_database(self, dbname):
+        """A new database with the extension."""
+        with self.connect("postgres") as conn:
+            conn.execute(f"CREATE DATABASE {dbname} TEMPLATE template0")
+        db = self.database(dbname)
+        db.run("CREATE EXTENSION stedi")
+        return db
