@@ -20,9 +20,6 @@
  */
 #include "zone.h"
 
-#include "catalog/pg_type.h"
-#include "utils/lsyscache.h"
-
 /* The arguments. */
 enum
 {
@@ -183,10 +180,7 @@ forgets(const ZoneSession *session)
 static bool
 keeps_vanished(const ZoneSession *session, ZoneTableId id)
 {
-	Oid			book = get_relname_relid("stedi_object", session->run->target);
-
 	return stedi_zone_session_has_book(session, "stedi_object") &&
-		get_atttype(book, get_attnum(book, "vanished")) == BOOLOID &&
 		stedi_zone_session_text(session, psprintf("SELECT 'yes' FROM {target}.stedi_object"
 												  " WHERE vanished AND table_name = '%s' LIMIT 1",
 												  stedi_zone_tables[id].landing)) != NULL;
@@ -202,9 +196,9 @@ keep(const ZoneSession *session, const char *name, const char *template)
 static void
 read_people(const ZoneSession *session)
 {
-	ZoneWish	wish = {.rejects = true};
+	ZoneRecordWish wish = {.rejects = true};
 
-	stedi_zone_source_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
+	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
 	keep(session, "standing", standing_query);
 	keep(session, "decider", decider_query);
 	keep(session, "insider", psprintf("%s%s", insider_query,
@@ -219,15 +213,15 @@ read_people(const ZoneSession *session)
 static void
 read_readings(const ZoneSession *session)
 {
-	ZoneWish	wish = {0};
+	ZoneRecordWish wish = {0};
 
-	stedi_zone_source_keep(session->run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
+	stedi_zone_record_keep(session->run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
 	keep(session, "movement_due",
 		 psprintf(movement_query,
 				  keeps_vanished(session, ZONE_ACCELEROMETER_TRUSTED) ? kept_movements : ""));
 	keep(session, "reader", "SELECT DISTINCT email FROM movement_due");
 	keep(session, "holding", holding_query);
-	stedi_zone_source_keep(session->run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
+	stedi_zone_record_keep(session->run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
 	keep(session, "step_due",
 		 psprintf(step_query,
 				  keeps_vanished(session, ZONE_STEP_TRAINER_CURATED) ? kept_steps : ""));

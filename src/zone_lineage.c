@@ -183,9 +183,9 @@ begin_lineage(ZoneSession *session, FunctionCallInfo fcinfo, int landing_arg)
 static void
 follow(const ZoneSession *session, const Trail *trail, const char *table)
 {
-	ZoneWish	wish = {0};
+	ZoneRecordWish wish = {0};
 
-	stedi_zone_source_keep(session->run, "record", trail->source, &wish);
+	stedi_zone_record_keep(session->run, "record", trail->source, &wish);
 	stedi_zone_session_answer(session, psprintf(count_query,
 												psprintf(trail->record_query, "DISTINCT object"),
 												psprintf(trail->row_query, table),
@@ -197,11 +197,11 @@ follow(const ZoneSession *session, const Trail *trail, const char *table)
 static void
 follow_row(const ZoneSession *session, const Trail *trail, const char *table)
 {
-	ZoneWish	wish = {.details = true};
+	ZoneRecordWish wish = {.details = true};
 	int64		time;
 
 	if (trail->key_query != NULL)
-		wish.keys = stedi_zone_source_keys(session->run, psprintf(trail->key_query, table));
+		wish.keys = stedi_zone_record_keys(session->run, psprintf(trail->key_query, table));
 	if (trail->time_query != NULL)
 	{
 		char	   *text = stedi_zone_session_text(session, psprintf(trail->time_query, table));
@@ -211,7 +211,7 @@ follow_row(const ZoneSession *session, const Trail *trail, const char *table)
 		time = pg_strtoint64(text);
 		wish.time = &time;
 	}
-	stedi_zone_source_keep(session->run, "record", trail->source, &wish);
+	stedi_zone_record_keep(session->run, "record", trail->source, &wish);
 	stedi_zone_session_answer(session, psprintf(place_query,
 												psprintf(trail->record_query,
 														 "object, line, byte_offset, length"),

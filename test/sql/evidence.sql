@@ -1,5 +1,5 @@
 -- Proves that stedi.audit finds what should not be in the five tables and what should, stedi.lineage the records that rows came from, and stedi.subject all that is held on a person.
--- Guards src/zone_session.c, src/zone_source.c, src/zone_audit.c, src/zone_lineage.c and src/zone_subject.c.
+-- Guards src/zone_session.c, src/zone_record.c, src/zone_audit.c, src/zone_lineage.c and src/zone_subject.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set folder :abs_srcdir /data/evidence
@@ -63,9 +63,21 @@ INSERT INTO customer_curated SELECT * FROM customer_trusted WHERE email = 'ida@x
 INSERT INTO step_trainer_curated VALUES (stedi.epoch_ms(300), 'eve', 5), (stedi.epoch_ms(300), 'ada-old', 5), (stedi.epoch_ms(300), 'ada-lost', 5), (stedi.epoch_ms(300), 'gus', NULL);
 INSERT INTO machine_learning_curated VALUES ('eve', stedi.epoch_ms(300), 5, 1, 2, 3), ('gus', stedi.epoch_ms(300), NULL, 1, 2, 3), ('gus', stedi.epoch_ms(300), 5, NULL, 2, 3);
 SELECT * FROM what_is_wrong();
--- and the next run takes them out
-SELECT count(*) FROM stedi.materialize('regress_evidence', 'regress_evidence_landing');
+-- and a run that writes the tables anew takes them out
+SELECT count(*) FROM stedi.materialize('regress_evidence', 'regress_evidence_landing', full_refresh => true);
 SELECT * FROM what_is_wrong();
+ROLLBACK;
+-- people who are forgotten: none of their rows is covered, whatever they consent to
+BEGIN;
+INSERT INTO stedi_forgotten (who, reason, since) SELECT stedi.keyed_hash(key, ' GUS@x'), 'objection', now() FROM stedi_key;
+SELECT table_name, problem, n FROM what_is_wrong();
+UPDATE stedi_forgotten SET lifted = now();
+SELECT * FROM what_is_wrong();
+UPDATE stedi_forgotten SET lifted = NULL;
+DELETE FROM stedi_key;
+SELECT answer($$SELECT count(*) FROM stedi.audit('regress_evidence', 'regress_evidence_landing')$$);
+DROP TABLE stedi_key;
+SELECT answer($$SELECT count(*) FROM stedi.audit('regress_evidence', 'regress_evidence_landing')$$);
 ROLLBACK;
 -- rows that were taken out
 BEGIN;
@@ -169,6 +181,15 @@ EXECUTE on_person(E' Ada@X\t');
 EXECUTE on_person('ben@x');
 EXECUTE on_person('eve@x');
 EXECUTE on_person('nobody@x');
+-- the bookkeeping knows people by a hash
+BEGIN;
+TRUNCATE stedi_history, stedi_forgotten;
+INSERT INTO stedi_forgotten (who, reason) SELECT stedi.keyed_hash(key, email), 'objection' FROM stedi_key, unnest('{ada@x,ben@x}'::text[]) email;
+INSERT INTO stedi_history (who, what, entry) SELECT stedi.keyed_hash(key, email), 'forgotten', 1 FROM stedi_key, unnest('{ada@x,ben@x}'::text[]) email;
+SELECT source, object, byte_offset, jsonb_strip_nulls(record) - 'who' AS record, record ? 'who' AS who FROM stedi.subject('regress_evidence', ' Ada@X', 'regress_evidence_landing') WHERE source LIKE 'stedi%';
+DROP TABLE stedi_key;
+SELECT count(*) FROM stedi.subject('regress_evidence', ' Ada@X', 'regress_evidence_landing') WHERE source LIKE 'stedi%';
+ROLLBACK;
 -- what was planted is found, too, and what is in the zone alone
 BEGIN;
 INSERT INTO customer_trusted (email, serialnumber) VALUES ('Mallory@x', 'mallory');
