@@ -71,6 +71,9 @@ OBJS = \
 	src/zone_survey.o \
 	src/zone_find.o \
 	src/zone_renew.o \
+	src/zone_change.o \
+	src/zone_key.o \
+	src/zone_history.o \
 	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \

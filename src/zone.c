@@ -413,7 +413,10 @@ rebuild(ZoneRun *run)
 
 		report->started = GetCurrentTimestamp();
 		if (id == ZONE_CUSTOMER_TRUSTED)
+		{
 			stedi_zone_person_read(run);
+			stedi_zone_change_begin(run);
+		}
 		if (run->wanted[id])
 			stedi_zone_table_build(run, id);
 		else if (OidIsValid(run->relid[id]))
@@ -443,6 +446,7 @@ run_steps(ZoneRun *run, const char *consent)
 		rebuild(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_object_settle(run, id);
+	stedi_zone_change_end(run);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
 	stedi_zone_write_swap(run);

@@ -14,7 +14,9 @@
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
  *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
- *	 zone_history.c	whose consent came and went
+ *	 zone_change.c	who came and went
+ *	 zone_history.c	the history of that
+ *	 zone_key.c		hashes of people, under the target's key
  *	 zone_report.c	what a run says of itself
  *
  * A run rebuilds the tables, from all objects, or renews them: then it reads
@@ -235,6 +237,7 @@ typedef struct ZoneRun
 	int64		shared_out;		/* us of the present table's time that others
 								 * have been given */
 	const char *head;			/* of the history, in hex; NULL: none */
+	int64		n_entries;		/* that it has */
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
 
@@ -389,6 +392,12 @@ extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
 /* Keep the relation "reader": the e-mails of those who have movements. */
 extern void stedi_zone_load_keep_readers(ZoneRun *run);
 
+/*
+ * Keep the relation "has_rows" (who, n): how many rows people have in all five
+ * tables; empty when that was not counted.
+ */
+extern void stedi_zone_load_keep_rows(ZoneRun *run);
+
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
@@ -540,6 +549,34 @@ extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *row
  * "verdict".
  */
 extern void stedi_zone_customer_read(ZoneRun *run);
+
+/* zone_key.c */
+
+typedef struct ZoneHasher ZoneHasher;
+
+/*
+ * Hash with HMAC-SHA256.  A hasher belongs to the resource owner, which ends it
+ * after an error.
+ */
+extern ZoneHasher *stedi_zone_key_begin(void);
+extern void stedi_zone_key_end(ZoneHasher *hasher);
+extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* zone_change.c */
+
+/* In a run that rebuilds: before the tables change, when the people are known. */
+extern void stedi_zone_change_begin(ZoneRun *run);
+
+/* When they have changed: write the history. */
+extern void stedi_zone_change_end(ZoneRun *run);
+
+/* zone_history.c */
+
+/*
+ * Add to the history, of a query: e-mail, what, object (its number, or NULL),
+ * byte offset, rows removed, rows added.  Sets run->head.
+ */
+extern void stedi_zone_history_write(ZoneRun *run, const char *query);
 
 /* zone_survey.c */
 

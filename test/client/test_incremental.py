@@ -346,7 +346,7 @@ class Sequence(Steps):
                 told = counts.get(line["table_name"], {})
                 self.test.assertEqual({name: line[name] for name in told}, told)
         if self.test.has_audit:
-            for query in ("audit(%s::regnamespace, 'lake')",):
+            for query in ("audit(%s::regnamespace, 'lake')", "verify_history(%s::regnamespace)"):
                 found = self.db.rows(f"SELECT * FROM stedi.{query}", target)
                 self.test.assertEqual(found, [], f"{target}: {query}")
 
