@@ -174,7 +174,7 @@ SELECT * FROM stedi.lineage('customer_trusted', NULL::tid, landing => 'regress_e
 SELECT * FROM stedi.lineage('customer_trusted'); -- ERROR
 
 -- subject: rows, whole landing records, rejected ones, those of devices
-\set on_person 'SELECT source, object, byte_offset, record FROM stedi.subject(\'regress_evidence\', $1, \'regress_evidence_landing\') ORDER BY array_position(\'{customer_trusted,accelerometer_trusted,customer_curated,step_trainer_curated,machine_learning_curated,customer_landing,accelerometer_landing,step_trainer_landing}\', source), object, byte_offset, record::text COLLATE "C"'
+\set on_person 'SELECT source, object, byte_offset, record FROM stedi.subject(\'regress_evidence\', $1, \'regress_evidence_landing\') WHERE source NOT LIKE \'stedi%\' ORDER BY array_position(\'{customer_trusted,accelerometer_trusted,customer_curated,step_trainer_curated,machine_learning_curated,customer_landing,accelerometer_landing,step_trainer_landing}\', source), object, byte_offset, record::text COLLATE "C"'
 PREPARE on_person(text) AS :on_person;
 EXECUTE on_person(E' Ada@X\t');
 -- of a device that is somebody else's by now, the zone's rows are theirs
@@ -199,7 +199,7 @@ INSERT INTO machine_learning_curated (serialnumber) VALUES ('mallory');
 SELECT source, jsonb_strip_nulls(record) FROM stedi.subject('regress_evidence', 'mallory@x', 'regress_evidence_landing');
 DROP TABLE customer_curated, customer_trusted CASCADE;
 SELECT source, jsonb_strip_nulls(record) FROM stedi.subject('regress_evidence', 'mallory@x', 'regress_evidence_landing');
-SELECT source, count(*) FROM stedi.subject('regress_evidence', 'ada@x', 'regress_evidence_landing') GROUP BY source ORDER BY source;
+SELECT source, count(*) FROM stedi.subject('regress_evidence', 'ada@x', 'regress_evidence_landing') WHERE source NOT LIKE 'stedi%' GROUP BY source ORDER BY source;
 SELECT answer($$SELECT count(*) FROM stedi.audit('regress_evidence', 'regress_evidence_landing')$$);
 SELECT answer($$SELECT count(*) FROM stedi.lineage('machine_learning_curated', landing => 'regress_evidence_landing')$$);
 ROLLBACK;
@@ -226,7 +226,7 @@ ALTER FOREIGN TABLE regress_evidence_landing.step_trainer_landing OPTIONS (SET p
 BEGIN READ ONLY;
 SELECT count(*) FROM what_is_wrong();
 SELECT count(*) FROM stedi.lineage('machine_learning_curated', landing => 'regress_evidence_landing');
-SELECT count(*) FROM stedi.subject('regress_evidence', 'ada@x', 'regress_evidence_landing');
+SELECT count(*) > 0 AS found FROM stedi.subject('regress_evidence', 'ada@x', 'regress_evidence_landing');
 COMMIT;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT count(*) FROM what_is_wrong();
@@ -254,7 +254,7 @@ BEGIN
         'SELECT count(*) FROM stedi.audit(''regress_evidence'', ''regress_evidence_landing'')',
         'SELECT count(*) FROM stedi.lineage(''regress_evidence.customer_trusted'', landing => ''regress_evidence_landing'')',
         'SELECT count(*) FROM stedi.lineage(''regress_evidence.customer_trusted'', ''(0,1)''::tid, landing => ''regress_evidence_landing'')',
-        'SELECT count(*) FROM stedi.subject(''regress_evidence'', ''gus@x'', ''regress_evidence_landing'')']) statement;
+        'SELECT count(*) > 0 AS found FROM stedi.subject(''regress_evidence'', ''gus@x'', ''regress_evidence_landing'')']) statement;
 END $$;
 SELECT * FROM as_role('regress_evidence_stranger');
 RESET ROLE;
