@@ -86,7 +86,7 @@ OBJS = \
 	src/zone_build.o \
 	src/zone_heap.o \
 	src/zone_session.o \
-	src/zone_source.o \
+	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
 	src/zone_subject.o
@@ -101,6 +101,7 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	evidence \
 	reject \
 	privilege
 

@@ -28,7 +28,7 @@
  * and those that look at what there is, and change nothing:
  *
  *	 zone_session.c	the frame of such a look: who may, as whom, as of when
- *	 zone_source.c	landing records with their places -> what SQL can read
+ *	 zone_record.c	landing records with their places -> what SQL can read
  *	 zone_audit.c	the five tables against the rules, worked out anew
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
@@ -701,7 +701,7 @@ extern void stedi_zone_session_answer(const ZoneSession *session, const char *te
 /* Back to the caller's own rights and settings. */
 extern void stedi_zone_session_end(ZoneSession *session);
 
-/* zone_source.c */
+/* zone_record.c */
 
 /* E-mails or serial numbers, sorted by their bytes. */
 typedef struct ZoneKeys
@@ -711,20 +711,20 @@ typedef struct ZoneKeys
 } ZoneKeys;
 
 /* The values of a query's one column, in the run's context. */
-extern ZoneKeys *stedi_zone_source_keys(const ZoneRun *run, const char *template);
+extern ZoneKeys *stedi_zone_record_keys(const ZoneRun *run, const char *template);
 
 /* An e-mail in its normal form, palloc'd; NULL when it names nobody. */
-extern text *stedi_zone_source_email(const text * given);
+extern text *stedi_zone_record_email(const text * given);
 
 /* Which records of a landing table to keep, and what of them. */
-typedef struct ZoneWish
+typedef struct ZoneRecordWish
 {
 	bool		rejects;		/* rejects too, with what can be read of them */
 	bool		details;		/* places and contents too, for few records */
 	const ZoneKeys *keys;		/* of these e-mails or devices; NULL: of all */
 	const StediListing *listing;	/* of these objects; NULL: of all */
 	const int64 *time;			/* of this epoch ms; NULL: of any */
-} ZoneWish;
+} ZoneRecordWish;
 
 /*
  * Keep the records of the landing table that feeds a zone table, as a relation
@@ -739,7 +739,7 @@ typedef struct ZoneWish
  * Texts compare byte by byte.  Nothing is warned of, and on_error does not
  * apply.
  */
-extern void stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id,
-								   const ZoneWish *wish);
+extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
+								   const ZoneRecordWish *wish);
 
 #endif							/* STEDI_ZONE_H */
