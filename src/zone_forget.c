@@ -191,7 +191,7 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 {
 	ZoneRun    *run = subject->run;
 	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
-	ZoneWish	wish = {.rejects = true,.keys = keys};
+	ZoneRecordWish	wish = {.rejects = true,.keys = keys};
 	StediHashes names;
 	ZoneQueryRows rows;
 	Datum		values[2];
@@ -207,7 +207,7 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 	wish.listing = stedi_zone_object_choose(run, id);
 	if (wish.listing->n_objects == 0)
 		return;
-	stedi_zone_source_keep(run, "carrier", id, &wish);
+	stedi_zone_record_keep(run, "carrier", id, &wish);
 	stedi_zone_query_open(&rows, "SELECT o.key, count(*) FROM carrier c JOIN carrier_object o ON o.object = c.object"
 						  " GROUP BY o.key ORDER BY o.key");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
@@ -243,11 +243,11 @@ forget_steps(ZoneRun *run, void *arg)
 		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
 				   run->report[id].rows_out);
 	answer_objects(&subject, answer, ZONE_CUSTOMER_TRUSTED,
-				   stedi_zone_source_keys(run, "SELECT key FROM forgotten_person"));
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
 	answer_objects(&subject, answer, ZONE_ACCELEROMETER_TRUSTED,
-				   stedi_zone_source_keys(run, "SELECT key FROM forgotten_person"));
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
 	answer_objects(&subject, answer, ZONE_STEP_TRAINER_CURATED,
-				   stedi_zone_source_keys(run, "SELECT key FROM forgotten_device"));
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"));
 }
 
 /*
