@@ -113,6 +113,11 @@ class Crash:
                 self.change()
             self.run_again(kind)
 
+    def connect(self):
+        """Anew, after a crash."""
+        self.db.conn.close()
+        self.db = self.cluster.database("crash")
+
     def change(self):
         self.landing.change(self.db.rows("SELECT email, serialnumber FROM target.customer_trusted"
                                          " ORDER BY email COLLATE \"C\""))
@@ -175,7 +180,7 @@ class Crash:
         time.sleep(delay)
         processes = self.cluster.processes()
         if victim in ("server", "all"):
-            self.cluster.kill(processes if victim == "all" else ())
+            self.cluster.kill(everybody=victim == "all")
             self.cluster.start()
         else:
             workers = [one for one, command in processes.items()
@@ -199,8 +204,7 @@ class Crash:
         runs = self.n_runs()
         delay = self.rng.uniform(0, 1.1) * self.elapsed[kind]
         done = self.kill_in_run(victim, self.MORE[kind], delay)
-        self.db.conn.close()
-        self.db = self.cluster.database("crash")
+        self.connect()
         state = self.state("target")
         if done:
             self.test.assertNotEqual(state, old)
@@ -237,6 +241,19 @@ class CrashTest(unittest.TestCase):
             except Exception as error:
                 raise AssertionError(f"round {number}: {victim} killed in a run of kind {kind}") from error
         return outcomes
+
+    def test_open_transactions(self):
+        """A run that is undone as its server is gone: recovery does not stumble over what it made."""
+        crash = Crash(self, self.zone, random.Random(3))
+        old = crash.state("target")
+        for undo, everybody in (("SELECT 1", False), ("ROLLBACK TO s", True), ("ROLLBACK", True)):
+            crash.db.run("BEGIN; SAVEPOINT s")
+            crash.db.run(crash.RUN.format(more=", consent => 'since_consent'"))
+            crash.db.run(undo)
+            crash.cluster.kill(everybody)
+            crash.cluster.start()
+            crash.connect()
+            self.assertEqual(crash.state("target"), old)
 
     def test_kills(self):
         self.kill_often(1)
