@@ -46,6 +46,7 @@ OBJS = \
 	src/value.o \
 	src/time.o \
 	src/consent.o \
+	src/sketch.o \
 	src/filter.o \
 	src/tuple.o \
 	src/judge.o \
@@ -60,16 +61,24 @@ OBJS = \
 	src/reject.o \
 	src/zone.o \
 	src/zone_query.o \
+	src/zone_rows.o \
+	src/zone_book.o \
+	src/zone_object.o \
+	src/zone_customer.o \
 	src/zone_person.o \
 	src/zone_table.o \
 	src/zone_write.o \
+	src/zone_survey.o \
+	src/zone_find.o \
+	src/zone_renew.o \
+	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \
+	src/zone_names.o \
 	src/zone_spill.o \
 	src/zone_sort.o \
 	src/zone_build.o \
-	src/zone_heap.o \
-	src/zone_book.o
+	src/zone_heap.o
 
 REGRESS = \
 	option \

@@ -165,10 +165,13 @@ CREATE TYPE stedi.report AS (
     ambiguous bigint,
     forgotten bigint,
     duplicates bigint,
+    unchanged bigint,
+    kept bigint,
     rejected bigint,
     rows_in bigint,
     rows_out bigint,
     rows bigint,
+    head text,
     elapsed interval
 );
 COMMENT ON TYPE stedi.report IS
@@ -176,12 +179,12 @@ COMMENT ON TYPE stedi.report IS
 
 CREATE FUNCTION stedi.materialize(target regnamespace, landing regnamespace DEFAULT NULL,
         consent text DEFAULT NULL, full_refresh boolean DEFAULT false, dry_run boolean DEFAULT false,
-        match text DEFAULT NULL)
+        match text DEFAULT NULL, vanished text DEFAULT NULL)
     RETURNS SETOF stedi.report
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION stedi.materialize(regnamespace, regnamespace, text, boolean, boolean, text) IS
-    'makes or updates the five zone tables in schema target from the landing tables in schema landing (default target), in one transaction; consent ''granted'' or ''since_consent'' (default: as before), match ''customer'' or ''time''';
+COMMENT ON FUNCTION stedi.materialize(regnamespace, regnamespace, text, boolean, boolean, text, text) IS
+    'makes the five zone tables in schema target from the landing tables in schema landing (default target), or brings them up to date, in one transaction; consent ''granted'' or ''since_consent'' (default: as before), match ''customer'' or ''time'', vanished ''remove'' or ''keep'': what becomes of readings whose objects are gone';
 
 CREATE FUNCTION stedi.materialize_customer_trusted(target regnamespace, landing regnamespace DEFAULT NULL,
         consent text DEFAULT NULL, full_refresh boolean DEFAULT false, dry_run boolean DEFAULT false)

@@ -29,7 +29,7 @@
 #define SHORT_KEY 256
 
 /* The layout's version: a set that is stored may be older than we are. */
-#define SET_MAGIC 0x5354434f
+#define SET_MAGIC 0x53544350
 #define SET_FOLD 0x01			/* keys are e-mails: trimmed, lower case */
 #define SET_SINCE 0x02			/* rule since_consent: before is out */
 
@@ -38,21 +38,22 @@ typedef struct Member
 	int64		since;			/* epoch ms; consent is as of */
 	int64		owned_since;	/* epoch ms; whose readings before are not
 								 * known */
+	uint64		hash;
 	uint32		which;			/* its number, from 0 */
-	uint32		hash;
 	uint32		standing;
-	uint32		key_len;
+	uint32		key_len;		/* NO_KEY: the hash alone says who it is */
 	char		key[FLEXIBLE_ARRAY_MEMBER];
 } Member;
 
 #define MEMBER_SIZE(key_len) MAXALIGN(offsetof(Member, key) + (key_len))
+#define NO_KEY PG_UINT32_MAX
 
 /* Where a member is, in units of MAXIMUM_ALIGNOF from the set's start. */
 typedef uint32 Place;
 
 typedef struct Slot
 {
-	uint32		hash;
+	uint32		hash;			/* its lower half */
 	Place		place;			/* 0: empty */
 } Slot;
 
@@ -64,6 +65,7 @@ struct StediConsentSet
 	uint32		n_members;
 	uint32		n_slots;		/* a power of two, or 0 */
 	uint32		members_end;	/* of the members, in bytes from the start */
+	uint64		seed;			/* of the keys' hashes */
 	/* members, Place places[n_members], Slot slots[n_slots] */
 };
 
@@ -145,13 +147,14 @@ load_word(const char *data, size_t len)
 	return word;
 }
 
-static inline uint32
-hash_key(StediSlice key)
+/* Never 0, which says that a hash is not known. */
+static inline uint64
+hash_key(uint64 seed, StediSlice key)
 {
 	const uint64 odd = UINT64CONST(0x9FB21C651E98DF25);
 	const char *p = key.data;
 	const char *end = key.data + key.len;
-	uint64		hash = key.len * odd;
+	uint64		hash = (seed ^ key.len) * odd;
 
 	for (; end - p >= 8; p += 8)
 	{
@@ -160,36 +163,39 @@ hash_key(StediSlice key)
 	}
 	if (end > p)
 		hash = (hash ^ load_word(p, end - p)) * odd;
-	hash ^= hash >> 32;
-	return (uint32) (hash * odd >> 32);
+	hash = (hash ^ hash >> 32) * odd;
+	hash ^= hash >> 29;
+	return hash != 0 ? hash : 1;
 }
 
 /* The member of that key, or NULL. */
 static inline Member *
 find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slots,
-			StediSlice key, uint32 hash)
+			StediSlice key, uint64 hash)
 {
 	if (n_slots == 0)
 		return NULL;
-	for (uint32 slot = hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
+	for (uint32 slot = (uint32) hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
 	{
 		Member	   *member;
 
 		if (slots[slot].place == 0)
 			return NULL;
-		if (slots[slot].hash != hash)
+		if (slots[slot].hash != (uint32) hash)
 			continue;
 		member = SET_MEMBER(set, slots[slot].place);
-		if (member->key_len == key.len && memcmp(member->key, key.data, key.len) == 0)
+		if (member->hash == hash &&
+			(member->key_len == NO_KEY ||
+			 (member->key_len == key.len && memcmp(member->key, key.data, key.len) == 0)))
 			return member;
 	}
 }
 
-uint32
+uint64
 stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 {
 	char		room[SHORT_KEY];
-	uint32		hash;
+	uint64		hash;
 
 	if (set->n_slots == 0)
 		return 0;
@@ -201,13 +207,13 @@ stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 		fold(room, who);
 		who.data = room;
 	}
-	hash = hash_key(who);
+	hash = hash_key(set->seed, who);
 	__builtin_prefetch(&SET_SLOTS(set)[hash & (set->n_slots - 1)]);
 	return hash;
 }
 
 void
-stedi_consent_fetch(const StediConsentSet *set, uint32 hash)
+stedi_consent_fetch(const StediConsentSet *set, uint64 hash)
 {
 	const Slot *slot;
 
@@ -225,7 +231,7 @@ stedi_consent_fetch(const StediConsentSet *set, uint32 hash)
 }
 
 bool
-stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 hash,
+stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 				   uint32 *place)
 {
 	char		room[SHORT_KEY];
@@ -240,8 +246,9 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint32 hash,
 		fold(copy, who);
 		who.data = copy;
 	}
-	member = find_member(set, SET_SLOTS(set), set->n_slots, who,
-						 hash != 0 ? hash : hash_key(who));
+	if (*hash == 0)
+		*hash = hash_key(set->seed, who);
+	member = find_member(set, SET_SLOTS(set), set->n_slots, who, *hash);
 	if (copy != room)
 		pfree(copy);
 	if (member != NULL)
@@ -282,6 +289,12 @@ uint32
 stedi_consent_size(const StediConsentSet *set)
 {
 	return set->n_members;
+}
+
+uint64
+stedi_consent_key_hash(const StediConsentSet *set, uint32 which)
+{
+	return SET_MEMBER(set, SET_PLACES(set)[which])->hash;
 }
 
 StediSlice
@@ -386,13 +399,36 @@ building_grow(Building *building, Size size)
 	}
 }
 
+/* Put a new member behind the others. */
+static void
+building_append(Building *building, const Member *given, uint64 hash, StediSlice key,
+				uint32 key_len)
+{
+	Size		size = MEMBER_SIZE(key.len);
+	Member	   *member;
+	Place		place;
+
+	building_grow(building, size);
+	place = building->set->members_end / MAXIMUM_ALIGNOF;
+	member = SET_MEMBER(building->set, place);
+	memset(member, 0, size);
+	*member = *given;
+	member->which = building->set->n_members++;
+	member->hash = hash;
+	member->key_len = key_len;
+	memcpy(member->key, key.data, key.len);
+	building->set->members_end += size;
+	building->places[member->which] = place;
+	put_slot(building, member, place);
+}
+
 /* Add a member, or make the one that is there as strict as this. */
 static void
 building_add(Building *building, text *who, const Member *given)
 {
 	StediSlice	key = stedi_text_slice(who);
 	char	   *copy = NULL;
-	uint32		hash;
+	uint64		hash;
 	Member	   *member;
 
 	if (building->set->flags & SET_FOLD)
@@ -402,7 +438,7 @@ building_add(Building *building, text *who, const Member *given)
 		fold(copy, key);
 		key.data = copy;
 	}
-	hash = hash_key(key);
+	hash = hash_key(building->set->seed, key);
 	member = find_member(building->set, building->slots, building->set->n_slots, key, hash);
 	if (member != NULL)
 	{
@@ -412,29 +448,52 @@ building_add(Building *building, text *who, const Member *given)
 			member->standing = given->standing;
 	}
 	else
-	{
-		Size		size = MEMBER_SIZE(key.len);
-		Place		place;
-
-		building_grow(building, size);
-		place = building->set->members_end / MAXIMUM_ALIGNOF;
-		member = SET_MEMBER(building->set, place);
-		memset(member, 0, size);
-		*member = *given;
-		member->which = building->set->n_members++;
-		member->hash = hash;
-		member->key_len = (uint32) key.len;
-		memcpy(member->key, key.data, key.len);
-		building->set->members_end += size;
-		building->places[member->which] = place;
-		put_slot(building, member, place);
-	}
+		building_append(building, given, hash, key, (uint32) key.len);
 	if (copy != NULL)
 		pfree(copy);
 }
 
+void
+stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash, StediStanding standing,
+						 int64 owned_since)
+{
+	const StediSlice nothing = {"", 0};
+	Member		member = {0};
+	StediConsentSet *set = building->set;
+
+	/* a key that is known in full has come before */
+	for (uint32 slot = (uint32) hash & (set->n_slots - 1);
+		 set->n_slots > 0 && building->slots[slot].place != 0;
+		 slot = (slot + 1) & (set->n_slots - 1))
+		if (SET_MEMBER(set, building->slots[slot].place)->hash == hash)
+			return;
+	member.standing = standing;
+	member.owned_since = owned_since;
+	building_append(building, &member, hash, nothing, NO_KEY);
+}
+
+uint64
+stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key)
+{
+	char		room[SHORT_KEY];
+	char	   *copy = room;
+	uint64		hash;
+
+	if (!fold_key)
+		return hash_key(seed, name);
+	name = stedi_consent_trim(name);
+	if (name.len > sizeof(room))
+		copy = palloc(name.len);
+	fold(copy, name);
+	name.data = copy;
+	hash = hash_key(seed, name);
+	if (copy != room)
+		pfree(copy);
+	return hash;
+}
+
 StediConsentBuilder *
-stedi_consent_begin(MemoryContext cxt, bool fold_keys, bool since_rule)
+stedi_consent_begin(MemoryContext cxt, bool fold_keys, bool since_rule, uint64 seed)
 {
 	Building   *building = MemoryContextAllocZero(cxt, sizeof(Building));
 
@@ -444,6 +503,7 @@ stedi_consent_begin(MemoryContext cxt, bool fold_keys, bool since_rule)
 	building->set->magic = SET_MAGIC;
 	building->set->flags = (fold_keys ? SET_FOLD : 0) | (since_rule ? SET_SINCE : 0);
 	building->set->members_end = SET_HEADER;
+	building->set->seed = seed;
 	return building;
 }
 
@@ -455,7 +515,7 @@ building_get(FunctionCallInfo fcinfo, bool fold_keys, bool since_rule)
 
 	if (!AggCheckCallContext(fcinfo, &cxt))
 		elog(ERROR, "aggregate function called in non-aggregate context");
-	return PG_ARGISNULL(0) ? stedi_consent_begin(cxt, fold_keys, since_rule) :
+	return PG_ARGISNULL(0) ? stedi_consent_begin(cxt, fold_keys, since_rule, 0) :
 		(Building *) PG_GETARG_POINTER(0);
 }
 
@@ -581,7 +641,7 @@ Datum
 consent_set_final(PG_FUNCTION_ARGS)
 {
 	Building   *building = PG_ARGISNULL(0) ?
-	stedi_consent_begin(CurrentMemoryContext, false, false) :
+	stedi_consent_begin(CurrentMemoryContext, false, false, 0) :
 	(Building *) PG_GETARG_POINTER(0);
 
 	PG_RETURN_POINTER(stedi_consent_finish(building));
@@ -645,6 +705,7 @@ consents(PG_FUNCTION_ARGS)
 	const StediConsentSet *set;
 	text	   *who;
 	StediSlice	key;
+	uint64		hash = 0;
 	uint32		place;
 	bool		older;
 
@@ -653,9 +714,23 @@ consents(PG_FUNCTION_ARGS)
 	who = PG_GETARG_TEXT_PP(1);
 	key = stedi_text_slice(who);
 	set = get_set_argument(fcinfo);
-	PG_RETURN_BOOL(stedi_consent_find(set, key, 0, &place) &&
+	PG_RETURN_BOOL(stedi_consent_find(set, key, &hash, &place) &&
 				   stedi_consent_standing(set, place, PG_GETARG_INT64(2), &older) ==
 				   STEDI_STANDING_GRANTED);
+}
+
+text *
+stedi_consent_normalize(StediSlice email)
+{
+	text	   *result;
+
+	email = stedi_consent_trim(email);
+	if (email.len == 0)
+		return NULL;
+	result = palloc(email.len + VARHDRSZ);
+	SET_VARSIZE(result, email.len + VARHDRSZ);
+	fold(VARDATA(result), email);
+	return result;
 }
 
 /*
@@ -664,15 +739,9 @@ consents(PG_FUNCTION_ARGS)
 Datum
 normalize_email(PG_FUNCTION_ARGS)
 {
-	text	   *given = PG_GETARG_TEXT_PP(0);
-	StediSlice	trimmed = stedi_text_slice(given);
-	text	   *result;
+	text	   *result = stedi_consent_normalize(stedi_text_slice(PG_GETARG_TEXT_PP(0)));
 
-	trimmed = stedi_consent_trim(trimmed);
-	if (trimmed.len == 0)
+	if (result == NULL)
 		PG_RETURN_NULL();
-	result = palloc(trimmed.len + VARHDRSZ);
-	SET_VARSIZE(result, trimmed.len + VARHDRSZ);
-	fold(VARDATA(result), trimmed);
 	PG_RETURN_TEXT_P(result);
 }

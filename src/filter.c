@@ -119,7 +119,7 @@ is_same_encoding(void)
 	return GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
 }
 
-uint32
+uint64
 stedi_filter_hash(const StediTest *test, const StediField *who)
 {
 	if (test->set == NULL || !is_same_encoding() ||
@@ -129,7 +129,7 @@ stedi_filter_hash(const StediTest *test, const StediField *who)
 }
 
 void
-stedi_filter_fetch(const StediTest *test, uint32 hash)
+stedi_filter_fetch(const StediTest *test, uint64 hash)
 {
 	if (hash != 0 && test->set != NULL)
 		stedi_consent_fetch(test->set, hash);
@@ -146,7 +146,10 @@ find_member(StediTest *test, StediSlice who)
 
 	if (test->who_len > 0 && test->who_len == who.len &&
 		memcmp(test->who, who.data, who.len) == 0)
+	{
+		test->hash = test->who_hash;
 		return test->found;
+	}
 	if (!is_same_encoding())
 	{
 		int			len;
@@ -157,7 +160,8 @@ find_member(StediTest *test, StediSlice who)
 			return false;
 		key.len = len;
 	}
-	test->found = stedi_consent_find(test->set, key, test->hash, &test->place);
+	test->found = stedi_consent_find(test->set, key, &test->hash, &test->place);
+	test->who_hash = test->hash;
 	test->who_len = who.len <= sizeof(test->who) ? who.len : 0;
 	memcpy(test->who, who.data, test->who_len);
 	return test->found;
@@ -172,8 +176,13 @@ stedi_filter_consent(StediTest *test, const StediField *who,
 	*older = false;
 	if (test->set == NULL ||
 		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
-		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE ||
-		!find_member(test, who->text))
+		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE)
+	{
+		test->hash = 0;
+		return STEDI_STANDING_UNKNOWN;
+	}
+	test->time = ms;
+	if (!find_member(test, who->text))
 		return STEDI_STANDING_UNKNOWN;
 	return stedi_consent_standing(test->set, test->place, ms, older);
 }

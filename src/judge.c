@@ -12,7 +12,21 @@
  */
 #include "stedi.h"
 
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
+
+const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS] = {
+	{"email", TEXTOID},
+	{"customername", TEXTOID},
+	{"phone", TEXTOID},
+	{"birthday", TEXTOID},
+	{"serialnumber", TEXTOID},
+	{"registrationdate", INT8OID},
+	{"lastupdatedate", INT8OID},
+	{"sharewithresearchasofdate", INT8OID},
+	{"sharewithpublicasofdate", INT8OID},
+	{"sharewithfriendsasofdate", INT8OID},
+};
 
 typedef enum Duty
 {

@@ -4,7 +4,7 @@
  *		SQL functions over the records that a landing table does not show.
  *
  * rejects() reads the objects again and stores nothing.  customer_records()
- * is what the zone functions read customers through: every record counts
+ * shows what the zone functions go by: every record of a customer counts
  * there, the rejected ones too, as far as they can be read.
  *
  *-------------------------------------------------------------------------
@@ -22,26 +22,6 @@
 
 PG_FUNCTION_INFO_V1(rejects);
 PG_FUNCTION_INFO_V1(customer_records);
-
-/* The columns of customer_records, in their order, but for the last two. */
-static const struct
-{
-	const char *name;
-	Oid			type;
-}			customer_columns[] = {
-	{"email", TEXTOID},
-	{"customername", TEXTOID},
-	{"phone", TEXTOID},
-	{"birthday", TEXTOID},
-	{"serialnumber", TEXTOID},
-	{"registrationdate", INT8OID},
-	{"lastupdatedate", INT8OID},
-	{"sharewithresearchasofdate", INT8OID},
-	{"sharewithpublicasofdate", INT8OID},
-	{"sharewithfriendsasofdate", INT8OID},
-};
-
-#define N_CUSTOMER_COLUMNS lengthof(customer_columns)
 
 /* Open a landing table that the caller may read. */
 static Relation
@@ -123,28 +103,6 @@ rejects(PG_FUNCTION_ARGS)
 }
 
 /*
- * May the bytes of such a reject hold other records than the one that they
- * began with?
- */
-static bool
-may_hide(StediReason reason)
-{
-	switch (reason)
-	{
-		case STEDI_REASON_NOT_AN_OBJECT:
-		case STEDI_REASON_CUT_OFF:
-		case STEDI_REASON_ARRAY_OPEN:
-		case STEDI_REASON_TOO_DEEP:
-		case STEDI_REASON_TOO_LONG:
-		case STEDI_REASON_DAMAGED:
-		case STEDI_REASON_SYNTAX:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/*
  * customer_records(landing_table regclass) -> one row a record, rejected ones
  * with what of them can be read; email in its normal form, NULL when there is
  * none.
@@ -154,36 +112,36 @@ customer_records(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	relation = open_landing_table(PG_GETARG_OID(0));
-	int			attno[N_CUSTOMER_COLUMNS];
+	int			attno[STEDI_N_CUSTOMER_COLUMNS];
 	StediScan  *scan;
 	Datum	   *row;
 	bool	   *row_nulls;
 	StediScanResult result;
 
-	for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
+	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
 		attno[i] = stedi_option_find_column(RelationGetRelid(relation),
-											customer_columns[i].name,
-											customer_columns[i].type) - 1;
+											stedi_judge_customers[i].name,
+											stedi_judge_customers[i].type) - 1;
 	InitMaterializedSRF(fcinfo, 0);
 	scan = open_judged_scan(relation);
 	row = palloc(RelationGetDescr(relation)->natts * sizeof(Datum));
 	row_nulls = palloc(RelationGetDescr(relation)->natts * sizeof(bool));
 	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
 	{
-		Datum		values[N_CUSTOMER_COLUMNS + 2];
-		bool		nulls[N_CUSTOMER_COLUMNS + 2];
+		Datum		values[STEDI_N_CUSTOMER_COLUMNS + 2];
+		bool		nulls[STEDI_N_CUSTOMER_COLUMNS + 2];
 		bool		rejected = (result == STEDI_SCAN_REJECT);
 
-		for (int i = 0; i < N_CUSTOMER_COLUMNS; i++)
+		for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
 		{
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
 		}
-		values[N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);
-		nulls[N_CUSTOMER_COLUMNS] = false;
-		values[N_CUSTOMER_COLUMNS + 1] =
-			BoolGetDatum(rejected && may_hide(stedi_scan_reject(scan)->reason));
-		nulls[N_CUSTOMER_COLUMNS + 1] = false;
+		values[STEDI_N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);
+		nulls[STEDI_N_CUSTOMER_COLUMNS] = false;
+		values[STEDI_N_CUSTOMER_COLUMNS + 1] =
+			BoolGetDatum(rejected && stedi_scan_may_hide(stedi_scan_reject(scan)));
+		nulls[STEDI_N_CUSTOMER_COLUMNS + 1] = false;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	stedi_scan_close(scan);

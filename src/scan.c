@@ -27,15 +27,6 @@
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
-/* The tally that scans report to, one at a time. */
-static StediTally *current_tally = NULL;
-
-void
-stedi_scan_set_tally(StediTally *tally)
-{
-	current_tally = tally;
-}
-
 /* Free what is not PostgreSQL's memory.  Never throws. */
 static void
 scan_release(void *arg)
@@ -70,9 +61,7 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->opts = stedi_option_get_table(relid);
 	scan->userid = userid;
 	scan->tupdesc = tupdesc;
-	if (current_tally != NULL && current_tally->relid == relid)
-		scan->tally = current_tally;
-	scan->flags = flags | (scan->tally != NULL ? STEDI_SCAN_JUDGE : 0);
+	scan->flags = flags;
 	memset(all, true, tupdesc->natts * sizeof(bool));
 	scan->tuple = stedi_tuple_open(relid, tupdesc,
 								   (scan->flags & STEDI_SCAN_JUDGE) ? all : wanted);
@@ -105,6 +94,29 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 		else if (!stedi_tuple_takes_bytes(scan->tuple, test->attno))
 			test->field = -1;
 	}
+}
+
+void
+stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->sketch = palloc(sizeof(StediSketch));
+	stedi_sketch_begin(scan->sketch);
+	scan->sketch_done = done;
+	scan->sketch_arg = arg;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
+
+	scan->listing = stedi_list_copy(listing);
+	scan->stats.objects_listed = listing->n_objects;
+	scan->stats.objects_skipped = listing->n_skipped;
+	MemoryContextSwitchTo(caller);
 }
 
 /* List the objects, unless that is done. */
@@ -185,6 +197,12 @@ scan_end_object(StediScan *scan)
 	}
 	scan->object->read = true;
 	scan->stats.objects_read++;
+	if (scan->sketch != NULL)
+	{
+		scan->sketch_done(scan->sketch_arg, (int) (scan->object - scan->listing->objects),
+						  scan->sketch);
+		stedi_sketch_clear(scan->sketch);
+	}
 	stedi_scan_close_object(scan);
 	return false;
 }
@@ -384,6 +402,8 @@ scan_test_consent(StediScan *scan, StediTest *test)
 									&scan->fields[test->time_field], &older);
 	scan->stats.standings[standing]++;
 	scan->stats.older += older;
+	if (scan->sketch != NULL && test->set != NULL)
+		stedi_sketch_add(scan->sketch, test->hash, test->time);
 	return standing == STEDI_STANDING_GRANTED;
 }
 
@@ -608,25 +628,11 @@ stedi_scan_rescan(StediScan *scan)
 	}
 }
 
-/* Hand the figures to the tally. */
-static void
-scan_report(StediScan *scan)
-{
-	StediTally *tally = scan->tally;
-	MemoryContext caller = MemoryContextSwitchTo(tally->cxt);
-
-	tally->stats = *stedi_scan_stats(scan);
-	tally->listing = stedi_list_copy(scan->listing);
-	MemoryContextSwitchTo(caller);
-}
-
 void
 stedi_scan_close(StediScan *scan)
 {
 	if (!scan->worker)
 		stedi_scan_collect(scan);
-	if (scan->tally != NULL && scan->listing != NULL)
-		scan_report(scan);
 	if (!scan->worker)
 		stedi_scan_warn(scan);
 	if (scan->object != NULL)
@@ -644,6 +650,12 @@ stedi_scan_stats(const StediScan *scan)
 		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
 			stedi_fetch_stats(scan->fetch)->n_lists;
 	return &scan->stats;
+}
+
+const StediPlace *
+stedi_scan_place(const StediScan *scan)
+{
+	return &scan->place;
 }
 
 const StediListing *

@@ -30,7 +30,7 @@ typedef struct StediScanStep
 	StediSlice	record;
 	uint64		line;
 	uint64		offset;
-	uint32		hash;			/* of whom it names; see filter.c */
+	uint64		hash;			/* of whom it names; see filter.c */
 	StediField *fields;
 } StediScanStep;
 
@@ -49,7 +49,9 @@ struct StediScan
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
 	bool		converts;		/* some column is wanted */
-	StediTally *tally;			/* borrowed; NULL: none */
+	StediSketch *sketch;		/* of the present object; NULL: not drawn */
+	StediSketchDone sketch_done;
+	void	   *sketch_arg;
 	StediListing *listing;		/* a copy; NULL until it is needed */
 	bool		started;		/* a row was asked for */
 	StediFetch *fetch;			/* NULL: a local folder, or not started */

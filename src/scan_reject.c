@@ -56,7 +56,7 @@ stedi_scan_count_reject(StediScan *scan)
 		ereport(ERROR,
 				errcode(ERRCODE_OUT_OF_MEMORY),
 				errmsg("out of memory"));
-	if ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL)
+	if ((scan->flags & (STEDI_SCAN_GIVE_REJECTS | STEDI_SCAN_WARN)) == STEDI_SCAN_GIVE_REJECTS)
 		return;
 	if (scan->opts->on_error == STEDI_ON_ERROR_STOP)
 		ereport(ERROR,
@@ -83,7 +83,8 @@ stedi_scan_warn(StediScan *scan)
 	char	   *name;
 	char	   *table;
 
-	if (rejects == 0 || ((scan->flags & STEDI_SCAN_GIVE_REJECTS) && scan->tally == NULL))
+	if (rejects == 0 ||
+		(scan->flags & (STEDI_SCAN_GIVE_REJECTS | STEDI_SCAN_WARN)) == STEDI_SCAN_GIVE_REJECTS)
 		return;
 	name = get_rel_name(scan->opts->relid);
 	table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->opts->relid)),
@@ -111,4 +112,22 @@ stedi_scan_reason(const StediReject *reject)
 		return pstrdup(stedi_reason_text(reject->reason));
 	return psprintf("column \"%s\": %s", reject->column,
 					stedi_reason_text(reject->reason));
+}
+
+bool
+stedi_scan_may_hide(const StediReject *reject)
+{
+	switch (reject->reason)
+	{
+		case STEDI_REASON_NOT_AN_OBJECT:
+		case STEDI_REASON_CUT_OFF:
+		case STEDI_REASON_ARRAY_OPEN:
+		case STEDI_REASON_TOO_DEEP:
+		case STEDI_REASON_TOO_LONG:
+		case STEDI_REASON_DAMAGED:
+		case STEDI_REASON_SYNTAX:
+			return true;
+		default:
+			return false;
+	}
 }

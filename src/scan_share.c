@@ -25,6 +25,7 @@ typedef struct SharedObject
 	Size		etag_pos;
 	int64		size;
 	TimestampTz modified;
+	bool		again;
 	int			drawn;			/* not of this one: which is the how-manieth
 								 * to be drawn */
 
@@ -126,6 +127,7 @@ share_init(StediScanShared *shared, const StediListing *listing, int n_processes
 		object->etag_pos = put_string(shared, &pos, listing->objects[i].etag);
 		object->size = listing->objects[i].size;
 		object->modified = listing->objects[i].modified;
+		object->again = listing->objects[i].again;
 	}
 	put_order(shared);
 }
@@ -167,6 +169,7 @@ share_listing(StediScanShared *shared)
 		listing->objects[i].etag = (char *) shared + shared->objects[i].etag_pos;
 		listing->objects[i].size = shared->objects[i].size;
 		listing->objects[i].modified = shared->objects[i].modified;
+		listing->objects[i].again = shared->objects[i].again;
 	}
 	return listing;
 }

@@ -132,6 +132,8 @@ typedef struct StediObject
 	int64		size;			/* bytes, as stored */
 	TimestampTz modified;
 
+	bool		again;			/* read before, as it is: for some people only */
+
 	/* what this scan found in it: written by scan.c */
 	uint64		n_records;
 	uint64		n_rejects;
@@ -293,11 +295,11 @@ typedef enum StediStanding
 
 /*
  * Where the member is who is meant by an e-mail as it was written; false when
- * the set knows nobody of that name.  hash is the e-mail's if that is known, else 0.
- * Throws nothing but "out of memory".
+ * the set knows nobody of that name.  *hash is the e-mail's, or 0, and is then
+ * filled in.  Throws nothing but "out of memory".
  */
 extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
-							   uint32 hash, uint32 *place);
+							   uint64 *hash, uint32 *place);
 
 /* The member's number, from 0. */
 extern uint32 stedi_consent_number(const StediConsentSet *set, uint32 place);
@@ -307,8 +309,8 @@ extern uint32 stedi_consent_number(const StediConsentSet *set, uint32 place);
  * name takes the hashes of them all, which has the slots fetched (0: not
  * known), then has the members fetched, and then finds them.  Never throw.
  */
-extern uint32 stedi_consent_hash(const StediConsentSet *set, StediSlice who);
-extern void stedi_consent_fetch(const StediConsentSet *set, uint32 hash);
+extern uint64 stedi_consent_hash(const StediConsentSet *set, StediSlice who);
+extern void stedi_consent_fetch(const StediConsentSet *set, uint64 hash);
 
 /*
  * Where a member's reading stands.  *older is set when it is GRANTED though
@@ -320,6 +322,7 @@ extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 p
 /* How many members there are; a key, by the member's number, as normalised. */
 extern uint32 stedi_consent_size(const StediConsentSet *set);
 extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
+extern uint64 stedi_consent_key_hash(const StediConsentSet *set, uint32 which);
 
 /*
  * To build a set, in cxt: members by their e-mail (or key), since, owned_since
@@ -329,8 +332,21 @@ extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
 typedef struct StediConsentBuilder StediConsentBuilder;
 
 extern StediConsentBuilder *stedi_consent_begin(MemoryContext cxt, bool fold_keys,
-												bool since_rule);
+												bool since_rule, uint64 seed);
 extern void stedi_consent_add(StediConsentBuilder *building, Datum *values, bool *nulls);
+
+/*
+ * Add somebody of whom the hash of the key alone is known, after all whose
+ * keys are; nothing when the hash is there.  No GRANTED.
+ */
+extern void stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash,
+									 StediStanding standing, int64 owned_since);
+
+/* The hash of a key in a set of that seed, in which keys are folded or not. */
+extern uint64 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key);
+
+/* An e-mail in its normal form, palloc'd; NULL when nothing is left. */
+extern text *stedi_consent_normalize(StediSlice email);
 extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
 
 /* The set in a Datum, detoasted into the current context. */
@@ -347,6 +363,79 @@ stedi_text_slice(const struct varlena *value)
 
 /* text without the ASCII white space around it; never throws */
 extern StediSlice stedi_consent_trim(StediSlice text);
+
+/* sketch.c */
+
+/* A set of hashes (none is 0), growing in the context that it was begun in. */
+typedef struct StediHashes
+{
+	MemoryContext cxt;
+	uint64	   *slots;			/* owned; 0: empty */
+	uint32		n_slots;		/* a power of two */
+	uint32		n;
+} StediHashes;
+
+extern void stedi_hashes_begin(StediHashes *hashes);
+
+/* False when it is there already. */
+extern bool stedi_hashes_add(StediHashes *hashes, uint64 hash);
+extern bool stedi_hashes_has(const StediHashes *hashes, uint64 hash);
+extern void stedi_hashes_clear(StediHashes *hashes);
+
+/* The hash in a slot; 0: none. */
+#define STEDI_HASHES_AT(hashes, slot) ((hashes)->slots[slot])
+
+/*
+ * Hashes as a flat value: sorted, the upper `width` bytes of each.  NULL when
+ * there are more than `most` (0: no limit).  Palloc'd.
+ */
+extern bytea *stedi_hashes_pack(const StediHashes *hashes, int width, uint32 most);
+
+/* What packing leaves of a hash. */
+static inline uint64
+stedi_hashes_cut(uint64 hash, int width)
+{
+	return width == sizeof(uint64) ? hash : hash >> (64 - 8 * width) << (64 - 8 * width);
+}
+
+extern uint32 stedi_hashes_n_packed(const bytea *packed, int width);
+extern uint64 stedi_hashes_packed(const bytea *packed, int width, uint32 which);
+
+/* Is one of the hashes, or this one, in the flat value?  NULL has all. */
+extern bool stedi_hashes_meet(const StediHashes *hashes, const bytea *packed, int width);
+extern bool stedi_hashes_packed_has(const bytea *packed, int width, uint64 hash);
+
+/*
+ * The most names that a sketch tells apart: 256 kB of them when packed.  An
+ * object that names more is likely to hold a reading of anybody.
+ */
+#define STEDI_SKETCH_MOST 65536
+
+/* Whom the records of an object name, and when they were taken. */
+typedef struct StediSketch
+{
+	StediHashes names;
+	uint64		last_name;		/* the one added last */
+	int64		first_ms;		/* PG_INT64_MAX: no reading */
+	int64		last_ms;
+} StediSketch;
+
+extern void stedi_sketch_begin(StediSketch *sketch);
+
+/* Begin anew, for the next object. */
+extern void stedi_sketch_clear(StediSketch *sketch);
+
+static inline void
+stedi_sketch_add(StediSketch *sketch, uint64 name, int64 ms)
+{
+	sketch->first_ms = Min(sketch->first_ms, ms);
+	sketch->last_ms = Max(sketch->last_ms, ms);
+
+	/* neighbours often name the same */
+	if (name != sketch->last_name && name != 0 && sketch->names.n <= STEDI_SKETCH_MOST)
+		(void) stedi_hashes_add(&sketch->names, name);
+	sketch->last_name = name;
+}
 
 /* time.c */
 
@@ -431,6 +520,17 @@ extern Datum stedi_tuple_name(const char *name);
 
 typedef struct StediJudge StediJudge;
 
+/* The columns of a customer landing table that the zone goes by. */
+typedef struct StediCustomerColumn
+{
+	const char *name;
+	Oid			type;
+} StediCustomerColumn;
+
+#define STEDI_N_CUSTOMER_COLUMNS 10
+
+extern const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS];
+
 /*
  * What the zone cannot do without, by the name of the landing table; in the
  * current context.  A table of another name has no such rules.
@@ -481,7 +581,9 @@ typedef struct StediTest
 	 * CONSENT: whom the last record named, as it was written; found: who is
 	 * the set's member at place
 	 */
-	uint32		hash;			/* set before each record; 0: not known */
+	uint64		hash;			/* set before each record; 0: not known */
+	int64		time;			/* of the reading, epoch ms */
+	uint64		who_hash;
 	uint32		place;
 	bool		found;
 	uint8		who_len;		/* 0: not kept */
@@ -506,12 +608,13 @@ extern bool stedi_filter_decides(const StediTest *test, const StediField *field,
  * For records that come soon: what stedi_consent_hash and _fetch are for.
  * Never throw.
  */
-extern uint32 stedi_filter_hash(const StediTest *test, const StediField *who);
-extern void stedi_filter_fetch(const StediTest *test, uint32 hash);
+extern uint64 stedi_filter_hash(const StediTest *test, const StediField *who);
+extern void stedi_filter_fetch(const StediTest *test, uint64 hash);
 
 /*
  * The consent test on the fields of who and when, undecoded: nothing of a
- * record that it drops becomes a Datum.
+ * record that it drops becomes a Datum.  It leaves the hash of whom the record
+ * names (0: nobody) and its time in the test.
  */
 extern StediStanding stedi_filter_consent(StediTest *test,
 										  const StediField *who,
@@ -533,6 +636,8 @@ typedef enum StediScanResult
 #define STEDI_SCAN_JUDGE		0x01	/* judge all columns, by the zone's
 										 * rules */
 #define STEDI_SCAN_GIVE_REJECTS 0x02	/* return rejects, too */
+#define STEDI_SCAN_WARN			0x04	/* and do with them as the table's
+										 * options say all the same */
 
 /*
  * What a scan did.  For every record framed:
@@ -571,6 +676,18 @@ extern StediScan *stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc,
 								  const bool *wanted, int flags);
 extern void stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests);
 
+/* Read these objects, in place of all; before anything is read.  Copied. */
+extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing);
+
+/*
+ * Draw a sketch of each object, of the records that come to the consent test;
+ * done is called when the object has been read to its end, with its number in
+ * the listing.
+ */
+typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);
+
+extern void stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg);
+
 /*
  * Store the next kept row in values/nulls.  By-reference values are good
  * until the next call.
@@ -582,6 +699,9 @@ extern StediScanResult stedi_scan_next(StediScan *scan, Datum *values, bool *nul
  * nulls are room for what the tests read.  Not with STEDI_SCAN_GIVE_REJECTS.
  */
 extern uint64 stedi_scan_count(StediScan *scan, Datum *values, bool *nulls);
+
+/* Where the present record is; borrowed until the next call. */
+extern const StediPlace *stedi_scan_place(const StediScan *scan);
 
 /* After STEDI_SCAN_REJECT, when values/nulls hold what could be read. */
 extern const StediReject *stedi_scan_reject(const StediScan *scan);
@@ -630,20 +750,8 @@ extern void stedi_scan_collect(StediScan *scan);
 /* Why, in words; palloc'd.  Quotes no value. */
 extern char *stedi_scan_reason(const StediReject *reject);
 
-/*
- * A tally: while one is set, scans of its table judge all columns and leave
- * their figures here when they end.
- */
-typedef struct StediTally
-{
-	Oid			relid;
-	StediScanStats stats;
-	StediListing *listing;		/* a copy, in cxt */
-	MemoryContext cxt;
-} StediTally;
-
-/* NULL ends it.  The caller clears it on errors too (PG_FINALLY). */
-extern void stedi_scan_set_tally(StediTally *tally);
+/* May the rejected bytes hold other records than the one they began with? */
+extern bool stedi_scan_may_hide(const StediReject *reject);
 
 /* plan.c: what of a query goes into the scan */
 

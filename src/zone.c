@@ -50,6 +50,7 @@ enum
 	ARG_FULL_REFRESH,
 	ARG_DRY_RUN,
 	ARG_MATCH,					/* of two of them */
+	ARG_VANISHED,				/* of materialize */
 };
 
 /*
@@ -107,6 +108,7 @@ read_arguments(FunctionCallInfo fcinfo, const char **consent)
 {
 	ZoneRun    *run = palloc0(sizeof(ZoneRun));
 	const char *match;
+	const char *vanished;
 	Oid			landing;
 
 	if (PG_ARGISNULL(ARG_TARGET))
@@ -122,6 +124,9 @@ read_arguments(FunctionCallInfo fcinfo, const char **consent)
 	*consent = choice_argument(fcinfo, ARG_CONSENT, "consent", "granted", "since_consent");
 	match = choice_argument(fcinfo, ARG_MATCH, "match", "customer", "time");
 	run->match_time = match != NULL && strcmp(match, "time") == 0;
+	vanished = choice_argument(fcinfo, ARG_VANISHED, "vanished", "remove", "keep");
+	run->vanished = vanished == NULL ? ZONE_VANISHED_ASK :
+		strcmp(vanished, "keep") == 0 ? ZONE_VANISHED_KEEP : ZONE_VANISHED_REMOVE;
 	run->full_refresh = !PG_ARGISNULL(ARG_FULL_REFRESH) && PG_GETARG_BOOL(ARG_FULL_REFRESH);
 	run->dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
 	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
@@ -233,12 +238,12 @@ check_target(ZoneRun *run)
 		if (OidIsValid(run->relid[id]))
 			note_table(run, run->relid[id], stedi_zone_tables[id].name);
 	}
-	for (int i = 0; i < stedi_zone_book_n_tables; i++)
+	for (int book = 0; book < ZONE_N_BOOKS; book++)
 	{
-		Oid			relid = get_relname_relid(stedi_zone_book_tables[i], run->target);
+		Oid			relid = get_relname_relid(stedi_zone_book_name(book), run->target);
 
 		if (OidIsValid(relid))
-			note_table(run, relid, stedi_zone_book_tables[i]);
+			note_table(run, relid, stedi_zone_book_name(book));
 	}
 
 	if (!OidIsValid(run->owner))
@@ -368,33 +373,46 @@ check_landing(ZoneRun *run)
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, stedi_zone_tables[id].landing);
 		check_landing_columns(relid);
-		run->report[id].tally = MemoryContextAllocZero(run->cxt, sizeof(StediTally));
-		run->report[id].tally->relid = relid;
-		run->report[id].tally->cxt = run->cxt;
+		run->source[id].relid = relid;
 	}
 }
 
-/* The run itself, as the owner of the tables. */
-static void
-run_steps(ZoneRun *run, const char *consent)
+/*
+ * May the run go on from where the last one left the tables?  Why not, when
+ * somebody may wonder.
+ */
+static bool
+may_renew(const ZoneRun *run)
 {
-	ZoneReport *report;
+	const char *reason = NULL;
 
-	check_shapes(run);
-	check_inputs(run);
-	check_landing(run);
-	stedi_zone_book_rule(run, consent);
+	if (!run->all || run->full_refresh)
+		return false;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (!OidIsValid(run->relid[id]))
+			return false;
+	if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
+		reason = "a landing table or its server is defined otherwise than in the last run";
+	else if (run->rule_changed)
+		reason = "the consent rule has changed";
+	else if (!run->complete)
+		reason = "the last run did not make all five tables, or its bookkeeping is not whole";
+	else if (run->now_ms < run->before_ms)
+		reason = "this transaction began before the last run's";
+	if (reason != NULL)
+		ereport(NOTICE,
+				errmsg("reading the whole landing zone again: %s", reason));
+	return reason == NULL;
+}
 
+/* Rebuild the tables that are wanted, and prune the others. */
+static void
+rebuild(ZoneRun *run)
+{
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		report = &run->report[id];
-		report->superseded = report->no_consent = report->before_consent = -1;
-		report->unknown_owner = report->ambiguous = report->forgotten = -1;
-		report->duplicates = -1;
-	}
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
-		report = &run->report[id];
+		ZoneReport *report = &run->report[id];
+
 		report->started = GetCurrentTimestamp();
 		if (id == ZONE_CUSTOMER_TRUSTED)
 			stedi_zone_person_read(run);
@@ -406,6 +424,27 @@ run_steps(ZoneRun *run, const char *consent)
 		report->elapsed += report->finished - report->started - run->shared_out;
 		run->shared_out = 0;
 	}
+}
+
+/* The run itself, as the owner of the tables. */
+static void
+run_steps(ZoneRun *run, const char *consent)
+{
+	check_shapes(run);
+	check_inputs(run);
+	check_landing(run);
+	stedi_zone_book_open(run);
+	stedi_zone_book_rule(run, consent);
+	stedi_zone_object_define(run);
+	stedi_zone_object_compare(run);
+	stedi_zone_report_begin(run);
+	run->renew = may_renew(run);
+	if (run->renew)
+		stedi_zone_renew(run);
+	else
+		rebuild(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		stedi_zone_object_settle(run, id);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
 	stedi_zone_write_swap(run);
@@ -434,41 +473,6 @@ pin_settings(void)
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* A row of stedi.report: NULL where a count does not apply. */
-static void
-put_report(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
-{
-	const ZoneReport *report = &run->report[id];
-	const StediScanStats *stats = report->tally != NULL ? &report->tally->stats : NULL;
-	const int64 counts[] = {
-		stats != NULL ? (int64) stats->objects_listed : -1,
-		stats != NULL ? (int64) stats->objects_read : -1,
-		stats != NULL ? (int64) stats->bytes : -1,
-		stats != NULL ? (int64) stats->records : -1,
-		report->superseded, report->no_consent, report->before_consent,
-		report->unknown_owner, report->ambiguous, report->forgotten,
-		report->duplicates, stats != NULL ? (int64) stats->rejected : -1,
-		report->rows_in, report->rows_out, report->rows,
-	};
-	Datum		values[4 + lengthof(counts)];
-	bool		nulls[4 + lengthof(counts)] = {false};
-	Interval   *elapsed;
-	int			n = 0;
-
-	values[n++] = CStringGetTextDatum(stedi_zone_tables[id].name);
-	values[n++] = CStringGetTextDatum(report->mode);
-	values[n++] = CStringGetTextDatum(run->consent);
-	for (int i = 0; i < lengthof(counts); i++, n++)
-	{
-		values[n] = Int64GetDatum(counts[i]);
-		nulls[n] = counts[i] < 0;
-	}
-	elapsed = palloc0(sizeof(Interval));
-	elapsed->time = report->elapsed;
-	values[n] = IntervalPGetDatum(elapsed);
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 /* The steps, connected to SPI. */
@@ -544,7 +548,7 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (run->wanted[id])
-			put_report((ReturnSetInfo *) fcinfo->resultinfo, run, id);
+			stedi_zone_report_put((ReturnSetInfo *) fcinfo->resultinfo, run, id);
 	return (Datum) 0;
 }
 

@@ -3,14 +3,22 @@
  * zone.h
  *		What the files that materialise the zone tables share.
  *
- *	 zone.c			the SQL functions: who may, in what order, the report
+ *	 zone.c			the SQL functions: who may, in what order
  *	 zone_query.c	SQL with names filled in, run through SPI
+ *	 zone_book.c	what is kept from run to run: rule, runs, objects
+ *	 zone_object.c	landing objects: new, changed, vanished, to be read
+ *	 zone_customer.c	customer objects -> customer records, all that matter
  *	 zone_person.c	customer records -> who is in, which device is whose
  *	 zone_table.c	the five tables: their rows, and what they lose
  *	 zone_write.c	rows -> a table: made, changed or swapped
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
- *	 zone_book.c	what is kept from run to run: rule, runs, objects
+ *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
+ *	 zone_history.c	whose consent came and went
+ *	 zone_report.c	what a run says of itself
+ *
+ * A run rebuilds the tables, from all objects, or renews them: then it reads
+ * what is new, and takes everything else from the tables as they are.
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -23,6 +31,7 @@
 #include "stedi.h"
 
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/tuplestore.h"
 
 typedef enum ZoneTableId
@@ -44,6 +53,9 @@ typedef struct ZoneTable
 	const char *landing;		/* the landing table that feeds it; NULL: none */
 	const char *function;		/* the SQL function that makes it alone */
 	const char *lookup;			/* the column that a new one has an index on */
+	const char *key;			/* whose a row is: the column of the person or
+								 * device */
+	const char *time;			/* when it was taken, quoted; NULL: never */
 	const char *comment;
 } ZoneTable;
 
@@ -60,14 +72,78 @@ typedef struct ZoneReport
 	int64		ambiguous;
 	int64		forgotten;
 	int64		duplicates;
+	int64		unchanged;
+	int64		kept;
 	int64		rows_in;
 	int64		rows_out;
 	int64		rows;
-	StediTally *tally;			/* NULL: not fed by a landing table */
 	TimestampTz started;
 	TimestampTz finished;
 	int64		elapsed;		/* us: what the table took of the run */
 } ZoneReport;
+
+/* The columns of the report that are written down: all but the last. */
+#define ZONE_N_REPORTED 21
+
+/* What is to become of the rows of objects that have vanished. */
+typedef enum ZoneVanished
+{
+	ZONE_VANISHED_ASK,			/* they go, unless these are many */
+	ZONE_VANISHED_REMOVE,
+	ZONE_VANISHED_KEEP,			/* readings stay */
+} ZoneVanished;
+
+typedef enum ZoneObjectState
+{
+	ZONE_OBJECT_NEW,
+	ZONE_OBJECT_CHANGED,
+	ZONE_OBJECT_SAME,
+} ZoneObjectState;
+
+/* A listed object, beside what the bookkeeping says of it. */
+typedef struct ZoneObject
+{
+	ZoneObjectState state;
+	bool		due;			/* a date in it has come into force */
+	bool		came_back;		/* it had vanished, and its rows were kept */
+	bool		wanted;			/* to be read */
+	bool		read;			/* it was */
+	bool		written;		/* into the bookkeeping */
+} ZoneObject;
+
+typedef struct ZoneName
+{
+	const char *name;			/* in the encoding of the database */
+	int			object;
+} ZoneName;
+
+/* A landing table that feeds one of the five. */
+typedef struct ZoneSource
+{
+	Oid			relid;			/* InvalidOid: none does, in this run */
+	StediScanStats stats;		/* of what was read; listed: of all */
+
+	/* set by stedi_zone_object_compare */
+	StediListing *listing;
+	ZoneObject *objects;		/* of each that is listed */
+	ZoneName   *names;			/* sorted */
+	List	   *vanished;		/* names, also of those kept before */
+	int			n_booked;
+	int			n_vanished;		/* since the last run */
+	int			n_changed;
+	int64		first_ms;		/* of readings in objects that are the same */
+	int64		last_ms;
+} ZoneSource;
+
+/* What is kept of an object that was read. */
+typedef struct ZoneSketch
+{
+	bytea	   *people;			/* NULL: none are kept */
+	bytea	   *devices;
+	int64		first_ms;		/* PG_INT64_MAX: no reading */
+	int64		last_ms;
+	int64		due_ms;			/* PG_INT64_MAX: never */
+} ZoneSketch;
 
 /* How a table gets its rows. */
 typedef enum ZoneMode
@@ -75,9 +151,27 @@ typedef enum ZoneMode
 	ZONE_MODE_FULL,				/* it is new, and filled itself */
 	ZONE_MODE_SWAP,				/* new storage takes the place of the old */
 	ZONE_MODE_DIFFERENCE,		/* it is changed to be like the new storage */
+	ZONE_MODE_RENEW,			/* some people's rows are */
 } ZoneMode;
 
+/* The bookkeeping tables. */
+typedef enum ZoneBook
+{
+	ZONE_BOOK_RULE,
+	ZONE_BOOK_RUN,
+	ZONE_BOOK_STATE,
+	ZONE_BOOK_OBJECT,
+	ZONE_BOOK_DEVICE,
+	ZONE_BOOK_KEY,
+	ZONE_BOOK_FORGOTTEN,
+	ZONE_BOOK_HISTORY,
+	ZONE_N_BOOKS
+} ZoneBook;
+
+#define ZONE_KEY_LEN 32
+
 typedef struct ZoneLoad ZoneLoad;
+typedef struct ZoneCustomers ZoneCustomers;
 
 typedef struct ZoneRun
 {
@@ -88,6 +182,7 @@ typedef struct ZoneRun
 	const char *consent;		/* the rule; NULL until stedi_zone_book_rule */
 	bool		since;			/* the rule is since_consent */
 	bool		match_time;
+	ZoneVanished vanished;
 	bool		full_refresh;
 	bool		dry_run;
 	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
@@ -101,14 +196,36 @@ typedef struct ZoneRun
 	ZoneMode	mode[ZONE_N_TABLES];
 	bool		is_new[ZONE_N_TABLES];
 	bool		rule_changed;	/* consent: all COMMENTs name it */
+	bool		had_rule;
 	bool		match_changed;	/* that of machine_learning_curated, too */
+
+	/* the bookkeeping: set by stedi_zone_book_open */
+	char		key[ZONE_KEY_LEN];
+	uint64		seed;			/* of the hashes of names, from the key */
+	int64		number;			/* the run's */
+	bool		complete;		/* a run may go on from the one before */
+	int64		before_ms;		/* the now of that one */
+	const char *definition_before;
+	int64		rows_before[ZONE_N_TABLES];
+	const char *definition;		/* of the landing tables */
+	SPIPlanPtr	put_object;
+
+	/* what is to be done */
+	bool		renew;			/* what has changed; else rebuild */
+	ZoneSource	source[ZONE_N_TABLES];
+	StediHashes affected;		/* renew: people whose records have changed */
+	StediConsentSet *set;		/* renew: by which readings are read */
+	bool	   *anew;			/* renew: its members whose rows are all made
+								 * anew */
 	MemoryContext cxt;			/* lives as long as the run */
 	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
+	ZoneCustomers *customers;	/* while their records are read */
 	ZoneLoad   *load;			/* readings; NULL: none are read */
 
 	/* what came out */
 	int64		shared_out;		/* us of the present table's time that others
 								 * have been given */
+	const char *head;			/* of the history, in hex; NULL: none */
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
 
@@ -116,7 +233,8 @@ typedef struct ZoneRun
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
- * {since} and {match_time} true or false, {customer_trusted} and so on the
+ * {since_rule} and {match_time} true or false, {of_affected} and {of_verdict}
+ * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
  * tables as they are to be read in this run, {customer_landing} the name of
  * that table as a literal, {person_set} and {device_set} the consent sets.
  * Palloc'd.
@@ -136,6 +254,9 @@ extern int64 stedi_zone_query_run(const char *sql);
 /* Run a query of one row of bigints (NULL: 0) into values[n]. */
 extern void stedi_zone_query_values(const char *sql, int n, int64 *values);
 
+/* How many rows a query has. */
+extern int64 stedi_zone_query_count(const char *sql);
+
 /*
  * Run a query of one text value, copied to the run's context; NULL when it
  * is that or there is no row.
@@ -150,6 +271,14 @@ extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
  * temporary files beyond work_mem.
  */
 extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
+
+/* The same of a query with a parameter, $1, of type text[]; keys NULL: with none. */
+extern void stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql,
+									 ArrayType *keys);
+
+/* The same of a set of hashes, as bigints in a column of that name. */
+extern void stedi_zone_query_keep_hashes(ZoneRun *run, const char *name,
+										 const StediHashes *hashes);
 
 extern void stedi_zone_query_register(ZoneRun *run, const char *name,
 									  Tuplestorestate *store, TupleDesc tupdesc);
@@ -192,6 +321,7 @@ extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 
 /* What the scan of the landing table found, in the words of the report. */
 extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_table_report_customers(ZoneRun *run);
 
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
@@ -230,9 +360,21 @@ extern void stedi_zone_load_keep_readers(ZoneRun *run);
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
-/* zone_book.c */
+/* zone_report.c */
+extern void stedi_zone_report_begin(ZoneRun *run);
 
-/* Make the bookkeeping tables, and settle run->consent. */
+/* A row of stedi.report, but for the last column. */
+extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool *nulls);
+extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
+extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
+
+/* zone_book.c */
+extern const char *stedi_zone_book_name(ZoneBook book);
+
+/* Make the bookkeeping tables, and read how the last run left the target. */
+extern void stedi_zone_book_open(ZoneRun *run);
+
+/* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
 
 /*
@@ -245,11 +387,153 @@ extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *name);
 /* The table has the columns that it should; else an error. */
 extern void stedi_zone_check_shape(ZoneRun *run, ZoneTableId id);
 
-/* Write down what the run did. */
+/* Write an object down that was read, and is not there. */
+extern void stedi_zone_book_put_object(ZoneRun *run, ZoneTableId id, const StediObject *object,
+									   const ZoneSketch *sketch);
+
+/* Strike objects out by their names, mark them, or strike out all. */
+extern void stedi_zone_book_forget_objects(const ZoneRun *run, ZoneTableId id, List *names);
+extern void stedi_zone_book_mark_objects(const ZoneRun *run, ZoneTableId id, List *names,
+										 bool vanished);
+extern void stedi_zone_book_clear_objects(const ZoneRun *run, ZoneTableId id);
+
+/* Write down what the run did, and how it leaves the tables. */
 extern void stedi_zone_book_run(ZoneRun *run);
 
-/* Is it the name of a bookkeeping table? */
-extern const char *const stedi_zone_book_tables[];
-extern const int stedi_zone_book_n_tables;
+/* zone_object.c */
+
+/* Set run->definition. */
+extern void stedi_zone_object_define(ZoneRun *run);
+
+/* List the sources' objects and set their states; an error when too many have vanished. */
+extern void stedi_zone_object_compare(ZoneRun *run);
+
+/*
+ * Bytes of a hash that are kept of the names in objects: who is a customer is
+ * told by them, exactly; whether an object of readings is worth reading need
+ * not be.
+ */
+#define ZONE_CUSTOMER_NAME_WIDTH 8
+#define ZONE_READING_NAME_WIDTH 4
+#define ZONE_NAME_WIDTH(id) \
+	((id) == ZONE_CUSTOMER_TRUSTED ? ZONE_CUSTOMER_NAME_WIDTH : ZONE_READING_NAME_WIDTH)
+
+/* Does the run leave readings of vanished objects of this source where they are? */
+extern bool stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id);
+
+/* The objects that are wanted and were not read: a listing in the current context. */
+extern StediListing *stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id);
+
+/* Want all of a source's objects; or those that are new or have changed. */
+extern void stedi_zone_object_want_all(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_object_want_new(ZoneRun *run, ZoneTableId id);
+
+/*
+ * Want those besides that may name one of these people or devices (NULL:
+ * none); how many.
+ */
+extern int	stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
+								   const StediHashes *devices);
+
+/* The listed object of that key, which there is. */
+extern ZoneObject *stedi_zone_object_find(ZoneRun *run, ZoneTableId id, const char *key);
+
+/*
+ * Objects of a chosen listing are about to be read: strike out what was
+ * written down of them, and then write down what was found.  An object that
+ * is read again, as it was, stays as it is.
+ */
+extern void stedi_zone_object_begin(ZoneRun *run, ZoneTableId id, const StediListing *chosen);
+extern void stedi_zone_object_write(ZoneRun *run, ZoneTableId id, const StediObject *object,
+									const ZoneSketch *sketch);
+
+/* Of which objects the names are asked for. */
+typedef enum ZoneNames
+{
+	ZONE_NAMES_ALL,				/* of all that are written down */
+	ZONE_NAMES_GONE,			/* that have changed since, or vanished */
+	ZONE_NAMES_KEPT,			/* that have vanished, and whose readings stay */
+	ZONE_NAMES_LEFT,			/* of these, since the last run */
+} ZoneNames;
+
+/*
+ * Add the hashes of whom they named (people, devices: NULL: not asked for), as
+ * packing left them.  True when one named too many to tell.
+ */
+extern bool stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames which,
+									StediHashes *people, StediHashes *devices);
+
+/* Write down which objects are no more, and which are back. */
+extern void stedi_zone_object_settle(ZoneRun *run, ZoneTableId id);
+
+/* zone_rows.c */
+
+#define ZONE_ROW_COLUMNS 10
+
+/* The rows of a table, as they are now; columns by name. */
+typedef struct ZoneTableRows
+{
+	const char *const *columns; /* borrowed */
+	int			n_columns;
+	List	   *relids;			/* still to be read */
+	struct SnapshotData *snapshot;
+
+	/* the table or partition that is read; NULL: none */
+	Relation	relation;
+	struct TableScanDescData *scan;
+	struct TupleTableSlot *slot;
+	int			attno[ZONE_ROW_COLUMNS];
+	Oid			types[ZONE_ROW_COLUMNS];
+	int			n_attributes;	/* that have to be looked at */
+
+	/* the present row's, good until the next */
+	Datum		values[ZONE_ROW_COLUMNS];
+	bool		nulls[ZONE_ROW_COLUMNS];
+} ZoneTableRows;
+
+extern void stedi_zone_table_open(ZoneTableRows *rows, Oid relid, const char *const *columns,
+								  int n_columns);
+extern bool stedi_zone_table_next(ZoneTableRows *rows);
+extern void stedi_zone_table_close(ZoneTableRows *rows);
+
+/* The hash of a text column of the present row; 0: there is nothing in it. */
+extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);
+
+/* zone_customer.c */
+
+/*
+ * Read the customer records and keep the relation "customer_record": all of
+ * them; or, in a run that renews, all those that say something of the people
+ * in run->affected, which this sets, and of the devices in the relation
+ * "verdict".
+ */
+extern void stedi_zone_customer_read(ZoneRun *run);
+
+/* zone_survey.c */
+
+/*
+ * Find the people (or devices) whose rows in the table of these readings are
+ * to be made anew: the relation "renewed_person" or "renewed_device" (key,
+ * kept, since, owned_since).  They are those of the hashes given, and those
+ * named by objects that have changed or vanished.  Wants the objects that hold
+ * readings of theirs, and makes run->set and run->anew if any object is wanted.
+ */
+extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed,
+							  List *gone_keys);
+
+/* zone_find.c */
+
+/*
+ * Keep the relation `name`: rows of a table with their places (part, place,
+ * its columns, all_of_key).  All of the keys in the relation `keys` (key), and
+ * those of the relation `pairs` (key, time); either may be NULL.
+ */
+extern void stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name,
+							const char *keys, const char *pairs);
+
+/* zone_renew.c */
+
+/* Bring the five tables up to date with what has changed since the last run. */
+extern void stedi_zone_renew(ZoneRun *run);
 
 #endif							/* STEDI_ZONE_H */

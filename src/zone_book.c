@@ -3,13 +3,20 @@
  * zone_book.c
  *		What is kept in the target schema from run to run.
  *
- *	 stedi_rule		the rules that the tables follow: one row
- *	 stedi_run		one row a run and table: the report
- *	 stedi_object	the landing objects that the tables were made from
+ *	 stedi_rule			the rules that the tables follow: one row
+ *	 stedi_run			one row a run and table: the report
+ *	 stedi_state		how the last run left the tables: one row
+ *	 stedi_object		the landing objects that the tables were made from
+ *	 stedi_device		devices of which it takes more than their holder's
+ *						consent to know whose readings are
+ *	 stedi_key			the key of all hashes of people: one row
+ *	 stedi_forgotten	who is to be forgotten, by keyed hash
+ *	 stedi_history		whose consent came and went, likewise
  *
  * Ordinary tables of the target's owner, no members of the extension and
  * without OIDs in them, so that dumps and DROP EXTENSION keep them.  They
- * hold no value of any record.
+ * hold no value of any record: people and devices are in them as hashes under
+ * the key, which the owner alone can read.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +25,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 typedef struct BookTable
@@ -27,16 +36,17 @@ typedef struct BookTable
 	const char *name;
 	const char *columns;
 	const char *comment;
+	const char *more;			/* a statement on a new one; or NULL */
+	bool		precious;		/* never made anew over one that is there */
 } BookTable;
 
-const char *const stedi_zone_book_tables[] = {"stedi_rule", "stedi_run", "stedi_object"};
-const int	stedi_zone_book_n_tables = lengthof(stedi_zone_book_tables);
-
-static const BookTable books[] = {
+/* In the order of ZoneBook. */
+static const BookTable books[ZONE_N_BOOKS] = {
 	{
 		"stedi_rule",
 		"consent text, match text, since timestamp with time zone",
-		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here."
+		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here.",
+		NULL, false
 	},
 	{
 		"stedi_run",
@@ -44,16 +54,63 @@ static const BookTable books[] = {
 		" table_name text, mode text, consent text, objects_listed bigint,"
 		" objects_read bigint, bytes_read bigint, records_read bigint, superseded bigint, no_consent bigint,"
 		" before_consent bigint, unknown_owner bigint, ambiguous bigint, forgotten bigint, duplicates bigint,"
-		" rejected bigint, rows_in bigint, rows_out bigint, rows bigint",
-		"What each run of stedi.materialize reported, one row a table."
+		" unchanged bigint, kept bigint, rejected bigint, rows_in bigint, rows_out bigint, rows bigint, head text",
+		"What each run of stedi.materialize reported, one row a table.",
+		NULL, false
+	},
+	{
+		"stedi_state",
+		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, rows bigint[]",
+		"How the last run of stedi.materialize left the five tables of this schema: complete says that a next run may go on from there.",
+		NULL, false
 	},
 	{
 		"stedi_object",
 		"table_name text, key text, etag text, size bigint,"
-		" last_modified timestamp with time zone, records bigint, rejects bigint",
-		"The landing objects that the five tables of this schema were last made from."
+		" last_modified timestamp with time zone, records bigint, rejects bigint,"
+		" first_reading timestamp with time zone, last_reading timestamp with time zone,"
+		" due bigint, vanished boolean, people bytea, devices bytea",
+		"The landing objects that the five tables of this schema were made from; people and devices are sorted hashes under stedi_key of whom the records name (NULL: of anybody), due is the epoch millisecond at which the next date in a customer record comes into force.",
+		/* hashes do not compress */
+		"ALTER TABLE %s ALTER people SET STORAGE EXTERNAL, ALTER devices SET STORAGE EXTERNAL",
+		false
+	},
+	{
+		"stedi_device",
+		"device bigint, standing text, owned_since bigint",
+		"Devices, by hash under stedi_key, that nobody or more than one customer holds, that were handed on, or whose holder is forgotten.",
+		NULL, false
+	},
+	{
+		"stedi_key",
+		"key bytea",
+		"The key of the hashes by which this schema's bookkeeping knows people. Whoever has it can tell whether somebody is meant: grant it to nobody, and do not lose it.",
+		"INSERT INTO %s VALUES (decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'))",
+		true
+	},
+	{
+		"stedi_forgotten",
+		"who bytea, name bigint, reason text, since timestamp with time zone,"
+		" lifted timestamp with time zone, pending boolean",
+		"Who is to be forgotten, by keyed hash; kept by stedi.forget and stedi.unforget.",
+		NULL,
+		true
+	},
+	{
+		"stedi_history",
+		"entry bigint, run bigint, at timestamp with time zone, who bytea, what text,"
+		" object text, byte_offset bigint, rows_removed bigint, rows_added bigint, hash bytea",
+		"Whose consent came and went, by keyed hash, each entry with the hash of the one before in its own: see stedi.verify_history.",
+		NULL,
+		true
 	},
 };
+
+const char *
+stedi_zone_book_name(ZoneBook book)
+{
+	return books[book].name;
+}
 
 /* The rule that the table's COMMENT names, where the bookkeeping is lost. */
 static const char *
@@ -70,8 +127,11 @@ rule_from_comment(ZoneRun *run)
 	return "since_consent";
 }
 
-/* Make a bookkeeping table that is missing, or is not what it should be. */
-static void
+/*
+ * Make a bookkeeping table that is missing, or is not what it should be.
+ * False when it was made anew.
+ */
+static bool
 make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
@@ -82,7 +142,14 @@ make_book(ZoneRun *run, const BookTable *book)
 		char	   *columns = stedi_zone_query_columns(run, relid);
 
 		if (columns != NULL && strcmp(columns, book->columns) == 0)
-			return;
+			return true;
+		if (book->precious)
+			ereport(ERROR,
+					errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("table \"%s\" in schema \"%s\" has other columns than stedi.materialize gave it",
+						   book->name, run->target_name),
+					errdetail("It should have: %s.", book->columns),
+					errhint("Restore it from a backup; who is to be forgotten depends on it."));
 		ereport(NOTICE,
 				errmsg("table \"%s\" in schema \"%s\" is not as stedi.materialize left it, and is made anew",
 					   book->name, run->target_name));
@@ -92,18 +159,117 @@ make_book(ZoneRun *run, const BookTable *book)
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
 								  quote_literal_cstr(book->comment)));
+	if (book->more != NULL)
+		stedi_zone_query_run(psprintf(book->more, name));
+	return false;
+}
+
+/* The key of the hashes, and the seed of those that are no secret's. */
+static void
+read_key(ZoneRun *run)
+{
+	Datum		key;
+	bool		isnull = true;
+
+	if (stedi_zone_query_run(stedi_zone_query_expand(run, "SELECT key FROM {target}.stedi_key")) == 1)
+		key = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (isnull || VARSIZE_ANY_EXHDR(DatumGetByteaPP(key)) < ZONE_KEY_LEN)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("table \"%s\" in schema \"%s\" does not hold one key",
+					   books[ZONE_BOOK_KEY].name, run->target_name),
+				errhint("Restore it from a backup; who is to be forgotten depends on it."));
+	memcpy(run->key, VARDATA_ANY(DatumGetByteaPP(key)), ZONE_KEY_LEN);
+	memcpy(&run->seed, run->key, sizeof(run->seed));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* How the last run left the tables; *forgotten: how many are to be. */
+static void
+read_state(ZoneRun *run, int64 *forgotten)
+{
+	int64		n = stedi_zone_query_run(stedi_zone_query_expand(run,
+																 "SELECT run, as_of, complete, definition, forgotten, rows"
+																 " FROM {target}.stedi_state"));
+	HeapTuple	tuple = n > 0 ? SPI_tuptable->vals[0] : NULL;
+	Datum		values[6];
+	bool		nulls[6];
+	bool		known = (n == 1);
+
+	*forgotten = 0;
+	for (int i = 0; known && i < lengthof(values); i++)
+	{
+		values[i] = SPI_getbinval(tuple, SPI_tuptable->tupdesc, i + 1, &nulls[i]);
+		known = !nulls[i];
+	}
+	if (known)
+	{
+		ArrayType  *rows = DatumGetArrayTypeP(values[5]);
+
+		run->number = DatumGetInt64(values[0]) + 1;
+		run->before_ms = DatumGetInt64(values[1]);
+		run->complete = DatumGetBool(values[2]);
+		run->definition_before = MemoryContextStrdup(run->cxt, TextDatumGetCString(values[3]));
+		*forgotten = DatumGetInt64(values[4]);
+		if (ARR_NDIM(rows) == 1 && ARR_DIMS(rows)[0] == ZONE_N_TABLES && !ARR_HASNULL(rows))
+			memcpy(run->rows_before, ARR_DATA_PTR(rows), sizeof(run->rows_before));
+		else
+			run->complete = false;
+	}
+	else
+		stedi_zone_query_values(stedi_zone_query_expand(run,
+														"SELECT greatest((SELECT max(run) FROM {target}.stedi_run),"
+														" (SELECT max(run) FROM {target}.stedi_history), 0) + 1"),
+								1, &run->number);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * A list of the forgotten that was emptied, or that nobody can read any more
+ * for want of its key, would let people in again.
+ */
+static void
+check_forgotten(const ZoneRun *run, bool key_is_new, int64 wanted)
+{
+	int64		n;
+
+	stedi_zone_query_values(stedi_zone_query_expand(run,
+													"SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL"),
+							1, &n);
+	if (n >= wanted && !(key_is_new && n > 0))
+		return;
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			key_is_new && n > 0 ?
+			errmsg("the key by which the forgotten of schema \"%s\" are known is lost", run->target_name) :
+			errmsg("the list of the forgotten of schema \"%s\" is not complete any more", run->target_name),
+			errhint("Restore tables \"%s\" and \"%s\" from a backup.",
+					books[ZONE_BOOK_FORGOTTEN].name, books[ZONE_BOOK_KEY].name));
 }
 
 void
-stedi_zone_book_rule(ZoneRun *run, const char *asked)
+stedi_zone_book_open(ZoneRun *run)
 {
-	char	   *stored;
-	char	   *match;
-	bool		any = false;
-	bool		lost = false;
+	bool		were_there[ZONE_N_BOOKS];
+	int64		forgotten;
 
-	for (int i = 0; i < lengthof(books); i++)
-		make_book(run, &books[i]);
+	for (int i = 0; i < ZONE_N_BOOKS; i++)
+		were_there[i] = make_book(run, &books[i]);
+	read_key(run);
+	read_state(run, &forgotten);
+	check_forgotten(run, !were_there[ZONE_BOOK_KEY], forgotten);
+	if (!were_there[ZONE_BOOK_KEY] || !were_there[ZONE_BOOK_STATE] ||
+		!were_there[ZONE_BOOK_OBJECT] || !were_there[ZONE_BOOK_DEVICE])
+		run->complete = false;
+}
+
+/* The consent rule that is written down, or that the tables themselves tell. */
+static const char *
+stored_rule(ZoneRun *run, const char *asked, bool *lost)
+{
+	const char *stored;
+	bool		any = false;
+
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		any |= OidIsValid(run->relid[id]);
 
@@ -111,18 +277,27 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	stored = stedi_zone_query_text(run, stedi_zone_query_expand(run,
 																"SELECT min(consent) FROM {target}.stedi_rule"
 																" HAVING count(*) = 1 AND min(consent) IN ('granted', 'since_consent')"));
-	if (stored == NULL && any)
-	{
-		lost = true;
-		stored = unconstify(char *, rule_from_comment(run));
-		if (stored == NULL)
-			stored = "since_consent";
-		if (asked == NULL)
-			ereport(WARNING,
-					errmsg("the consent rule of schema \"%s\" is not written down any more; going on with '%s'",
-						   run->target_name, stored),
-					errhint("To follow another rule, say consent => 'granted' or consent => 'since_consent'."));
-	}
+	*lost = (stored == NULL && any);
+	if (!*lost)
+		return stored;
+	stored = rule_from_comment(run);
+	if (stored == NULL)
+		stored = "since_consent";
+	if (asked == NULL)
+		ereport(WARNING,
+				errmsg("the consent rule of schema \"%s\" is not written down any more; going on with '%s'",
+					   run->target_name, stored),
+				errhint("To follow another rule, say consent => 'granted' or consent => 'since_consent'."));
+	return stored;
+}
+
+void
+stedi_zone_book_rule(ZoneRun *run, const char *asked)
+{
+	bool		lost;
+	const char *stored = stored_rule(run, asked, &lost);
+	char	   *match;
+
 	if (asked != NULL && stored != NULL && strcmp(asked, stored) != 0 && !run->all)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -134,6 +309,7 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	run->consent = asked != NULL ? asked : stored != NULL ? stored : "granted";
 	run->since = strcmp(run->consent, "since_consent") == 0;
 	run->rule_changed = stored == NULL || lost || strcmp(stored, run->consent) != 0;
+	run->had_rule = stored != NULL;
 
 	/*
 	 * machine_learning_curated stays as it was joined, until it is joined
@@ -153,82 +329,169 @@ stedi_zone_book_rule(ZoneRun *run, const char *asked)
 	}
 }
 
-static char *
-int_or_null(int64 value)
+/* A time of epoch milliseconds, as a Datum; NULL when there is none. */
+static Datum
+time_datum(int64 ms, bool *isnull)
 {
-	return value < 0 ? "NULL" : psprintf(INT64_FORMAT, value);
+	TimestampTz time = 0;
+
+	*isnull = !stedi_time_from_ms(ms, &time);
+	return TimestampTzGetDatum(time);
 }
 
-/* One row of the report, as the run's. */
-static void
-book_report(ZoneRun *run, ZoneTableId id, int64 number)
+void
+stedi_zone_book_put_object(ZoneRun *run, ZoneTableId id, const StediObject *object,
+						   const ZoneSketch *sketch)
 {
-	ZoneReport *report = &run->report[id];
-	const StediScanStats *stats = report->tally != NULL ? &report->tally->stats : NULL;
+	static Oid	types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BYTEAOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+	bool		isnull[lengthof(types)] = {false};
+	char		nulls[lengthof(types)];
 
-	stedi_zone_query_run(psprintf("INSERT INTO %s.stedi_run VALUES (" INT64_FORMAT
-								  ", %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-								  INT64_FORMAT ", " INT64_FORMAT ", " INT64_FORMAT ")",
-								  quote_identifier(run->target_name), number,
-								  quote_literal_cstr(timestamptz_to_str(report->started)),
-								  quote_literal_cstr(timestamptz_to_str(report->finished)),
-								  quote_literal_cstr(stedi_zone_tables[id].name),
-								  quote_literal_cstr(report->mode),
-								  quote_literal_cstr(run->consent),
-								  int_or_null(stats != NULL ? (int64) stats->objects_listed : -1),
-								  int_or_null(stats != NULL ? (int64) stats->objects_read : -1),
-								  int_or_null(stats != NULL ? (int64) stats->bytes : -1),
-								  int_or_null(stats != NULL ? (int64) stats->records : -1),
-								  int_or_null(report->superseded), int_or_null(report->no_consent),
-								  int_or_null(report->before_consent), int_or_null(report->unknown_owner),
-								  int_or_null(report->ambiguous), int_or_null(report->forgotten),
-								  int_or_null(report->duplicates),
-								  int_or_null(stats != NULL ? (int64) stats->rejected : -1),
-								  report->rows_in, report->rows_out, report->rows));
-}
-
-/* The objects that a table was made from. */
-static void
-book_objects(ZoneRun *run, ZoneTableId id)
-{
-	static Oid	types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID};
-	const StediListing *listing = run->report[id].tally->listing;
-	char	   *sql = stedi_zone_query_expand(run, "INSERT INTO {target}.stedi_object VALUES ($1, $2, $3, $4, $5, $6, $7)");
-	SPIPlanPtr	plan = SPI_prepare(sql, lengthof(types), types);
-
-	stedi_zone_query_run(psprintf("DELETE FROM %s.stedi_object WHERE table_name = %s",
-								  quote_identifier(run->target_name),
-								  quote_literal_cstr(stedi_zone_tables[id].landing)));
-	for (int i = 0; i < listing->n_objects; i++)
+	if (run->put_object == NULL)
 	{
-		const StediObject *object = &listing->objects[i];
-		Datum		values[lengthof(types)];
-
-		values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
-		values[1] = stedi_tuple_name(object->key);
-		values[2] = stedi_tuple_name(object->etag);
-		values[3] = Int64GetDatum(object->size);
-		values[4] = TimestampTzGetDatum(object->modified);
-		values[5] = Int64GetDatum((int64) object->n_records);
-		values[6] = Int64GetDatum((int64) object->n_rejects);
-		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not insert into stedi_object");
+		run->put_object = SPI_prepare(stedi_zone_query_expand(run,
+															  "INSERT INTO {target}.stedi_object VALUES"
+															  " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12)"),
+									  lengthof(types), types);
+		if (run->put_object == NULL)
+			elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	}
-	SPI_freeplan(plan);
+	values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
+	values[1] = stedi_tuple_name(object->key);
+	values[2] = stedi_tuple_name(object->etag);
+	values[3] = Int64GetDatum(object->size);
+	values[4] = TimestampTzGetDatum(object->modified);
+	values[5] = Int64GetDatum((int64) object->n_records);
+	values[6] = Int64GetDatum((int64) object->n_rejects);
+	values[7] = time_datum(sketch->first_ms, &isnull[7]);
+	values[8] = time_datum(sketch->last_ms, &isnull[8]);
+	values[9] = Int64GetDatum(sketch->due_ms);
+	isnull[9] = sketch->due_ms == PG_INT64_MAX;
+	values[10] = PointerGetDatum(sketch->people);
+	isnull[10] = sketch->people == NULL;
+	values[11] = PointerGetDatum(sketch->devices);
+	isnull[11] = sketch->devices == NULL;
+	for (int i = 0; i < lengthof(types); i++)
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	if (SPI_execute_plan(run->put_object, values, nulls, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into stedi_object");
+}
+
+/* Run a statement on the objects $2 of landing table $1, unless there are none. */
+static void
+on_objects(const ZoneRun *run, ZoneTableId id, List *names, const char *template)
+{
+	static Oid	types[] = {TEXTOID, TEXTARRAYOID};
+	Datum		values[2];
+	Datum	   *elements = palloc(Max(list_length(names), 1) * sizeof(Datum));
+	int			n = 0;
+	int			result;
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	foreach(lc, names)
+		elements[n++] = CStringGetTextDatum(lfirst(lc));
+	values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
+	values[1] = PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+	result = SPI_execute_with_args(stedi_zone_query_expand(run, template),
+								   lengthof(types), types, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
+}
+
+void
+stedi_zone_book_forget_objects(const ZoneRun *run, ZoneTableId id, List *names)
+{
+	on_objects(run, id, names,
+			   "DELETE FROM {target}.stedi_object WHERE table_name = $1 AND key = ANY ($2)");
+}
+
+void
+stedi_zone_book_mark_objects(const ZoneRun *run, ZoneTableId id, List *names, bool vanished)
+{
+	on_objects(run, id, names, vanished ?
+			   "UPDATE {target}.stedi_object SET vanished = true WHERE table_name = $1 AND key = ANY ($2)" :
+			   "UPDATE {target}.stedi_object SET vanished = false WHERE table_name = $1 AND key = ANY ($2)");
+}
+
+void
+stedi_zone_book_clear_objects(const ZoneRun *run, ZoneTableId id)
+{
+	stedi_zone_query_run(psprintf("DELETE FROM %s.stedi_object WHERE table_name = %s%s",
+								  quote_identifier(run->target_name),
+								  quote_literal_cstr(stedi_zone_tables[id].landing),
+								  stedi_zone_keeps_vanished(run, id) ? " AND NOT vanished" : ""));
+}
+
+/* Add the report to those of the runs before. */
+static void
+put_report(const ZoneRun *run, ZoneTableId id)
+{
+	static Oid	types[3 + ZONE_N_REPORTED] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[lengthof(types)];
+	bool		isnull[lengthof(types)] = {false};
+	char		nulls[lengthof(types)];
+	StringInfoData sql;
+
+	for (int i = 6; i < lengthof(types); i++)
+		types[i] = INT8OID;
+	types[lengthof(types) - 1] = TEXTOID;
+	values[0] = Int64GetDatum(run->number);
+	values[1] = TimestampTzGetDatum(run->report[id].started);
+	values[2] = TimestampTzGetDatum(run->report[id].finished);
+	stedi_zone_report_values(run, id, values + 3, isnull + 3);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s.stedi_run VALUES (", quote_identifier(run->target_name));
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		appendStringInfo(&sql, i == 0 ? "$%d" : ", $%d", i + 1);
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	}
+	appendStringInfoChar(&sql, ')');
+	if (SPI_execute_with_args(sql.data, lengthof(types), types, values, nulls, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into stedi_run");
+}
+
+/* How the run leaves the tables. */
+static void
+put_state(const ZoneRun *run)
+{
+	static Oid	types[] = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID};
+	Datum		values[lengthof(types)];
+	Datum		rows[ZONE_N_TABLES];
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		rows[id] = Int64GetDatum(run->wanted[id] ? run->report[id].rows : run->rows_before[id]);
+	values[0] = Int64GetDatum(run->number);
+	values[1] = Int64GetDatum(run->now_ms);
+	values[2] = BoolGetDatum(run->all);
+	values[3] = CStringGetTextDatum(run->definition);
+	values[4] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_state"));
+	if (SPI_execute_with_args(stedi_zone_query_expand(run,
+													  "INSERT INTO {target}.stedi_state VALUES ($1, $2, $3, $4,"
+													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $5)"),
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into stedi_state");
 }
 
 void
 stedi_zone_book_run(ZoneRun *run)
 {
-	int64		number;
-
-	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT coalesce(max(run), 0) + 1 FROM {target}.stedi_run"),
-							1, &number);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
 		if (run->wanted[id])
-			book_report(run, id, number);
-		if (run->report[id].tally != NULL && run->report[id].tally->listing != NULL)
-			book_objects(run, id);
+			put_report(run, id);
+	if (run->all)
+	{
+		/* what forget and unforget have asked for is done */
+		stedi_zone_query_run(stedi_zone_query_expand(run,
+													 "DELETE FROM {target}.stedi_forgotten WHERE lifted IS NOT NULL"));
+		stedi_zone_query_run(stedi_zone_query_expand(run,
+													 "UPDATE {target}.stedi_forgotten SET pending = false WHERE pending"));
 	}
+	put_state(run);
 }

@@ -96,12 +96,16 @@ put_step_trainer(Builder *builder, Datum serial, ZoneReading **readings, uint64 
 	}
 }
 
-/* Each step reading with each movement of the same time; both are sorted. */
-static void
+/*
+ * Each step reading with each movement of the same time; both are sorted.  How
+ * many pairs.
+ */
+static uint64
 put_pairs(Builder *builder, Datum serial, ZoneReading **steps, uint64 n_steps,
 		  ZoneReading **movements, uint64 n_movements)
 {
 	uint64		first = 0;
+	uint64		n_pairs = 0;
 
 	set_column(builder, 0, serial, false);
 	for (uint64 i = 0; i < n_steps; i++)
@@ -112,12 +116,13 @@ put_pairs(Builder *builder, Datum serial, ZoneReading **steps, uint64 n_steps,
 			first++;
 		set_column(builder, 1, TimestampTzGetDatum(time), false);
 		set_distance(builder, 2, steps[i]);
-		for (uint64 k = first; k < n_movements && movements[k]->time == time; k++)
+		for (uint64 k = first; k < n_movements && movements[k]->time == time; k++, n_pairs++)
 		{
 			set_movement(builder, 3, movements[k]);
 			stedi_zone_heap_put(builder->heap, builder->values, builder->nulls);
 		}
 	}
+	return n_pairs;
 }
 
 /* A member's readings in a sorted partition. */
@@ -144,6 +149,7 @@ static void
 build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorted)
 {
 	const uint32 *device_of = process->pieces[ZONE_PIECE_DEVICE_OF];
+	uint32	   *rows = process->pieces[ZONE_PIECE_ROWS];
 	const ZoneSorted *own = &sorted[which == ZONE_BUILD_ACCELEROMETER ? ZONE_ACCELEROMETER :
 									ZONE_STEP_TRAINER];
 
@@ -171,8 +177,10 @@ build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorte
 			ZoneReading **movements = readings_of(&sorted[ZONE_ACCELEROMETER], member,
 												  &n_movements);
 
-			put_pairs(builder, key, readings, n, movements, n_movements);
+			n = put_pairs(builder, key, readings, n, movements, n_movements);
 		}
+		if (rows != NULL)
+			rows[member] += n;
 		pfree(DatumGetPointer(key));
 	}
 }

@@ -61,6 +61,7 @@ struct ZoneLoad
 	StediConsentSet *people;	/* that members are of; NULL: devices */
 	StediConsentSet *devices;
 	bool	   *seen;			/* member -> has accelerometer readings */
+	uint32	   *rows;			/* member -> rows in the tables that are built */
 	uint32	   *holder;			/* device -> member, or none of these */
 	uint32	   *device_of;		/* member -> device, or none of these */
 	MemoryContextCallback release;
@@ -161,6 +162,8 @@ finish_workers(ZoneLoad *kept, const ZoneProcess *process, ParallelContext *cont
 	memcpy(kept->shared.processes, shared->processes, sizeof(shared->processes));
 	if (process->pieces[ZONE_PIECE_SEEN] != NULL)
 		memcpy(kept->seen, process->pieces[ZONE_PIECE_SEEN], process->sizes[ZONE_PIECE_SEEN]);
+	if (process->pieces[ZONE_PIECE_ROWS] != NULL)
+		memcpy(kept->rows, process->pieces[ZONE_PIECE_ROWS], process->sizes[ZONE_PIECE_ROWS]);
 	DestroyParallelContext(context);
 	ExitParallelMode();
 }
@@ -237,11 +240,13 @@ match_devices(ZoneRun *run)
 	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device WHERE granted AND NOT ambiguous");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
+		uint64		device_hash = 0;
+		uint64		person_hash = 0;
 		uint32		device;
 		uint32		person;
 
-		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), 0, &device) ||
-			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), 0, &person))
+		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), &device_hash, &device) ||
+			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), &person_hash, &person))
 			continue;
 		device = stedi_consent_number(kept->devices, device);
 		person = stedi_consent_number(kept->people, person);
@@ -274,6 +279,14 @@ make_sets(ZoneRun *run, ZoneStream stream)
 {
 	ZoneLoad   *kept = run->load;
 
+	if (run->renew)
+	{
+		if (stream == ZONE_ACCELEROMETER)
+			kept->people = run->set;
+		else
+			kept->devices = run->set;
+		return;
+	}
 	if (stream == ZONE_ACCELEROMETER)
 	{
 		kept->people = stedi_zone_query_set(run, stedi_zone_person_rows, true);
@@ -286,52 +299,78 @@ make_sets(ZoneRun *run, ZoneStream stream)
 		match_devices(run);
 }
 
+/* What the processes that read a landing table have to know. */
+static void
+set_read_pieces(const ZoneRun *run, ZoneProcess *process, ZoneStream stream)
+{
+	ZoneLoad   *kept = run->load;
+
+	set_piece(process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
+	set_piece(process, ZONE_PIECE_ANEW, run->anew, kept->shared.n_members);
+	if (stream == ZONE_ACCELEROMETER)
+	{
+		set_set_piece(process, ZONE_PIECE_SET, kept->people);
+		set_piece(process, ZONE_PIECE_SEEN, kept->seen, kept->shared.n_members + 1);
+		return;
+	}
+	set_set_piece(process, ZONE_PIECE_SET, kept->devices);
+	set_piece(process, ZONE_PIECE_HOLDER, kept->holder,
+			  stedi_consent_size(kept->devices) * sizeof(uint32));
+}
+
+/* The processes are done: what they counted. */
+static void
+report_read(ZoneRun *run, ZoneTableId id, ZoneStream stream, const StediScan *scan, int n_processes)
+{
+	ZoneLoad   *kept = run->load;
+	ZoneReport *report = &run->report[id];
+
+	stedi_zone_report_add(&run->source[id].stats, stedi_scan_stats(scan));
+	kept->shared.n_files[stream] = n_processes;
+	report->unchanged = 0;
+	for (int i = 0; i < n_processes; i++)
+	{
+		kept->shared.n_chunks[stream][i] = kept->shared.processes[i].n_chunks;
+		report->unchanged += (int64) kept->shared.processes[i].n_unchanged;
+		run->source[id].stats.older -= kept->shared.processes[i].n_older;
+	}
+}
+
 /* See zone.h. */
 void
 stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 {
 	ZoneStream	stream = id == ZONE_ACCELEROMETER_TRUSTED ? ZONE_ACCELEROMETER : ZONE_STEP_TRAINER;
-	StediTally *tally = run->report[id].tally;
-	const StediListing *listing = stedi_list_get(stedi_option_get_table(tally->relid),
-												 GetUserId(), NULL);
-	int64		n_shares = listing->total_size / ((int64) min_parallel_table_scan_size * BLCKSZ + 1);
-	int			n_workers = count_workers(Min(listing->n_objects - 1, n_shares));
+	const StediListing *listing;
+	int64		n_shares;
+	int			n_workers;
 	int			n_processes;
 	ZoneProcess process = {0};
 	ZoneReader	reader;
 	ZoneLoad   *kept;
-	MemoryContext caller;
 
+	if (!run->renew)
+		stedi_zone_object_want_all(run, id);
+	listing = stedi_zone_object_choose(run, id);
+	stedi_zone_object_begin(run, id, listing);
+	n_shares = listing->total_size / ((int64) min_parallel_table_scan_size * BLCKSZ + 1);
+	n_workers = count_workers(Min(listing->n_objects - 1, n_shares));
 	if (run->load == NULL)
 		begin_load(run, listing->total_size, n_workers);
 	kept = run->load;
 	make_sets(run, stream);
 	kept->shared.building = false;
 	kept->shared.stream = stream;
-	kept->shared.landing = tally->relid;
+	kept->shared.landing = run->source[id].relid;
 	kept->shared.n_members = stedi_consent_size(kept->people != NULL ? kept->people : kept->devices);
-	set_piece(&process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
-	if (stream == ZONE_ACCELEROMETER)
-	{
-		set_set_piece(&process, ZONE_PIECE_SET, kept->people);
-		set_piece(&process, ZONE_PIECE_SEEN, kept->seen, kept->shared.n_members + 1);
-	}
-	else
-	{
-		set_set_piece(&process, ZONE_PIECE_SET, kept->devices);
-		set_piece(&process, ZONE_PIECE_HOLDER, kept->holder,
-				  stedi_consent_size(kept->devices) * sizeof(uint32));
-	}
-	stedi_zone_read_open(&reader, &process, stream, tally->relid);
+	memset(kept->shared.processes, 0, sizeof(kept->shared.processes));
+	set_read_pieces(run, &process, stream);
+	stedi_zone_read_open(&reader, &process, stream, run->source[id].relid);
+	stedi_scan_set_listing(reader.scan, listing);
 	n_processes = run_phase(kept, &process, n_workers, &reader);
-	kept->shared.n_files[stream] = n_processes;
-	for (int i = 0; i < n_processes; i++)
-		kept->shared.n_chunks[stream][i] = kept->shared.processes[i].n_chunks;
-
-	tally->stats = *stedi_scan_stats(reader.scan);
-	caller = MemoryContextSwitchTo(run->cxt);
-	tally->listing = stedi_list_copy(stedi_scan_listing(reader.scan));
-	MemoryContextSwitchTo(caller);
+	report_read(run, id, stream, reader.scan, n_processes);
+	stedi_zone_names_write(run, id, &kept->shared.fileset, stream, n_processes,
+						   stedi_scan_listing(reader.scan));
 	stedi_zone_read_close(&reader);
 }
 
@@ -436,6 +475,10 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 	set_set_piece(&process, ZONE_PIECE_PEOPLE, kept->people);
 	set_set_piece(&process, ZONE_PIECE_DEVICES, kept->devices);
 	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of, kept->shared.n_members * sizeof(uint32));
+	if (pairs)
+		kept->rows = MemoryContextAllocExtended(run->cxt, (kept->shared.n_members + 1) * sizeof(uint32),
+												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	set_piece(&process, ZONE_PIECE_ROWS, kept->rows, (kept->shared.n_members + 1) * sizeof(uint32));
 
 	n_processes = run_phase(kept, &process, count_workers(kept->shared.n_partitions - 1), NULL);
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
@@ -448,6 +491,7 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 		if (!OidIsValid(kept->shared.storage[which]))
 			continue;
 		started = GetCurrentTimestamp();
+		run->report[tables[which]].kept = run->report[tables[which]].rows;
 		stedi_zone_write_end(run, tables[which]);
 		run->report[tables[which]].finished = GetCurrentTimestamp();
 		give_time(run, tables[which], run->report[tables[which]].finished - started);

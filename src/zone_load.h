@@ -6,6 +6,8 @@
  *	 zone_read.c ---> zone_spill.c --> zone_sort.c -> zone_build.c -> zone_heap.c
  *	 the readings	  by person, in	   by time,		  rows, pairs	  pages
  *	 that are kept	  partitions	   each once
+ *		|
+ *		+-----------> zone_names.c: whom the objects name
  *
  * zone_load.c runs these, in as many processes as the settings give.
  *
@@ -69,6 +71,9 @@ typedef struct ZoneReadings
 typedef struct ZoneLoadProcess
 {
 	uint32		n_chunks;		/* read: in its file */
+	uint64		n_unchanged;	/* read: records passed over, of people whose
+								 * rows stay */
+	uint64		n_older;		/* of them older than the consent */
 	uint64		n_rows[ZONE_N_BUILDS];
 	uint64		us[ZONE_N_BUILDS];	/* time spent on each */
 } ZoneLoadProcess;
@@ -100,6 +105,9 @@ enum
 	ZONE_PIECE_HOLDER,			/* read: uint32, device -> member; none: the
 								 * same */
 	ZONE_PIECE_SEEN,			/* read: bool, member -> has readings; or none */
+	ZONE_PIECE_ANEW,			/* read: bool, member -> wanted of objects
+								 * that are read again, too; none: all are */
+	ZONE_PIECE_ROWS,			/* build: uint32, member -> rows of all tables */
 	ZONE_PIECE_DEVICE_OF,		/* build: uint32, member -> device; none: the
 								 * same */
 	ZONE_N_PIECES
@@ -146,6 +154,21 @@ extern void stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process,
 /* Spill the readings that are kept, of the objects that this process draws. */
 extern void stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process);
 extern void stedi_zone_read_close(ZoneReader *reader);
+
+/* zone_names.c */
+
+typedef struct ZoneNamesFile ZoneNamesFile;
+
+/* Begin the file of a process, in the current context. */
+extern ZoneNamesFile *stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process);
+
+/* Add what an object's records name: a StediSketchDone. */
+extern void stedi_zone_names_add(void *file, int object, const StediSketch *sketch);
+extern void stedi_zone_names_finish(ZoneNamesFile *file);
+
+/* For the leader: write all objects of the listing down, which holds their counts. */
+extern void stedi_zone_names_write(ZoneRun *run, ZoneTableId id, FileSet *fileset,
+								   ZoneStream stream, int n_files, const StediListing *listing);
 
 /* zone_spill.c */
 

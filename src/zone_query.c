@@ -7,6 +7,7 @@
  */
 #include "zone.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
@@ -61,6 +62,12 @@ name_value(const ZoneRun *run, const char *name)
 		return quote_literal_cstr(quote_qualified_identifier(run->landing_name, name));
 	if (strcmp(name, "now") == 0)
 		return psprintf(INT64_FORMAT, run->now_ms);
+	if (strcmp(name, "of_affected") == 0)
+		return run->renew ? "who IN (SELECT affected FROM affected)" : "true";
+	if (strcmp(name, "of_verdict") == 0)
+		return run->renew ? "w.device IN (SELECT verdict FROM verdict)" : "true";
+	if (strcmp(name, "since_rule") == 0)
+		return run->since ? "true" : "false";
 	if (strcmp(name, "match_time") == 0)
 		return run->match_time ? "true" : "false";
 	if (strcmp(name, "reader") == 0)
@@ -136,6 +143,15 @@ stedi_zone_query_values(const char *sql, int n, int64 *values)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+int64
+stedi_zone_query_count(const char *sql)
+{
+	int64		n;
+
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM (%s) q", sql), 1, &n);
+	return n;
+}
+
 char *
 stedi_zone_query_text(const ZoneRun *run, const char *sql)
 {
@@ -184,6 +200,13 @@ stedi_zone_query_register(ZoneRun *run, const char *name, Tuplestorestate *store
 void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
+	stedi_zone_query_keep_of(run, name, sql, NULL);
+}
+
+void
+stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayType *keys)
+{
+	Oid			type = TEXTARRAYOID;
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
 	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
@@ -194,16 +217,44 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 	MemoryContextSwitchTo(caller);
 	SetTuplestoreDestReceiverParams(dest, store, run->cxt, false, NULL, NULL);
 	options.dest = dest;
+	if (keys != NULL)
+	{
+		options.params = makeParamList(1);
+		options.params->params[0].value = PointerGetDatum(keys);
+		options.params->params[0].isnull = false;
+		options.params->params[0].pflags = PARAM_FLAG_CONST;
+		options.params->params[0].ptype = type;
+	}
 	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(result));
 
 	/* the same query, prepared, tells the columns */
-	plan = SPI_prepare(sql, 0, NULL);
+	plan = SPI_prepare(sql, keys != NULL ? 1 : 0, &type);
 	stedi_zone_query_register(run, name, store,
 							  ((CachedPlanSource *)
 							   linitial(SPI_plan_get_plan_sources(plan)))->resultDesc);
 	SPI_freeplan(plan);
+}
+
+void
+stedi_zone_query_keep_hashes(ZoneRun *run, const char *name, const StediHashes *hashes)
+{
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
+
+	TupleDescInitEntry(tupdesc, 1, name, INT8OID, -1, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint32 slot = 0; slot < hashes->n_slots; slot++)
+	{
+		Datum		hash = Int64GetDatum((int64) STEDI_HASHES_AT(hashes, slot));
+		bool		isnull = false;
+
+		if (STEDI_HASHES_AT(hashes, slot) != 0)
+			tuplestore_putvalues(store, tupdesc, &hash, &isnull);
+	}
+	stedi_zone_query_register(run, name, store, tupdesc);
 }
 
 void
@@ -249,7 +300,7 @@ stedi_zone_query_close(ZoneQueryRows *rows)
 StediConsentSet *
 stedi_zone_query_set(const ZoneRun *run, const char *template, bool fold_keys)
 {
-	StediConsentBuilder *building = stedi_consent_begin(run->cxt, fold_keys, run->since);
+	StediConsentBuilder *building = stedi_consent_begin(run->cxt, fold_keys, run->since, run->seed);
 	ZoneQueryRows rows;
 	Datum		values[4];
 	bool		nulls[4];

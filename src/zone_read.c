@@ -67,6 +67,8 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 	ZoneStream	stream = shared->stream;
 	const uint32 *holder = process->pieces[ZONE_PIECE_HOLDER];
 	bool	   *seen = process->pieces[ZONE_PIECE_SEEN];
+	const bool *anew = process->pieces[ZONE_PIECE_ANEW];
+	ZoneLoadProcess *mine = &shared->processes[process->number];
 	int			n_values = stedi_zone_streams[stream].n_values;
 	int			natts = RelationGetDescr(reader->relation)->natts;
 	Datum	   *values = palloc(natts * sizeof(Datum));
@@ -74,7 +76,9 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 	ZoneSpill  *spill = stedi_zone_spill_create(&shared->fileset, stedi_zone_streams[stream].name,
 												process->number, shared->n_partitions,
 												ZONE_READING_SIZE(n_values));
+	ZoneNamesFile *names = stedi_zone_names_create(&shared->fileset, stream, process->number);
 
+	stedi_scan_set_sketch(reader->scan, stedi_zone_names_add, names);
 	while (stedi_scan_next(reader->scan, values, nulls) == STEDI_SCAN_ROW)
 	{
 		uint32		member = stedi_consent_number(reader->test.set, reader->test.place);
@@ -84,6 +88,16 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 			member = holder[member];
 		if (member >= shared->n_members)
 			elog(ERROR, "a device that is granted is nobody's");
+		if (anew != NULL && !anew[member] && stedi_scan_place(reader->scan)->object->again)
+		{
+			bool		older;
+
+			(void) stedi_consent_standing(reader->test.set, reader->test.place,
+										  reader->test.time, &older);
+			mine->n_unchanged++;
+			mine->n_older += older;
+			continue;
+		}
 		if (seen != NULL)
 			seen[member] = true;
 		reading = stedi_zone_spill_add(spill, partition_of(member, shared->n_members,
@@ -100,7 +114,8 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 			reading->values[i] = nulls[attno] ? 0 : value_bits(stream, values[attno]);
 		}
 	}
-	shared->processes[process->number].n_chunks = stedi_zone_spill_finish(spill);
+	mine->n_chunks = stedi_zone_spill_finish(spill);
+	stedi_zone_names_finish(names);
 }
 
 /* See zone_load.h. */

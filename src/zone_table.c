@@ -27,33 +27,33 @@
 const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	{
 		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		"customer_landing", "materialize_customer_trusted", NULL,
+		"customer_landing", "materialize_customer_trusted", NULL, "email", NULL,
 		"Customers whose newest record consents to research; one row a customer (e-mail in lower case)"
 	},
 	{
 		"accelerometer_trusted",
 		"email text, \"timestamp\" timestamp with time zone, x double precision, y double precision, z double precision",
 		"email, \"timestamp\", x, y, z",
-		"accelerometer_landing", "materialize_accelerometer_trusted", "email",
+		"accelerometer_landing", "materialize_accelerometer_trusted", "email", "email", "\"timestamp\"",
 		"Accelerometer readings of the customers in customer_trusted"
 	},
 	{
 		"customer_curated", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
-		NULL, "materialize_customer_curated", NULL,
+		NULL, "materialize_customer_curated", NULL, "email", NULL,
 		"Customers of customer_trusted who have readings in accelerometer_trusted"
 	},
 	{
 		"step_trainer_curated",
 		"sensorreadingtime timestamp with time zone, serialnumber text, distancefromobject integer",
 		"sensorreadingtime, serialnumber, distancefromobject",
-		"step_trainer_landing", "materialize_step_trainer_curated", "serialnumber",
+		"step_trainer_landing", "materialize_step_trainer_curated", "serialnumber", "serialnumber", "sensorreadingtime",
 		"Step trainer readings of the devices of customer_curated; serialnumber is a pseudonym, not anonymity"
 	},
 	{
 		"machine_learning_curated",
 		"serialnumber text, sensorreadingtime timestamp with time zone, distancefromobject integer, x double precision, y double precision, z double precision",
 		"serialnumber, sensorreadingtime, distancefromobject, x, y, z",
-		NULL, "materialize_machine_learning_curated", "serialnumber",
+		NULL, "materialize_machine_learning_curated", "serialnumber", "serialnumber", "sensorreadingtime",
 		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
 	},
 };
@@ -138,7 +138,7 @@ void
 stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
-	const StediScanStats *stats = &report->tally->stats;
+	const StediScanStats *stats = &run->source[id].stats;
 
 	report->superseded = 0;
 	report->unknown_owner = (int64) stats->standings[STEDI_STANDING_UNKNOWN];
@@ -146,7 +146,7 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 	report->ambiguous = (int64) stats->standings[STEDI_STANDING_AMBIGUOUS];
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
-	report->duplicates = (int64) stats->returned - report->rows;
+	report->duplicates = (int64) stats->returned - report->unchanged - report->kept;
 	if (stats->older > 0)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
@@ -156,14 +156,14 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 				errhint("The rule consent => 'since_consent' leaves them out."));
 }
 
-static void
-report_customers(ZoneRun *run)
+void
+stedi_zone_table_report_customers(ZoneRun *run)
 {
 	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
 	int64		n_refused;
 
 	report->before_consent = report->unknown_owner = report->ambiguous = 0;
-	report->forgotten = report->duplicates = 0;
+	report->duplicates = 0;
 	stedi_zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
 							" AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
 	if (n_refused > 0)
@@ -202,7 +202,7 @@ stedi_zone_table_build(ZoneRun *run, ZoneTableId id)
 {
 	build_rows(run, id);
 	if (id == ZONE_CUSTOMER_TRUSTED)
-		report_customers(run);
+		stedi_zone_table_report_customers(run);
 	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
 		ereport(WARNING,
 				errmsg("machine_learning_curated pairs readings by their time alone"),

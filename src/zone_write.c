@@ -248,10 +248,15 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	run->is_new[id] = !OidIsValid(run->relid[id]);
 	if (run->is_new[id])
 		make_table(run, id);
+	report->rows_out = 0;
+	if (run->renew && OidIsValid(run->source[id].relid))
+	{
+		run->mode[id] = ZONE_MODE_RENEW;
+		return run->staged[id] = make_counterpart(run, id);
+	}
 	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
 		fill && run->full_refresh ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
-	report->rows_out = 0;
 	if (run->mode[id] == ZONE_MODE_FULL)
 		return run->relid[id];
 	if (run->mode[id] == ZONE_MODE_SWAP)
@@ -299,6 +304,8 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 	ZoneReport *report = &run->report[id];
 	const char *lookup = stedi_zone_tables[id].lookup;
 
+	if (run->mode[id] == ZONE_MODE_RENEW)
+		return;
 	report->mode = run->mode[id] == ZONE_MODE_DIFFERENCE && !run->is_new[id] ? "difference" : "full";
 	if (run->mode[id] == ZONE_MODE_DIFFERENCE)
 		write_difference(run, id);

@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_names.c
+ *		The sketches of a landing table's objects, from the processes that
+ *		read them to the bookkeeping.
+ *
+ * They go through a temporary file, as there may be many: an entry an object.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone_load.h"
+
+#include "utils/memutils.h"
+
+struct ZoneNamesFile
+{
+	BufFile    *file;
+};
+
+/* An entry, before its packed names. */
+typedef struct Entry
+{
+	int			object;			/* its number in the listing */
+	int			len;			/* of the packed names; -1: none are kept */
+	int64		first_ms;
+	int64		last_ms;
+} Entry;
+
+static void
+file_name(char *name, ZoneStream stream, int process)
+{
+	snprintf(name, NAMEDATALEN, "names.%s.%d", stedi_zone_streams[stream].name, process);
+}
+
+/* See zone_load.h. */
+ZoneNamesFile *
+stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process)
+{
+	ZoneNamesFile *file = palloc(sizeof(ZoneNamesFile));
+	char		name[NAMEDATALEN];
+
+	file_name(name, stream, process);
+	file->file = BufFileCreateFileSet(fileset, name);
+	return file;
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_names_add(void *file, int object, const StediSketch *sketch)
+{
+	bytea	   *packed = stedi_hashes_pack(&sketch->names, ZONE_READING_NAME_WIDTH,
+										   STEDI_SKETCH_MOST);
+	Entry		entry = {0};
+
+	entry.object = object;
+	entry.len = packed != NULL ? (int) VARSIZE(packed) : -1;
+	entry.first_ms = sketch->first_ms;
+	entry.last_ms = sketch->last_ms;
+	BufFileWrite(((ZoneNamesFile *) file)->file, &entry, sizeof(entry));
+	if (packed == NULL)
+		return;
+	BufFileWrite(((ZoneNamesFile *) file)->file, packed, VARSIZE(packed));
+	pfree(packed);
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_names_finish(ZoneNamesFile *file)
+{
+	BufFileExportFileSet(file->file);
+	BufFileClose(file->file);
+}
+
+/* Write down the objects of one process. */
+static void
+write_file(ZoneRun *run, ZoneTableId id, BufFile *file, const StediListing *listing)
+{
+	Entry		entry;
+
+	while (BufFileRead(file, &entry, sizeof(entry)) == sizeof(entry))
+	{
+		bytea	   *packed = NULL;
+		ZoneSketch	sketch = {.due_ms = PG_INT64_MAX};
+
+		if (entry.len >= 0)
+		{
+			packed = palloc(entry.len);
+			if (BufFileRead(file, packed, entry.len) != (size_t) entry.len)
+				elog(ERROR, "unexpected end of a temporary file");
+		}
+		sketch.people = id == ZONE_ACCELEROMETER_TRUSTED ? packed : NULL;
+		sketch.devices = id == ZONE_STEP_TRAINER_CURATED ? packed : NULL;
+		sketch.first_ms = entry.first_ms;
+		sketch.last_ms = entry.last_ms;
+		stedi_zone_object_write(run, id, &listing->objects[entry.object], &sketch);
+		if (packed != NULL)
+			pfree(packed);
+	}
+}
+
+/* See zone_load.h. */
+void
+stedi_zone_names_write(ZoneRun *run, ZoneTableId id, FileSet *fileset, ZoneStream stream,
+					   int n_files, const StediListing *listing)
+{
+	for (int i = 0; i < n_files; i++)
+	{
+		char		name[NAMEDATALEN];
+		BufFile    *file;
+
+		file_name(name, stream, i);
+		file = BufFileOpenFileSet(fileset, name, O_RDONLY, false);
+		write_file(run, id, file, listing);
+		BufFileClose(file);
+	}
+}
