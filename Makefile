@@ -71,6 +71,9 @@ OBJS = \
 	src/zone_survey.o \
 	src/zone_find.o \
 	src/zone_renew.o \
+	src/zone_change.o \
+	src/zone_key.o \
+	src/zone_history.o \
 	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \
@@ -78,7 +81,12 @@ OBJS = \
 	src/zone_spill.o \
 	src/zone_sort.o \
 	src/zone_build.o \
-	src/zone_heap.o
+	src/zone_heap.o \
+	src/zone_session.o \
+	src/zone_source.o \
+	src/zone_audit.o \
+	src/zone_lineage.o \
+	src/zone_subject.o
 
 REGRESS = \
 	option \

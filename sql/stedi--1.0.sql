@@ -226,3 +226,58 @@ CREATE FUNCTION stedi.materialize_machine_learning_curated(target regnamespace, 
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.materialize_machine_learning_curated(regnamespace, regnamespace, text, boolean, boolean, text) IS
     'makes or updates machine_learning_curated alone: step readings with accelerometer readings of the same customer at the same time';
+
+/* ---- evidence: what the zone tables hold, and why ---- */
+
+CREATE FUNCTION stedi.audit(target regnamespace, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(table_name text, problem text, contents jsonb)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.audit(regnamespace, regnamespace) IS
+    'holds the five zone tables against the rules, worked out anew from the landing zone: rows that consent does not cover or that are there too often (''not covered''), and those that are ''missing''; no rows when all is well';
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(object text, etag text, rows bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.lineage(regclass, regnamespace) IS
+    'the landing objects that the contents of a zone table came from, with how many of its rows each has a record of; a row with several sources counts for each';
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, place tid, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(object text, etag text, line bigint, byte_offset bigint, length bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'lineage_of_row';
+COMMENT ON FUNCTION stedi.lineage(regclass, tid, regnamespace) IS
+    'the landing records that the row of a zone table with that ctid came from; line from 1, byte_offset from 0, in decompressed bytes';
+
+CREATE FUNCTION stedi.subject(target regnamespace, email text, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(source text, object text, byte_offset bigint, record jsonb)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.subject(regnamespace, text, regnamespace) IS
+    'everything that the zone tables, the landing objects and the bookkeeping hold on the person of an e-mail and on their devices: what a request for access asks for';
+
+/* ---- consent: who gave it and took it back ---- */
+
+CREATE FUNCTION stedi.keyed_hash(key bytea, email text) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.keyed_hash(bytea, text) IS
+    'HMAC-SHA256 of an e-mail in its normal form: who is meant in the bookkeeping of a target with that stedi_key; NULL when the e-mail names nobody';
+
+CREATE FUNCTION stedi.consent_history(target regnamespace,
+        OUT entry bigint, OUT run bigint, OUT at timestamptz, OUT who bytea, OUT what text,
+        OUT object text, OUT byte_offset bigint, OUT rows_removed bigint, OUT rows_added bigint, OUT hash bytea)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.consent_history(regnamespace) IS
+    'whose consent came and went, in order: who is a keyed hash; what is given, withdrawn, date_changed, forgotten, unforgotten or rule_changed; object and byte_offset are the record that decided; each hash covers the entry and the hash before it';
+
+CREATE FUNCTION stedi.verify_history(target regnamespace, expected_head text DEFAULT NULL,
+        OUT entry bigint, OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.verify_history(regnamespace, text) IS
+    'entries of the consent history that were changed, are missing or were cut off; no rows: it is whole; expected_head is a head that an earlier run returned and that was kept elsewhere';

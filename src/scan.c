@@ -658,6 +658,12 @@ stedi_scan_place(const StediScan *scan)
 	return &scan->place;
 }
 
+StediSlice
+stedi_scan_record(const StediScan *scan)
+{
+	return scan->record;
+}
+
 const StediListing *
 stedi_scan_listing(const StediScan *scan)
 {

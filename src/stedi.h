@@ -703,6 +703,9 @@ extern uint64 stedi_scan_count(StediScan *scan, Datum *values, bool *nulls);
 /* Where the present record is; borrowed until the next call. */
 extern const StediPlace *stedi_scan_place(const StediScan *scan);
 
+/* Its bytes, as decompressed; borrowed likewise. */
+extern StediSlice stedi_scan_record(const StediScan *scan);
+
 /* After STEDI_SCAN_REJECT, when values/nulls hold what could be read. */
 extern const StediReject *stedi_scan_reject(const StediScan *scan);
 

@@ -88,8 +88,8 @@ choice_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 	return given;
 }
 
-static const char *
-schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema)
+const char *
+stedi_zone_schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema)
 {
 	char	   *name;
 
@@ -117,10 +117,10 @@ read_arguments(FunctionCallInfo fcinfo, const char **consent)
 				errmsg("argument \"target\" must not be null"),
 				errhint("Name the schema of the five tables, for example stedi.materialize('project')."));
 	run->cxt = CurrentMemoryContext;
-	run->target_name = schema_argument(fcinfo, ARG_TARGET, &run->target);
+	run->target_name = stedi_zone_schema_argument(fcinfo, ARG_TARGET, &run->target);
 	run->landing_name = run->target_name;
 	if (!PG_ARGISNULL(ARG_LANDING))
-		run->landing_name = schema_argument(fcinfo, ARG_LANDING, &landing);
+		run->landing_name = stedi_zone_schema_argument(fcinfo, ARG_LANDING, &landing);
 	*consent = choice_argument(fcinfo, ARG_CONSENT, "consent", "granted", "since_consent");
 	match = choice_argument(fcinfo, ARG_MATCH, "match", "customer", "time");
 	run->match_time = match != NULL && strcmp(match, "time") == 0;
@@ -211,20 +211,19 @@ note_table(ZoneRun *run, Oid relid, const char *name)
 }
 
 Oid
-stedi_zone_lock_table(const ZoneRun *run, const char *name)
+stedi_zone_lock_table(const ZoneRun *run, const char *name, LOCKMODE mode)
 {
 	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->target_name),
 													  unconstify(char *, name), -1),
-										 ShareRowExclusiveLock, true);
+										 mode, true);
 
 	if (OidIsValid(relid))
 		check_owner(run, relid, name);
 	return relid;
 }
 
-/* Find the target's tables and their owner, and see that the caller may. */
-static void
-check_target(ZoneRun *run)
+void
+stedi_zone_check_target(ZoneRun *run)
 {
 	if (isAnyTempNamespace(run->target))
 		ereport(ERROR,
@@ -285,7 +284,7 @@ check_shapes(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name);
+		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name, ShareRowExclusiveLock);
 		if (OidIsValid(run->relid[id]))
 			stedi_zone_check_shape(run, id);
 	}
@@ -349,8 +348,8 @@ check_landing_columns(Oid relid)
  * Landing tables must be ours, as the run reads them through scan.c.  They
  * are locked, so that their names mean the same until the run ends.
  */
-static void
-check_landing(ZoneRun *run)
+void
+stedi_zone_check_landing(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
@@ -367,9 +366,8 @@ check_landing(ZoneRun *run)
 					errcode(ERRCODE_UNDEFINED_TABLE),
 					errmsg("foreign table \"%s\" of foreign-data wrapper \"%s\" does not exist in schema \"%s\"",
 						   stedi_zone_tables[id].landing, STEDI_FDW_NAME, run->landing_name),
-					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: stedi.materialize(%s, landing => '...').",
-							quote_identifier(run->landing_name),
-							quote_literal_cstr(run->target_name)));
+					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: landing => '...'.",
+							quote_identifier(run->landing_name)));
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, stedi_zone_tables[id].landing);
 		check_landing_columns(relid);
@@ -415,7 +413,10 @@ rebuild(ZoneRun *run)
 
 		report->started = GetCurrentTimestamp();
 		if (id == ZONE_CUSTOMER_TRUSTED)
+		{
 			stedi_zone_person_read(run);
+			stedi_zone_change_begin(run);
+		}
 		if (run->wanted[id])
 			stedi_zone_table_build(run, id);
 		else if (OidIsValid(run->relid[id]))
@@ -432,7 +433,7 @@ run_steps(ZoneRun *run, const char *consent)
 {
 	check_shapes(run);
 	check_inputs(run);
-	check_landing(run);
+	stedi_zone_check_landing(run);
 	stedi_zone_book_open(run);
 	stedi_zone_book_rule(run, consent);
 	stedi_zone_object_define(run);
@@ -445,14 +446,14 @@ run_steps(ZoneRun *run, const char *consent)
 		rebuild(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_object_settle(run, id);
+	stedi_zone_change_end(run);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
 	stedi_zone_write_swap(run);
 }
 
-/* Settings that queries could mean other things by. */
-static void
-pin_settings(void)
+void
+stedi_zone_pin_settings(void)
 {
 	static const struct
 	{
@@ -524,12 +525,12 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 				errhint("A trigger or function that a run calls cannot begin another one."));
 	lock_target(run);
 	stedi_list_forget();		/* what was listed before may be old by now */
-	check_target(run);
+	stedi_zone_check_target(run);
 
 	GetUserIdAndSecContext(&caller, &security);
 	SetUserIdAndSecContext(run->owner, security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
-	pin_settings();
+	stedi_zone_pin_settings();
 	running = true;
 	PG_TRY();
 	{

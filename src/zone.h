@@ -14,11 +14,21 @@
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
  *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
- *	 zone_history.c	whose consent came and went
+ *	 zone_change.c	who came and went
+ *	 zone_history.c	the history of that
+ *	 zone_key.c		hashes of people, under the target's key
  *	 zone_report.c	what a run says of itself
  *
  * A run rebuilds the tables, from all objects, or renews them: then it reads
  * what is new, and takes everything else from the tables as they are.
+ *
+ * and those that look at what there is, and change nothing:
+ *
+ *	 zone_session.c	the frame of such a look: who may, as whom, as of when
+ *	 zone_source.c	landing records with their places -> what SQL can read
+ *	 zone_audit.c	the five tables against the rules, worked out anew
+ *	 zone_lineage.c	the objects and records that a table's rows came from
+ *	 zone_subject.c	everything that is held on one person
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -187,6 +197,7 @@ typedef struct ZoneRun
 	bool		dry_run;
 	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
 	bool		all;			/* all five */
+	bool		read_only;		/* a look: all queries share one snapshot */
 	int64		now_ms;			/* transaction time */
 
 	/* the target as it is */
@@ -226,8 +237,26 @@ typedef struct ZoneRun
 	int64		shared_out;		/* us of the present table's time that others
 								 * have been given */
 	const char *head;			/* of the history, in hex; NULL: none */
+	int64		n_entries;		/* that it has */
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
+
+/* zone.c */
+
+/* A regnamespace argument that is not NULL: its name, palloc'd, and OID. */
+extern const char *stedi_zone_schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema);
+
+/* Find the target's tables and their owner, and see that the caller may. */
+extern void stedi_zone_check_target(ZoneRun *run);
+
+/*
+ * Find the landing tables that the wanted tables are made from, and lock them;
+ * their OIDs are in the tallies.  As the owner.
+ */
+extern void stedi_zone_check_landing(ZoneRun *run);
+
+/* Settings that queries could mean other things by. */
+extern void stedi_zone_pin_settings(void);
 
 /* zone_query.c */
 
@@ -265,6 +294,12 @@ extern char *stedi_zone_query_text(const ZoneRun *run, const char *sql);
 
 /* A table's columns as ZoneTable has them: names and types. */
 extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
+
+/*
+ * Memory that a kept relation takes, in kB.  Each is read once or twice from
+ * end to end, for which a temporary file does as well.
+ */
+#define ZONE_KEPT_MEMORY 4096
 
 /*
  * Keep a query's rows under a name that later queries can read; spills to
@@ -357,6 +392,12 @@ extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
 /* Keep the relation "reader": the e-mails of those who have movements. */
 extern void stedi_zone_load_keep_readers(ZoneRun *run);
 
+/*
+ * Keep the relation "has_rows" (who, n): how many rows people have in all five
+ * tables; empty when that was not counted.
+ */
+extern void stedi_zone_load_keep_rows(ZoneRun *run);
+
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
@@ -378,11 +419,11 @@ extern void stedi_zone_book_open(ZoneRun *run);
 extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
 
 /*
- * Lock one of the target's tables against other writers, not readers, and see
- * that its owner is the run's: its OID, or InvalidOid when it is not there, as
- * when it was dropped while we waited for the lock.
+ * Lock one of the target's tables (a run: against other writers, not readers),
+ * and see that its owner is the run's: its OID, or InvalidOid when it is not
+ * there, as when it was dropped while we waited for the lock.
  */
-extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *name);
+extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *name, LOCKMODE mode);
 
 /* The table has the columns that it should; else an error. */
 extern void stedi_zone_check_shape(ZoneRun *run, ZoneTableId id);
@@ -509,6 +550,34 @@ extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *row
  */
 extern void stedi_zone_customer_read(ZoneRun *run);
 
+/* zone_key.c */
+
+typedef struct ZoneHasher ZoneHasher;
+
+/*
+ * Hash with HMAC-SHA256.  A hasher belongs to the resource owner, which ends it
+ * after an error.
+ */
+extern ZoneHasher *stedi_zone_key_begin(void);
+extern void stedi_zone_key_end(ZoneHasher *hasher);
+extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* zone_change.c */
+
+/* In a run that rebuilds: before the tables change, when the people are known. */
+extern void stedi_zone_change_begin(ZoneRun *run);
+
+/* When they have changed: write the history. */
+extern void stedi_zone_change_end(ZoneRun *run);
+
+/* zone_history.c */
+
+/*
+ * Add to the history, of a query: e-mail, what, object (its number, or NULL),
+ * byte offset, rows removed, rows added.  Sets run->head.
+ */
+extern void stedi_zone_history_write(ZoneRun *run, const char *query);
+
 /* zone_survey.c */
 
 /*
@@ -535,5 +604,93 @@ extern void stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name,
 
 /* Bring the five tables up to date with what has changed since the last run. */
 extern void stedi_zone_renew(ZoneRun *run);
+
+/* zone_session.c */
+
+/*
+ * A look at a target: from begin to end, all that is read of the database is
+ * as of one moment, whatever runs meanwhile.
+ */
+typedef struct ZoneSession
+{
+	ZoneRun    *run;			/* read_only; run->relid says what is there */
+	ReturnSetInfo *answer;		/* borrowed: where the rows go */
+
+	/* to be put back */
+	Oid			caller;
+	int			security;
+	int			nest_level;
+} ZoneSession;
+
+/* An error when an argument of that name is NULL. */
+extern void stedi_zone_session_need_argument(FunctionCallInfo fcinfo, int arg,
+											 const char *name);
+
+/*
+ * Begin a look at a schema, which answers the call of a set-returning
+ * function, whose argument landing_arg names the landing schema.  wanted is
+ * by ZoneTableId: those whose landing tables are to be read.
+ */
+extern void stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
+									 Oid target, int landing_arg,
+									 const bool *wanted);
+
+/* An error when the table is not there. */
+extern void stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id);
+
+/* Settle the rule and the match, as they are written down; else an error. */
+extern void stedi_zone_session_need_rule(ZoneSession *session);
+
+/* Is that bookkeeping table there?  An error when it is not the owner's. */
+extern bool stedi_zone_session_has_book(const ZoneSession *session, const char *name);
+
+/* The one text value of a template's query, in the run's context; NULL: none. */
+extern char *stedi_zone_session_text(const ZoneSession *session, const char *template);
+
+/* Add the rows of a template's query to the answer. */
+extern void stedi_zone_session_answer(const ZoneSession *session, const char *template);
+
+/* Back to the caller's own rights and settings. */
+extern void stedi_zone_session_end(ZoneSession *session);
+
+/* zone_source.c */
+
+/* E-mails or serial numbers, sorted by their bytes. */
+typedef struct ZoneKeys
+{
+	StediSlice *keys;			/* owned */
+	int			n;
+} ZoneKeys;
+
+/* The values of a query's one column, in the run's context. */
+extern ZoneKeys *stedi_zone_source_keys(const ZoneRun *run, const char *template);
+
+/* An e-mail in its normal form, palloc'd; NULL when it names nobody. */
+extern text *stedi_zone_source_email(const text * given);
+
+/* Which records of a landing table to keep, and what of them. */
+typedef struct ZoneWish
+{
+	bool		rejects;		/* rejects too, with what can be read of them */
+	bool		details;		/* places and contents too, for few records */
+	const ZoneKeys *keys;		/* of these e-mails or devices; NULL: of all */
+	const int64 *time;			/* of this epoch ms; NULL: of any */
+} ZoneWish;
+
+/*
+ * Keep the records of the landing table that feeds a zone table, as a relation
+ * of that name, and the objects as one of that name with _object behind it:
+ *
+ *	 name			object integer, rejected boolean, the columns that the zone
+ *					has of it (times in epoch ms, e-mails in their normal form);
+ *					details: line, byte_offset, length bigint, reason text (of
+ *					a reject), record jsonb; else text, or else bytes
+ *	 name_object	object integer, key text, etag text
+ *
+ * Texts compare byte by byte.  Nothing is warned of, and on_error does not
+ * apply.
+ */
+extern void stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id,
+								   const ZoneWish *wish);
 
 #endif							/* STEDI_ZONE_H */

@@ -60,7 +60,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 	},
 	{
 		"stedi_state",
-		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, rows bigint[]",
+		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, entries bigint, rows bigint[]",
 		"How the last run of stedi.materialize left the five tables of this schema: complete says that a next run may go on from there.",
 		NULL, false
 	},
@@ -135,7 +135,7 @@ static bool
 make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
-	Oid			relid = stedi_zone_lock_table(run, book->name);
+	Oid			relid = stedi_zone_lock_table(run, book->name, ShareRowExclusiveLock);
 
 	if (OidIsValid(relid))
 	{
@@ -459,7 +459,7 @@ put_report(const ZoneRun *run, ZoneTableId id)
 static void
 put_state(const ZoneRun *run)
 {
-	static Oid	types[] = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID};
+	static Oid	types[] = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID, INT8OID};
 	Datum		values[lengthof(types)];
 	Datum		rows[ZONE_N_TABLES];
 
@@ -471,10 +471,11 @@ put_state(const ZoneRun *run)
 	values[3] = CStringGetTextDatum(run->definition);
 	values[4] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[5] = Int64GetDatum(run->n_entries);
 	stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_state"));
 	if (SPI_execute_with_args(stedi_zone_query_expand(run,
 													  "INSERT INTO {target}.stedi_state VALUES ($1, $2, $3, $4,"
-													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $5)"),
+													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $6, $5)"),
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into stedi_state");
 }

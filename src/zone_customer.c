@@ -30,9 +30,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* As KEPT_MEMORY of zone_query.c. */
-#define RECORD_MEMORY 4096
-
 /* The columns of the relation "customer_record" behind those of customers. */
 enum
 {
@@ -144,7 +141,7 @@ begin_customers(ZoneRun *run)
 													   stedi_judge_customers[i].type) - 1;
 	customers->relation = table_open(relid, AccessShareLock);
 	customers->tupdesc = make_record_desc();
-	customers->records = tuplestore_begin_heap(true, false, RECORD_MEMORY);
+	customers->records = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
 	stedi_hashes_begin(&customers->people);
 	stedi_hashes_begin(&customers->devices);
 	run->customers = customers;
@@ -495,7 +492,7 @@ keep_records(ZoneRun *run)
 {
 	ZoneCustomers *customers = run->customers;
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *kept = tuplestore_begin_heap(true, false, RECORD_MEMORY);
+	Tuplestorestate *kept = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(customers->tupdesc, &TTSOpsMinimalTuple);
 
 	MemoryContextSwitchTo(caller);
@@ -539,8 +536,8 @@ read_changes(ZoneRun *run)
 	stedi_hashes_begin(&customers->claimed);
 	stedi_hashes_begin(&customers->verdict);
 	stedi_hashes_begin(&customers->exceptional);
-	customers->rows = tuplestore_begin_heap(true, false, RECORD_MEMORY);
-	customers->places = tuplestore_begin_heap(true, false, RECORD_MEMORY);
+	customers->rows = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
+	customers->places = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
 	customers->places_desc = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(customers->places_desc, 1, "who", INT8OID, -1, 0);
 	TupleDescInitEntry(customers->places_desc, 2, "part", OIDOID, -1, 0);

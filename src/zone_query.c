@@ -16,12 +16,6 @@
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
 
-/*
- * Memory that a kept relation takes, in kB.  Each is read once or twice from
- * end to end, for which a temporary file does as well.
- */
-#define KEPT_MEMORY 4096
-
 /* Rows that a cursor fetches at once. */
 #define FETCHED_ROWS 1000
 
@@ -208,7 +202,7 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 {
 	Oid			type = TEXTARRAYOID;
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
 	DestReceiver *dest = CreateDestReceiver(DestTuplestore);
 	SPIExecuteOptions options = {0};
 	SPIPlanPtr	plan;
@@ -216,6 +210,7 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 
 	MemoryContextSwitchTo(caller);
 	SetTuplestoreDestReceiverParams(dest, store, run->cxt, false, NULL, NULL);
+	options.read_only = run->read_only;
 	options.dest = dest;
 	if (keys != NULL)
 	{
@@ -241,7 +236,7 @@ void
 stedi_zone_query_keep_hashes(ZoneRun *run, const char *name, const StediHashes *hashes)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, KEPT_MEMORY);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
 	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
 
 	TupleDescInitEntry(tupdesc, 1, name, INT8OID, -1, 0);

@@ -418,10 +418,14 @@ renew_pairs(ZoneRun *run)
 static void
 renew_machine_learning(ZoneRun *run)
 {
-	if (run->match_time || run->match_changed)
-		stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
-	else
+	if (!run->match_time && !run->match_changed)
+	{
 		renew_pairs(run);
+		return;
+	}
+	keep(run, "gone_pair", "SELECT NULL::text AS key WHERE false");
+	keep(run, "come_pair", "SELECT NULL::text AS serialnumber WHERE false");
+	stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
 }
 
 void

@@ -19,9 +19,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* As KEPT_MEMORY of zone_query.c. */
-#define RENEWED_MEMORY 4096
-
 /* A device of stedi_device. */
 typedef struct Exception
 {
@@ -290,7 +287,7 @@ begin_survey(Survey *survey, ZoneRun *run, ZoneTableId id, const StediHashes *re
 	TupleDescInitEntry(survey->tupdesc, 2, "kept", BOOLOID, -1, 0);
 	TupleDescInitEntry(survey->tupdesc, 3, "since", TIMESTAMPTZOID, -1, 0);
 	TupleDescInitEntry(survey->tupdesc, 4, "owned_since", TIMESTAMPTZOID, -1, 0);
-	survey->store = tuplestore_begin_heap(true, false, RENEWED_MEMORY);
+	survey->store = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
 	MemoryContextSwitchTo(caller);
 }
 

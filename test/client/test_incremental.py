@@ -393,8 +393,8 @@ class IncrementalTest(ServerTest):
 
     # What materialize cannot do yet.
     missing = ("forget", "unforget")
-    has_vanished = False
-    has_audit = False
+    has_vanished = True
+    has_audit = True
 
     @classmethod
     def setUpClass(cls):
