@@ -166,6 +166,7 @@ class Crash:
             self.test.assertEqual(state[table], fresh[table], table)
         self.test.assertEqual(self.books("target"), self.books("fresh"))
         self.test.assertEqual(state.keys(), fresh.keys())
+        self.test.assertEqual(self.db.rows("SELECT * FROM stedi.verify_history('target')"), [])
         self.db.drop("fresh")
 
     def assert_nothing_left(self):
