@@ -281,3 +281,17 @@ CREATE FUNCTION stedi.verify_history(target regnamespace, expected_head text DEF
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.verify_history(regnamespace, text) IS
     'entries of the consent history that were changed, are missing or were cut off; no rows: it is whole; expected_head is a head that an earlier run returned and that was kept elsewhere';
+
+CREATE FUNCTION stedi.forget(target regnamespace, email text, reason text, landing regnamespace DEFAULT NULL,
+        OUT source text, OUT name text, OUT rows bigint)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.forget(regnamespace, text, text, regnamespace) IS
+    'removes a person''s rows from all five tables, and keeps them out until stedi.unforget; reason: not_needed, consent_withdrawn, objection, unlawful, legal_obligation or child; returns rows removed by table, and the landing objects that still hold records of theirs; call it with bound parameters';
+
+CREATE FUNCTION stedi.unforget(target regnamespace, email text) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.unforget(regnamespace, text) IS
+    'undoes stedi.forget: the next stedi.materialize brings back what consent covers; false when the person was not forgotten';

@@ -65,6 +65,7 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 	if (landing_arg >= 0 && !PG_ARGISNULL(landing_arg))
 		run->landing_name = stedi_zone_schema_argument(fcinfo, landing_arg, &landing);
 	memcpy(run->wanted, wanted, sizeof(run->wanted));
+	stedi_list_forget();		/* what was listed before may be old by now */
 	stedi_zone_check_target(run);
 
 	GetUserIdAndSecContext(&session->caller, &session->security);
