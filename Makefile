@@ -115,6 +115,7 @@ ISOLATION = \
 	materialize_repeatable_read \
 	materialize_withdraw \
 	materialize_land \
+	materialize_audit \
 	materialize_drop
 
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \

@@ -124,12 +124,12 @@ may_renew(const ZoneRun *run)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (!OidIsValid(run->relid[id]))
 			return false;
-	if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
-		reason = "a landing table or its server is defined otherwise than in the last run";
-	else if (run->rule_changed)
+	if (run->rule_changed)
 		reason = "the consent rule has changed";
 	else if (!run->complete)
 		reason = "the last run did not make all five tables, or its bookkeeping is not whole";
+	else if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
+		reason = "a landing table or its server is defined otherwise than in the last run";
 	else if (run->now_ms < run->before_ms)
 		reason = "this transaction began before the last run's";
 	if (reason != NULL)
