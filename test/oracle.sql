@@ -41,7 +41,9 @@ CREATE FUNCTION oracle.fields(record jsonb, raw text) RETURNS jsonb
             ELSE
                 (SELECT jsonb_object_agg(oracle.lower(member[1]), member[2]::jsonb)
                  FROM regexp_matches(
-                     raw, '"(\w+)": ?("(?:[^"\\]|\\.)*"|[-+.e0-9]+(?=[,}])|null(?=[,}]))', 'g') AS member)
+                     raw,
+                     '"(\w+)": ?("(?:[^"\\]|\\.)*"|[-+.e0-9]+(?=[,}])|null(?=[,}]))',
+                     'g') AS member)
         END,
         '{}');
 
@@ -144,7 +146,9 @@ judged AS (
             updated IS NULL
             OR NOT EXISTS (
                 SELECT FROM customer_record AS other
-                WHERE other.email = one.email AND NOT other.rejected AND other.updated > one.updated)
+                WHERE other.email = one.email
+                    AND NOT other.rejected
+                    AND other.updated > one.updated)
         ) AS out_by_rule_4
     FROM customer_record AS one
     WHERE email IS NOT NULL
@@ -347,7 +351,8 @@ counted AS (
             'unknown_owner', count(*) FILTER (WHERE fate = 'unknown_owner'),
             'ambiguous', count(*) FILTER (WHERE fate = 'ambiguous'),
             'forgotten', count(*) FILTER (WHERE fate = 'forgotten'),
-            'duplicates', count(*) FILTER (WHERE fate = 'kept') - count(*) FILTER (WHERE fate = 'row'),
+            'duplicates',
+            count(*) FILTER (WHERE fate = 'kept') - count(*) FILTER (WHERE fate = 'row'),
             'rows', count(*) FILTER (WHERE fate = 'row')) AS counts
     FROM (VALUES ('customer_trusted'), ('accelerometer_trusted'), ('step_trainer_curated'))
         AS made (table_name)

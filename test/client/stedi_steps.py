@@ -121,7 +121,8 @@ class Zone:
     def new_key(self, folder):
         """A key before, between or behind those that are there."""
         self.n_made += 1
-        return f"{folder}/{self.rng.choice(['', '', '2024/05/'])}{self.rng.randrange(100):02}-{self.n_made}"
+        below = self.rng.choice(["", "", "2024/05/"])
+        return f"{folder}/{below}{self.rng.randrange(100):02}-{self.n_made}"
 
     def style(self):
         return self.rng.choice(list(STYLES))
@@ -213,6 +214,9 @@ class Steps:
         """A device's serial number; that of some can be written as a number, too."""
         return str(number) if number % 4 == 0 else f"S-{number}"
 
+    def any_serial(self):
+        return self.rng.choice(self.people).serial
+
     def spell_serial(self, serial):
         if serial and serial.isdigit() and self.rng.random() < 0.5:
             return int(serial)
@@ -244,7 +248,7 @@ class Steps:
             person,
             lastUpdateDate=person.updated - self.rng.choice([0, 1, HOUR, 3 * HOUR]),
             shareWithResearchAsOfDate=self.rng.choice([0, None, *TIMES]),
-            serialNumber=self.rng.choice([person.serial, self.rng.choice(self.people).serial, None]),
+            serialNumber=self.rng.choice([person.serial, self.any_serial(), None]),
             registrationDate=self.rng.choice([None, *TIMES]),
         )
 
@@ -289,7 +293,7 @@ class Steps:
         self.zone.add("step_trainer", [self.step(person) for _ in range(3)])
 
     def customers(self, *records):
-        """New customer records, in an object of their own or in one that is there; gives its key."""
+        """New customer records, in a new object or in one that is there; gives its key."""
         keys = [key for key in self.zone.keys("customers") if self.zone.objects[key].rest is None]
         if not keys or self.rng.random() < 0.7:
             return self.zone.add("customers", records)
@@ -531,12 +535,12 @@ class Steps:
 
     @change
     def reject_with_a_date(self):
-        person = self.rng.choice(self.people)
+        person = self.pick(person for person in self.people if person.research)
         record = self.record(
             person,
             registrationDate="soon",
-            lastUpdateDate=person.updated + self.rng.choice([-HOUR, 0, HOUR]),
-            serialNumber=self.rng.choice(self.people).serial,
+            lastUpdateDate=person.updated + self.rng.choice([-HOUR, 0, 0, HOUR]),
+            serialNumber=self.any_serial(),
         )
         return f"{person.email} in {self.customers(record)}"
 
@@ -553,10 +557,9 @@ class Steps:
 
     @change
     def reading_without_time(self):
-        return ", ".join(
-            self.zone.add(folder, [self.any_record(folder), without(self.any_record(folder), name)])
-            for folder, name in (("accelerometer", "timeStamp"), ("step_trainer", "sensorReadingTime"))
-        )
+        moves = [self.move(), without(self.move(), "timeStamp")]
+        steps = [self.step(), without(self.step(), "sensorReadingTime")]
+        return f"{self.zone.add('accelerometer', moves)}, {self.zone.add('step_trainer', steps)}"
 
     @change
     def mended(self):

@@ -44,6 +44,8 @@ REASONS = (
     "child",
 )
 
+LAKE_TABLES = tuple(f"FOREIGN TABLE lake.{table}" for table in LANDING_TABLES)
+
 # Runs in one process; in as many as there are workers for.
 PROCESSES = (
     *["SET max_parallel_maintenance_workers = 0"] * 3,
@@ -140,9 +142,8 @@ class Sequence(Steps):
         email = self.spell(person.email)
         reason = self.rng.choice(REASONS)
         for target in self.test.targets:
-            self.db.rows(
-                "SELECT * FROM stedi.forget(%s::regnamespace, %s, %s, 'lake')", target, email, reason
-            )
+            forget = "SELECT * FROM stedi.forget(%s::regnamespace, %s, %s, 'lake')"
+            self.db.rows(forget, target, email, reason)
             for table in ("customer_trusted", "accelerometer_trusted", "customer_curated"):
                 left = self.db.rows(f"SELECT FROM {target}.{table} WHERE email = %s", person.email)
                 self.test.assertEqual(left, [], table)
@@ -197,18 +198,11 @@ class Sequence(Steps):
     def definition_changed(self):
         """Something that the tables are made from is another one, if to the same effect."""
         done = self.any_change()
-        limit = self.rng.randrange(1000, 2000)
+        what = self.rng.choice(("SERVER lake", *LAKE_TABLES))
+        option = "page_size" if what == "SERVER lake" else "reject_limit"
         self.read = None
-        self.db.run(
-            self.rng.choice(
-                (
-                    f"ALTER SERVER lake OPTIONS (SET page_size '{limit - 999}')",
-                    f"ALTER FOREIGN TABLE lake.customer_landing OPTIONS (SET reject_limit '{limit}')",
-                    f"ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (SET reject_limit '{limit}')",
-                )
-            )
-        )
-        return done
+        self.db.run(f"ALTER {what} OPTIONS (SET {option} '{self.rng.randrange(500, 1000)}')")
+        return f"{what} after {done}"
 
     @other
     def bookkeeping_lost(self):
@@ -333,7 +327,8 @@ class Sequence(Steps):
         """A target's tables and report against the oracle's, in the transaction of the run."""
         rows, counts = expected
         for table in TABLES:
-            self.test.assert_same_rows(rows[table], self.db.table(target, table), f"{target}.{table}")
+            found = self.db.table(target, table)
+            self.test.assert_same_rows(rows[table], found, f"{target}.{table}")
         for line in report:
             table = line["table_name"]
             self.test.assertEqual(line["rows"], len(rows[table]), table)
@@ -420,10 +415,9 @@ class IncrementalTest(ServerTest):
             self.schema(self.targets[0]),
             self.schema(self.targets[1]),
         ):
-            for table in LANDING_TABLES:
+            for table in LAKE_TABLES:
                 self.db.run(
-                    f"ALTER FOREIGN TABLE lake.{table}"
-                    " OPTIONS (ADD allow_empty 'true', ADD reject_limit '1000')"
+                    f"ALTER {table} OPTIONS (ADD allow_empty 'true', ADD reject_limit '1000')"
                 )
             self.db.run("ALTER SERVER lake OPTIONS (ADD page_size '1000')")
             sequence = Sequence(self, seed, folder)

@@ -84,35 +84,30 @@ class ManyRecordsTest(ServerTest):
     def write_readings(self):
         moves, steps = [], []
         for person in self.people:
-            for number in range(MOVES):
-                time = START + number * HOUR
-                moves.append(json.dumps({"user": person.email, "timestamp": time, "x": 1, "y": 2, "z": 3}))
-            for number in range(STEPS):
-                time = START + number * HOUR
-                steps.append(
-                    json.dumps(
-                        {
-                            "sensorReadingTime": time,
-                            "serialNumber": person.serial,
-                            "distanceFromObject": 5,
-                        }
-                    )
-                )
+            for time in range(START, START + MOVES * HOUR, HOUR):
+                move = {"user": person.email, "timestamp": time, "x": 1, "y": 2, "z": 3}
+                moves.append(json.dumps(move))
+            for time in range(START, START + STEPS * HOUR, HOUR):
+                step = {
+                    "sensorReadingTime": time,
+                    "serialNumber": person.serial,
+                    "distanceFromObject": 5,
+                }
+                steps.append(json.dumps(step))
         self.write("accelerometer/1.json", moves)
         self.write("step_trainer/1.json", steps)
 
     def deliveries(self):
-        """The customer records in the order of their dates but for some that come late, in parts."""
+        """The customer records in parts, by date, but for some that come late."""
         records = []
         for person in self.people:
             for time, consent in person.history(self.rng):
                 arrives = time + self.rng.choice([0, 0, 0, 0, 30 * HOUR])
                 records.append((arrives, self.rng.random(), person, time, consent))
         records.sort(key=lambda record: record[:2])
-        size = len(records) // DELIVERIES
-        for number in range(DELIVERIES):
-            last = number == DELIVERIES - 1
-            yield [record[2:] for record in records[number * size : None if last else (number + 1) * size]]
+        size = -(-len(records) // DELIVERIES)
+        for start in range(0, len(records), size):
+            yield [record[2:] for record in records[start : start + size]]
 
     def test_many_records(self):
         self.write_readings()
@@ -129,11 +124,12 @@ class ManyRecordsTest(ServerTest):
         self.assertGreater(ever, now)
         print(
             f"of {PEOPLE} people with {RECORDS} records each, a filter record by record lets in"
-            f" {ever} and {ever * MOVES} of their readings, the newest record {now} and {now * MOVES}"
+            f" {ever} and {ever * MOVES} of their readings,"
+            f" the newest record {now} and {now * MOVES}"
         )
 
     def compare(self):
-        """What is let in by either way against our own count of it; gives the two numbers of people."""
+        """What either way lets in, against our own count; gives both numbers of people."""
         ever = [person for person in self.people if person.ever]
         now = [person for person in self.people if person.consents()]
         by_record = self.db.rows(
