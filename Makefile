@@ -60,6 +60,7 @@ OBJS = \
 	src/analyze.o \
 	src/reject.o \
 	src/zone.o \
+	src/zone_target.o \
 	src/zone_query.o \
 	src/zone_rows.o \
 	src/zone_book.o \
@@ -71,6 +72,11 @@ OBJS = \
 	src/zone_survey.o \
 	src/zone_find.o \
 	src/zone_renew.o \
+	src/zone_change.o \
+	src/zone_key.o \
+	src/zone_history.o \
+	src/zone_stats.o \
+	src/zone_forget.o \
 	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \
@@ -80,7 +86,7 @@ OBJS = \
 	src/zone_build.o \
 	src/zone_heap.o \
 	src/zone_session.o \
-	src/zone_source.o \
+	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
 	src/zone_subject.o
@@ -95,6 +101,7 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	evidence \
 	reject \
 	privilege
 
@@ -108,6 +115,7 @@ ISOLATION = \
 	materialize_repeatable_read \
 	materialize_withdraw \
 	materialize_land \
+	materialize_audit \
 	materialize_drop
 
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \

@@ -256,3 +256,42 @@ CREATE FUNCTION stedi.subject(target regnamespace, email text, landing regnamesp
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.subject(regnamespace, text, regnamespace) IS
     'everything that the zone tables, the landing objects and the bookkeeping hold on the person of an e-mail and on their devices: what a request for access asks for';
+
+/* ---- consent: who gave it and took it back ---- */
+
+CREATE FUNCTION stedi.keyed_hash(key bytea, email text) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.keyed_hash(bytea, text) IS
+    'HMAC-SHA256 of an e-mail in its normal form: who is meant in the bookkeeping of a target with that stedi_key; NULL when the e-mail names nobody';
+
+CREATE FUNCTION stedi.consent_history(target regnamespace,
+        OUT entry bigint, OUT run bigint, OUT at timestamptz, OUT who bytea, OUT what text,
+        OUT object text, OUT byte_offset bigint, OUT rows_removed bigint, OUT rows_added bigint, OUT hash bytea)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.consent_history(regnamespace) IS
+    'whose consent came and went, in order: who is a keyed hash; what is given, withdrawn, date_changed, forgotten, unforgotten or rule_changed; object and byte_offset are the record that decided; each hash covers the entry and the hash before it';
+
+CREATE FUNCTION stedi.verify_history(target regnamespace, expected_head text DEFAULT NULL,
+        OUT entry bigint, OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.verify_history(regnamespace, text) IS
+    'entries of the consent history that were changed, are missing or were cut off; no rows: it is whole; expected_head is a head that an earlier run returned and that was kept elsewhere';
+
+CREATE FUNCTION stedi.forget(target regnamespace, email text, reason text, landing regnamespace DEFAULT NULL,
+        OUT source text, OUT name text, OUT rows bigint)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.forget(regnamespace, text, text, regnamespace) IS
+    'removes a person''s rows from all five tables, and keeps them out until stedi.unforget; reason: not_needed, consent_withdrawn, objection, unlawful, legal_obligation or child; returns rows removed by table, and the landing objects that still hold records of theirs; call it with bound parameters';
+
+CREATE FUNCTION stedi.unforget(target regnamespace, email text) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.unforget(regnamespace, text) IS
+    'undoes stedi.forget: the next stedi.materialize brings back what consent covers; false when the person was not forgotten';

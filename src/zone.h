@@ -3,7 +3,8 @@
  * zone.h
  *		What the files that materialise the zone tables share.
  *
- *	 zone.c			the SQL functions: who may, in what order
+ *	 zone.c			the SQL functions: in what order
+ *	 zone_target.c	who may, and as whom
  *	 zone_query.c	SQL with names filled in, run through SPI
  *	 zone_book.c	what is kept from run to run: rule, runs, objects
  *	 zone_object.c	landing objects: new, changed, vanished, to be read
@@ -14,7 +15,11 @@
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
  *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
- *	 zone_history.c	whose consent came and went
+ *	 zone_change.c	who came and went
+ *	 zone_history.c	the history of that
+ *	 zone_key.c		hashes of people, under the target's key
+ *	 zone_stats.c	what statistics know of rows that go
+ *	 zone_forget.c	somebody is forgotten, and that undone
  *	 zone_report.c	what a run says of itself
  *
  * A run rebuilds the tables, from all objects, or renews them: then it reads
@@ -23,7 +28,7 @@
  * and those that look at what there is, and change nothing:
  *
  *	 zone_session.c	the frame of such a look: who may, as whom, as of when
- *	 zone_source.c	landing records with their places -> what SQL can read
+ *	 zone_record.c	landing records with their places -> what SQL can read
  *	 zone_audit.c	the five tables against the rules, worked out anew
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
@@ -187,6 +192,7 @@ typedef struct ZoneRun
 	Oid			target;
 	const char *target_name;
 	const char *landing_name;
+	const char *asked;			/* the rule; NULL: as before */
 	const char *consent;		/* the rule; NULL until stedi_zone_book_rule */
 	bool		since;			/* the rule is since_consent */
 	bool		match_time;
@@ -235,6 +241,7 @@ typedef struct ZoneRun
 	int64		shared_out;		/* us of the present table's time that others
 								 * have been given */
 	const char *head;			/* of the history, in hex; NULL: none */
+	int64		n_entries;		/* that it has */
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
 
@@ -254,6 +261,32 @@ extern void stedi_zone_check_landing(ZoneRun *run);
 
 /* Settings that queries could mean other things by. */
 extern void stedi_zone_pin_settings(void);
+
+/* zone_target.c */
+
+/*
+ * A run on the schema in argument target_arg, from the landing tables in that
+ * of landing_arg (NULL: the same; -1: there is no such argument).  In the
+ * current context.
+ */
+extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, int target_arg, int landing_arg);
+
+/*
+ * Do the steps as the tables' owner, connected to SPI; undone if the run is a
+ * dry one.  Waits for other runs on the target.
+ */
+typedef void (*ZoneSteps) (ZoneRun *run, void *arg);
+
+extern void stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg);
+
+/*
+ * Lock the five tables, those that there are, against other writers, not
+ * readers, and see that they have the columns they should.  As their owner.
+ */
+extern void stedi_zone_lock_tables(ZoneRun *run);
+
+/* An error when a table is published from which no row can be deleted. */
+extern void stedi_zone_check_published(ZoneRun *run);
 
 /* zone_query.c */
 
@@ -389,6 +422,12 @@ extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
 /* Keep the relation "reader": the e-mails of those who have movements. */
 extern void stedi_zone_load_keep_readers(ZoneRun *run);
 
+/*
+ * Keep the relation "has_rows" (who, n): how many rows people have in all five
+ * tables; empty when that was not counted.
+ */
+extern void stedi_zone_load_keep_rows(ZoneRun *run);
+
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
@@ -407,7 +446,7 @@ extern const char *stedi_zone_book_name(ZoneBook book);
 extern void stedi_zone_book_open(ZoneRun *run);
 
 /* Settle run->consent and run->match_time. */
-extern void stedi_zone_book_rule(ZoneRun *run, const char *asked);
+extern void stedi_zone_book_rule(ZoneRun *run);
 
 /*
  * Lock one of the target's tables (a run: against other writers, not readers),
@@ -431,6 +470,9 @@ extern void stedi_zone_book_clear_objects(const ZoneRun *run, ZoneTableId id);
 
 /* Write down what the run did, and how it leaves the tables. */
 extern void stedi_zone_book_run(ZoneRun *run);
+
+/* The same after rows were taken out of what the last run left. */
+extern void stedi_zone_book_settle(ZoneRun *run);
 
 /* zone_object.c */
 
@@ -541,6 +583,34 @@ extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *row
  */
 extern void stedi_zone_customer_read(ZoneRun *run);
 
+/* zone_key.c */
+
+typedef struct ZoneHasher ZoneHasher;
+
+/*
+ * Hash with HMAC-SHA256.  A hasher belongs to the resource owner, which ends it
+ * after an error.
+ */
+extern ZoneHasher *stedi_zone_key_begin(void);
+extern void stedi_zone_key_end(ZoneHasher *hasher);
+extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* zone_change.c */
+
+/* In a run that rebuilds: before the tables change, when the people are known. */
+extern void stedi_zone_change_begin(ZoneRun *run);
+
+/* When they have changed: write the history. */
+extern void stedi_zone_change_end(ZoneRun *run);
+
+/* zone_history.c */
+
+/*
+ * Add to the history, of a query: e-mail, what, object (its number, or NULL),
+ * byte offset, rows removed, rows added.  Sets run->head.
+ */
+extern void stedi_zone_history_write(ZoneRun *run, const char *query);
+
 /* zone_survey.c */
 
 /*
@@ -563,7 +633,22 @@ extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *r
 extern void stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name,
 							const char *keys, const char *pairs);
 
+/* zone_stats.c */
+
+/*
+ * Rows have gone that relation `gone` (part, place) names, before they do: see
+ * that no value of theirs stays in the table's statistics.  True when these
+ * are to be made anew.
+ */
+extern bool stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone);
+
 /* zone_renew.c */
+
+/*
+ * Take the rows out of a table that relation `gone` (part, place) names, put
+ * those of `come` in (its columns; NULL: none), and report it.
+ */
+extern void stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char *come);
 
 /* Bring the five tables up to date with what has changed since the last run. */
 extern void stedi_zone_renew(ZoneRun *run);
@@ -616,7 +701,7 @@ extern void stedi_zone_session_answer(const ZoneSession *session, const char *te
 /* Back to the caller's own rights and settings. */
 extern void stedi_zone_session_end(ZoneSession *session);
 
-/* zone_source.c */
+/* zone_record.c */
 
 /* E-mails or serial numbers, sorted by their bytes. */
 typedef struct ZoneKeys
@@ -626,19 +711,20 @@ typedef struct ZoneKeys
 } ZoneKeys;
 
 /* The values of a query's one column, in the run's context. */
-extern ZoneKeys *stedi_zone_source_keys(const ZoneRun *run, const char *template);
+extern ZoneKeys *stedi_zone_record_keys(const ZoneRun *run, const char *template);
 
 /* An e-mail in its normal form, palloc'd; NULL when it names nobody. */
-extern text *stedi_zone_source_email(const text * given);
+extern text *stedi_zone_record_email(const text * given);
 
 /* Which records of a landing table to keep, and what of them. */
-typedef struct ZoneWish
+typedef struct ZoneRecordWish
 {
 	bool		rejects;		/* rejects too, with what can be read of them */
 	bool		details;		/* places and contents too, for few records */
 	const ZoneKeys *keys;		/* of these e-mails or devices; NULL: of all */
+	const StediListing *listing;	/* of these objects; NULL: of all */
 	const int64 *time;			/* of this epoch ms; NULL: of any */
-} ZoneWish;
+} ZoneRecordWish;
 
 /*
  * Keep the records of the landing table that feeds a zone table, as a relation
@@ -653,7 +739,7 @@ typedef struct ZoneWish
  * Texts compare byte by byte.  Nothing is warned of, and on_error does not
  * apply.
  */
-extern void stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id,
-								   const ZoneWish *wish);
+extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
+								   const ZoneRecordWish *wish);
 
 #endif							/* STEDI_ZONE_H */

@@ -10,7 +10,8 @@
  *
  *	 customer_record -> standing, decider -> insider, device
  *	 movement + insider			 -> movement_due -> reader
- *	 step + device + reader		 -> step_due
+ *	 device + insider + reader	 -> holding
+ *	 step + holding				 -> step_due
  *
  * Everything is a relation that spills to a temporary file, or a query's sort
  * or hash table within work_mem.
@@ -18,9 +19,6 @@
  *-------------------------------------------------------------------------
  */
 #include "zone.h"
-
-#include "catalog/pg_type.h"
-#include "utils/lsyscache.h"
 
 /* The arguments. */
 enum
@@ -75,10 +73,7 @@ static const char *const not_forgotten =
 " AND NOT EXISTS (SELECT FROM {target}.stedi_forgotten f WHERE f.lifted IS NULL"
 "   AND f.who = stedi.keyed_hash((SELECT key FROM {target}.stedi_key), d.email))";
 
-/*
- * Devices that one customer holds.  handed_on: another has held it, so that
- * readings from before the holder's registration are not known to be theirs.
- */
+/* Devices that one customer holds; handed_on: another has held it. */
 static const char *const device_query =
 "SELECT serialnumber, min(email) FILTER (WHERE holds) AS holder, count(*) > 1 AS handed_on"
 " FROM (SELECT serialnumber, email, bool_or(holds) AS holds FROM ("
@@ -91,7 +86,14 @@ static const char *const device_query =
 "   WHERE serialnumber <> '' GROUP BY serialnumber, email) c"
 " GROUP BY serialnumber HAVING count(*) FILTER (WHERE holds) = 1";
 
-/* Readings, the first %s: and those of the table itself, or nothing. */
+/* Whose steps count: those of customer_curated, from when on a device is theirs. */
+static const char *const holding_query =
+"SELECT d.serialnumber, d.holder, i.sharewithresearchasofdate,"
+"   CASE WHEN d.handed_on THEN coalesce(i.registrationdate, 'infinity')"
+"        ELSE '-infinity' END AS owned_since"
+" FROM device d JOIN insider i ON i.email = d.holder JOIN reader r ON r.email = d.holder";
+
+/* Readings; %s: and those of the table itself, or nothing. */
 static const char *const movement_query =
 "SELECT DISTINCT m.email, m.\"timestamp\", m.x, m.y, m.z"
 " FROM (SELECT email, stedi.epoch_ms(\"timestamp\") AS \"timestamp\", x, y, z FROM movement%s) m"
@@ -102,13 +104,12 @@ static const char *const kept_movements =
 " UNION ALL SELECT email COLLATE \"C\", \"timestamp\", x, y, z FROM {accelerometer_trusted}";
 
 static const char *const step_query =
-"SELECT DISTINCT s.sensorreadingtime, s.serialnumber, s.distancefromobject, d.holder"
+"SELECT DISTINCT s.sensorreadingtime, s.serialnumber, s.distancefromobject, h.holder"
 " FROM (SELECT stedi.epoch_ms(sensorreadingtime) AS sensorreadingtime, serialnumber,"
 "     distancefromobject FROM step%s) s"
-" JOIN device d ON d.serialnumber = s.serialnumber"
-" JOIN insider i ON i.email = d.holder JOIN reader r ON r.email = d.holder"
-" WHERE (NOT d.handed_on OR s.sensorreadingtime >= i.registrationdate)"
-"   AND (NOT {since_rule} OR s.sensorreadingtime >= i.sharewithresearchasofdate)";
+" JOIN holding h ON h.serialnumber = s.serialnumber"
+" WHERE s.sensorreadingtime >= h.owned_since"
+"   AND (NOT {since_rule} OR s.sensorreadingtime >= h.sharewithresearchasofdate)";
 
 static const char *const kept_steps =
 " UNION ALL SELECT sensorreadingtime, serialnumber COLLATE \"C\", distancefromobject"
@@ -179,10 +180,7 @@ forgets(const ZoneSession *session)
 static bool
 keeps_vanished(const ZoneSession *session, ZoneTableId id)
 {
-	Oid			book = get_relname_relid("stedi_object", session->run->target);
-
 	return stedi_zone_session_has_book(session, "stedi_object") &&
-		get_atttype(book, get_attnum(book, "vanished")) == BOOLOID &&
 		stedi_zone_session_text(session, psprintf("SELECT 'yes' FROM {target}.stedi_object"
 												  " WHERE vanished AND table_name = '%s' LIMIT 1",
 												  stedi_zone_tables[id].landing)) != NULL;
@@ -198,9 +196,9 @@ keep(const ZoneSession *session, const char *name, const char *template)
 static void
 read_people(const ZoneSession *session)
 {
-	ZoneWish	wish = {.rejects = true};
+	ZoneRecordWish wish = {.rejects = true};
 
-	stedi_zone_source_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
+	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
 	keep(session, "standing", standing_query);
 	keep(session, "decider", decider_query);
 	keep(session, "insider", psprintf("%s%s", insider_query,
@@ -215,14 +213,15 @@ read_people(const ZoneSession *session)
 static void
 read_readings(const ZoneSession *session)
 {
-	ZoneWish	wish = {0};
+	ZoneRecordWish wish = {0};
 
-	stedi_zone_source_keep(session->run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
+	stedi_zone_record_keep(session->run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
 	keep(session, "movement_due",
 		 psprintf(movement_query,
 				  keeps_vanished(session, ZONE_ACCELEROMETER_TRUSTED) ? kept_movements : ""));
 	keep(session, "reader", "SELECT DISTINCT email FROM movement_due");
-	stedi_zone_source_keep(session->run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
+	keep(session, "holding", holding_query);
+	stedi_zone_record_keep(session->run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
 	keep(session, "step_due",
 		 psprintf(step_query,
 				  keeps_vanished(session, ZONE_STEP_TRAINER_CURATED) ? kept_steps : ""));

@@ -60,7 +60,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 	},
 	{
 		"stedi_state",
-		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, rows bigint[]",
+		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, entries bigint, rows bigint[]",
 		"How the last run of stedi.materialize left the five tables of this schema: complete says that a next run may go on from there.",
 		NULL, false
 	},
@@ -265,7 +265,7 @@ stedi_zone_book_open(ZoneRun *run)
 
 /* The consent rule that is written down, or that the tables themselves tell. */
 static const char *
-stored_rule(ZoneRun *run, const char *asked, bool *lost)
+stored_rule(ZoneRun *run, bool *lost)
 {
 	const char *stored;
 	bool		any = false;
@@ -283,7 +283,7 @@ stored_rule(ZoneRun *run, const char *asked, bool *lost)
 	stored = rule_from_comment(run);
 	if (stored == NULL)
 		stored = "since_consent";
-	if (asked == NULL)
+	if (run->asked == NULL)
 		ereport(WARNING,
 				errmsg("the consent rule of schema \"%s\" is not written down any more; going on with '%s'",
 					   run->target_name, stored),
@@ -292,10 +292,11 @@ stored_rule(ZoneRun *run, const char *asked, bool *lost)
 }
 
 void
-stedi_zone_book_rule(ZoneRun *run, const char *asked)
+stedi_zone_book_rule(ZoneRun *run)
 {
+	const char *asked = run->asked;
 	bool		lost;
-	const char *stored = stored_rule(run, asked, &lost);
+	const char *stored = stored_rule(run, &lost);
 	char	   *match;
 
 	if (asked != NULL && stored != NULL && strcmp(asked, stored) != 0 && !run->all)
@@ -459,7 +460,7 @@ put_report(const ZoneRun *run, ZoneTableId id)
 static void
 put_state(const ZoneRun *run)
 {
-	static Oid	types[] = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID};
+	static Oid	types[] = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID, INT8OID};
 	Datum		values[lengthof(types)];
 	Datum		rows[ZONE_N_TABLES];
 
@@ -471,10 +472,11 @@ put_state(const ZoneRun *run)
 	values[3] = CStringGetTextDatum(run->definition);
 	values[4] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[5] = Int64GetDatum(run->n_entries);
 	stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_state"));
 	if (SPI_execute_with_args(stedi_zone_query_expand(run,
 													  "INSERT INTO {target}.stedi_state VALUES ($1, $2, $3, $4,"
-													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $5)"),
+													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $6, $5)"),
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into stedi_state");
 }
@@ -494,4 +496,24 @@ stedi_zone_book_run(ZoneRun *run)
 													 "UPDATE {target}.stedi_forgotten SET pending = false WHERE pending"));
 	}
 	put_state(run);
+}
+
+void
+stedi_zone_book_settle(ZoneRun *run)
+{
+	static Oid	types[] = {INT8OID, INT8OID, INT8ARRAYOID};
+	Datum		values[lengthof(types)];
+	Datum		rows[ZONE_N_TABLES];
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		rows[id] = Int64GetDatum(run->rows_before[id] - run->report[id].rows_out);
+	values[0] = Int64GetDatum(run->number);
+	values[1] = Int64GetDatum(run->n_entries);
+	values[2] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (SPI_execute_with_args(stedi_zone_query_expand(run,
+													  "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3,"
+													  " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update stedi_state");
 }

@@ -44,6 +44,9 @@ typedef struct Trail
 	" AND coalesce(r." column ", 0) = coalesce(t." column ", 0)" \
 	" AND (r." column " IS NULL) = (t." column " IS NULL)"
 
+/* Of a record r and a row t, both with "at". */
+#define SAME_MOVEMENT "r.at = t.at" SAME("x") SAME("y") SAME("z")
+
 static const Trail customer_trail = {
 	ZONE_CUSTOMER_TRUSTED,
 	"SELECT %s, email, customername, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
@@ -74,7 +77,7 @@ static const Trail movement_trail = {
 	"SELECT %s, email, stedi.epoch_ms(\"timestamp\") AS at, x, y, z FROM record",
 	"SELECT email COLLATE \"C\" AS email, \"timestamp\" AS at, x, y, z, count(*) AS n"
 	" FROM %s GROUP BY 1, 2, 3, 4, 5",
-	"r.email = t.email AND r.at = t.at" SAME("x") SAME("y") SAME("z"),
+	"r.email = t.email AND " SAME_MOVEMENT,
 	"SELECT email FROM %s",
 	NULL,
 };
@@ -101,18 +104,21 @@ static const Trail holder_trail = {
 	"SELECT serialnumber COLLATE \"C\" AS serialnumber, sensorreadingtime AS at, x, y, z,"
 	"   count(*) AS n"
 	" FROM %s GROUP BY 1, 2, 3, 4, 5",
-	"r.serialnumber = t.serialnumber AND r.at = t.at" SAME("x") SAME("y") SAME("z"),
+	"r.serialnumber = t.serialnumber AND " SAME_MOVEMENT,
 	"SELECT c.email FROM (SELECT serialnumber COLLATE \"C\" AS serialnumber FROM %s) t"
 	" JOIN {customer_curated} c ON c.serialnumber = t.serialnumber",
 	NULL,
 };
 
-/* Movements of pairs, of anybody at the row's time. */
+/* Movements of pairs, of anybody whose they may be at the row's time. */
 static const Trail anybody_trail = {
 	ZONE_ACCELEROMETER_TRUSTED,
-	"SELECT %s, stedi.epoch_ms(\"timestamp\") AS at, x, y, z FROM record",
+	"SELECT %s, at, x, y, z FROM"
+	" (SELECT *, stedi.epoch_ms(\"timestamp\") AS at FROM record) r"
+	" WHERE EXISTS (SELECT FROM (SELECT *, \"timestamp\" AS at FROM {accelerometer_trusted}) t"
+	"   WHERE r.email = t.email COLLATE \"C\" AND " SAME_MOVEMENT ")",
 	"SELECT sensorreadingtime AS at, x, y, z, count(*) AS n FROM %s GROUP BY 1, 2, 3, 4",
-	"r.at = t.at" SAME("x") SAME("y") SAME("z"),
+	SAME_MOVEMENT,
 	NULL,
 	"SELECT stedi.epoch_ms(at)::text FROM (SELECT sensorreadingtime AS at FROM %s) t"
 	" WHERE isfinite(at)",
@@ -167,6 +173,7 @@ begin_lineage(ZoneSession *session, FunctionCallInfo fcinfo, int landing_arg)
 	if (id == ZONE_MACHINE_LEARNING_CURATED)
 	{
 		stedi_zone_session_need_rule(session);
+		stedi_zone_session_need_table(session, ZONE_ACCELEROMETER_TRUSTED);
 		stedi_zone_session_need_table(session, ZONE_CUSTOMER_CURATED);
 	}
 	return id;
@@ -176,9 +183,9 @@ begin_lineage(ZoneSession *session, FunctionCallInfo fcinfo, int landing_arg)
 static void
 follow(const ZoneSession *session, const Trail *trail, const char *table)
 {
-	ZoneWish	wish = {0};
+	ZoneRecordWish wish = {0};
 
-	stedi_zone_source_keep(session->run, "record", trail->source, &wish);
+	stedi_zone_record_keep(session->run, "record", trail->source, &wish);
 	stedi_zone_session_answer(session, psprintf(count_query,
 												psprintf(trail->record_query, "DISTINCT object"),
 												psprintf(trail->row_query, table),
@@ -190,11 +197,11 @@ follow(const ZoneSession *session, const Trail *trail, const char *table)
 static void
 follow_row(const ZoneSession *session, const Trail *trail, const char *table)
 {
-	ZoneWish	wish = {.details = true};
+	ZoneRecordWish wish = {.details = true};
 	int64		time;
 
 	if (trail->key_query != NULL)
-		wish.keys = stedi_zone_source_keys(session->run, psprintf(trail->key_query, table));
+		wish.keys = stedi_zone_record_keys(session->run, psprintf(trail->key_query, table));
 	if (trail->time_query != NULL)
 	{
 		char	   *text = stedi_zone_session_text(session, psprintf(trail->time_query, table));
@@ -204,7 +211,7 @@ follow_row(const ZoneSession *session, const Trail *trail, const char *table)
 		time = pg_strtoint64(text);
 		wish.time = &time;
 	}
-	stedi_zone_source_keep(session->run, "record", trail->source, &wish);
+	stedi_zone_record_keep(session->run, "record", trail->source, &wish);
 	stedi_zone_session_answer(session, psprintf(place_query,
 												psprintf(trail->record_query,
 														 "object, line, byte_offset, length"),

@@ -399,6 +399,32 @@ stedi_zone_load_keep_readers(ZoneRun *run)
 	stedi_zone_query_register(run, "reader", store, tupdesc);
 }
 
+/* See zone.h. */
+void
+stedi_zone_load_keep_rows(ZoneRun *run)
+{
+	const ZoneLoad *kept = run->load;
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(tupdesc, 1, "who", INT8OID, -1, 0);
+	TupleDescInitEntry(tupdesc, 2, "n", INT8OID, -1, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint32 member = 0; kept != NULL && kept->rows != NULL &&
+		 member < stedi_consent_size(kept->people); member++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false};
+
+		/* with the row in customer_trusted, and that in customer_curated */
+		values[0] = Int64GetDatum((int64) stedi_consent_key_hash(kept->people, member));
+		values[1] = Int64GetDatum((int64) kept->rows[member] + 1 + kept->seen[member]);
+		tuplestore_putvalues(store, tupdesc, values, nulls);
+	}
+	stedi_zone_query_register(run, "has_rows", store, tupdesc);
+}
+
 /* The processes are done: what is left to do for the tables' storage. */
 static void
 settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)

@@ -23,6 +23,9 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+/* One row in so many that changes is worth new statistics, as autovacuum thinks. */
+#define MANY_ROWS 10
+
 /* The rows of customer_trusted that those affected are to have. */
 static const char *const after_query =
 "SELECT p.who, customername, email, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
@@ -132,20 +135,23 @@ name_of(const ZoneRun *run, ZoneTableId id)
 	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 }
 
-/* Take the rows of relation `gone` (part, place) out, put those of `come` in. */
-static void
-change_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char *come)
+/* See zone.h. */
+void
+stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char *come)
 {
 	const char *columns = stedi_zone_tables[id].column_names;
 	ZoneReport *report = &run->report[id];
+	bool		stale = stedi_zone_stats_hold(run, id, gone);
 
 	report->rows_out =
-		stedi_zone_query_run(psprintf("DELETE FROM %s t USING (%s) g WHERE t.ctid = g.place AND t.tableoid = g.part",
+		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
 									  name_of(run, id), gone));
-	report->rows_in =
-		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) c",
+	report->rows_in = come == NULL ? 0 :
+		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  name_of(run, id), columns, columns, come));
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
+	if (stale || report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
+		stedi_zone_write_analyze(run, id, report->rows_out);
 }
 
 /* The keys that a query gives, in the run's context. */
@@ -181,9 +187,9 @@ renew_customers(ZoneRun *run)
 	stedi_zone_object_settle(run, ZONE_CUSTOMER_TRUSTED);
 	keep(run, "after", after_query);
 	keep(run, "change", change_query);
-	change_rows(run, ZONE_CUSTOMER_TRUSTED,
-				"SELECT part, place FROM change WHERE was_in AND differs",
-				"SELECT a.* FROM after a JOIN change c ON c.who = a.who WHERE c.differs");
+	keep(run, "gone_customer", "SELECT part, place FROM change WHERE was_in AND differs");
+	keep(run, "come_customer", "SELECT a.* FROM after a JOIN change c ON c.who = a.who WHERE c.differs");
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", "come_customer");
 	stedi_zone_table_report_customers(run);
 }
 
@@ -311,9 +317,8 @@ renew_readings(ZoneRun *run, const Stream *stream)
 	}
 	else
 		run->report[stream->id].unchanged = run->report[stream->id].kept = 0;
-	change_rows(run, stream->id,
-				psprintf("SELECT part, place FROM gone_%s", stream->suffix),
-				psprintf("SELECT * FROM come_%s", stream->suffix));
+	stedi_zone_renew_rows(run, stream->id, psprintf("gone_%s", stream->suffix),
+						  psprintf("come_%s", stream->suffix));
 	if (staged == NULL)
 		stedi_zone_table_report_readings(run, stream->id);
 }
@@ -342,9 +347,10 @@ renew_curated(ZoneRun *run)
 	keep(run, "curated_before", curated_before_query);
 	keep(run, "curated_after", curated_after_query);
 	keep(run, "curated_change", curated_change_query);
-	change_rows(run, ZONE_CUSTOMER_CURATED,
-				"SELECT part, place FROM curated_change WHERE was_in AND differs",
-				"SELECT a.* FROM curated_after a JOIN curated_change c ON c.email = a.email WHERE c.differs");
+	keep(run, "gone_curated", "SELECT part, place FROM curated_change WHERE was_in AND differs");
+	keep(run, "come_curated",
+		 "SELECT a.* FROM curated_after a JOIN curated_change c ON c.email = a.email WHERE c.differs");
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", "come_curated");
 }
 
 static void
@@ -407,8 +413,7 @@ renew_pairs(ZoneRun *run)
 						  psprintf("SELECT %s FROM whole_pair EXCEPT SELECT %s FROM found_pair"
 								   " UNION ALL SELECT %s FROM added_pair",
 								   table->column_names, table->column_names, table->column_names));
-	change_rows(run, ZONE_MACHINE_LEARNING_CURATED,
-				"SELECT part, place FROM gone_pair", "SELECT * FROM come_pair");
+	stedi_zone_renew_rows(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", "come_pair");
 }
 
 /*
@@ -418,10 +423,14 @@ renew_pairs(ZoneRun *run)
 static void
 renew_machine_learning(ZoneRun *run)
 {
-	if (run->match_time || run->match_changed)
-		stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
-	else
+	if (!run->match_time && !run->match_changed)
+	{
 		renew_pairs(run);
+		return;
+	}
+	keep(run, "gone_pair", "SELECT NULL::text AS key WHERE false");
+	keep(run, "come_pair", "SELECT NULL::text AS serialnumber WHERE false");
+	stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
 }
 
 void

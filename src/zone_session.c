@@ -62,9 +62,10 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
 	run->target = target;
 	run->target_name = run->landing_name = get_namespace_name(target);
-	if (!PG_ARGISNULL(landing_arg))
+	if (landing_arg >= 0 && !PG_ARGISNULL(landing_arg))
 		run->landing_name = stedi_zone_schema_argument(fcinfo, landing_arg, &landing);
 	memcpy(run->wanted, wanted, sizeof(run->wanted));
+	stedi_list_forget();		/* what was listed before may be old by now */
 	stedi_zone_check_target(run);
 
 	GetUserIdAndSecContext(&session->caller, &session->security);
@@ -78,7 +79,12 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	lock_tables(run);
-	stedi_zone_check_landing(run);
+	if (landing_arg >= 0)
+	{
+		stedi_zone_check_landing(run);
+		stedi_list_forget();	/* a run beside us may have read what has
+								 * landed since */
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 

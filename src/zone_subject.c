@@ -99,13 +99,13 @@ keep_subject(ZoneRun *run, text *email)
 static void
 read_person(const ZoneSession *session)
 {
-	ZoneWish	wish = {.rejects = true,.details = true};
+	ZoneRecordWish wish = {.rejects = true,.details = true};
 	ZoneRun    *run = session->run;
 	const char *more[2] = {"", ""};
 
-	wish.keys = stedi_zone_source_keys(run, "SELECT email FROM subject");
-	stedi_zone_source_keep(run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
-	stedi_zone_source_keep(run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
+	wish.keys = stedi_zone_record_keys(run, "SELECT email FROM subject");
+	stedi_zone_record_keep(run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
+	stedi_zone_record_keep(run, "movement", ZONE_ACCELEROMETER_TRUSTED, &wish);
 	if (has_table(session, ZONE_CUSTOMER_TRUSTED))
 		more[0] = psprintf(table_devices, "customer_trusted");
 	if (has_table(session, ZONE_CUSTOMER_CURATED))
@@ -115,8 +115,8 @@ read_person(const ZoneSession *session)
 																has_table(session, ZONE_CUSTOMER_CURATED) ?
 																own_device : "true",
 																more[0], more[1])));
-	wish.keys = stedi_zone_source_keys(run, "SELECT serialnumber FROM device");
-	stedi_zone_source_keep(run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
+	wish.keys = stedi_zone_record_keys(run, "SELECT serialnumber FROM device");
+	stedi_zone_record_keep(run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
 }
 
 /* Answer with what the tables have, then the landing zone, then the books. */
@@ -160,7 +160,7 @@ subject(PG_FUNCTION_ARGS)
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
 	stedi_zone_session_need_argument(fcinfo, ARG_EMAIL, "email");
-	email = stedi_zone_source_email(PG_GETARG_TEXT_PP(ARG_EMAIL));
+	email = stedi_zone_record_email(PG_GETARG_TEXT_PP(ARG_EMAIL));
 	if (email == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -19,6 +19,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
@@ -134,12 +135,68 @@ make_successor(ZoneRun *run, ZoneTableId id)
 	return successor;
 }
 
+/* This transaction has made unlogged storage. */
+static bool made_unlogged = false;
+
+/* Flush all that has been logged.  Never throws; what cannot be written is a PANIC. */
+static void
+flush_log(void)
+{
+	XLogRecPtr	end = GetXLogInsertRecPtr();
+
+	/*
+	 * where the next record will begin: behind a page's header, where none
+	 * ends
+	 */
+	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD)
+		end -= SizeOfXLogLongPHD;
+	else if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		end -= SizeOfXLogShortPHD;
+	XLogFlush(end);
+}
+
+/*
+ * Flush the log of an abort before its unlogged storage is deleted.  The
+ * server deletes the files first: it keeps the one of the main fork, empty,
+ * until the next checkpoint, and the init fork's not at all.  After a crash
+ * between the two, recovery makes the init fork again, does not get to know
+ * of the abort, cannot copy the one over the other, and gives up, once.
+ */
+static void
+flush_abort(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT && made_unlogged)
+		flush_log();
+	made_unlogged &= (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE);
+}
+
+static void
+flush_subabort(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && made_unlogged)
+		flush_log();
+}
+
+static void
+note_unlogged(void)
+{
+	static bool registered = false;
+
+	made_unlogged = true;
+	if (registered)
+		return;
+	RegisterXactCallback(flush_abort, NULL);
+	RegisterSubXactCallback(flush_subabort, NULL);
+	registered = true;
+}
+
 /* New storage to compare the table with: not logged, as it goes with the run. */
 static Oid
 make_counterpart(ZoneRun *run, ZoneTableId id)
 {
 	char	   *name = psprintf("stedi_staged_%u", run->relid[id]);
 
+	note_unlogged();
 	stedi_zone_query_run(psprintf("CREATE UNLOGGED TABLE %s (%s) USING heap",
 								  quote_qualified_identifier(run->target_name, name),
 								  stedi_zone_tables[id].columns));

@@ -37,30 +37,19 @@ def run_program(*command):
         raise AssertionError(f"{command[0]}: {done.stdout}")
 
 
-def wait_until(condition, what):
-    """Until the condition holds; fails when that takes too long."""
-    until = time.monotonic() + PATIENCE
+def becomes_true(condition, patience=PATIENCE):
+    """Does the condition hold within that many seconds?"""
+    until = time.monotonic() + patience
     while not condition():
         if time.monotonic() > until:
-            raise AssertionError(what)
+            return False
         time.sleep(0.02)
+    return True
 
 
-def process_state(pid):
-    """(state, parent, command line) of a process, or None when there is none."""
-    try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        state, parent = stat.rpartition(")")[2].split()[:2]
-        command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-        return state, int(parent), command.decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def has_ended(pid):
-    """A zombie has ended, whoever does not care for it."""
-    state = process_state(pid)
-    return state is None or state[0] == "Z"
+def wait_until(condition, what):
+    if not becomes_true(condition):
+        raise AssertionError(what)
 
 
 def kill(pid):
@@ -153,27 +142,41 @@ class Cluster:
     def processes(self):
         """Its processes but for the first, by pid, with their command lines."""
         found = {}
-        for name in os.listdir("/proc"):
-            state = process_state(name) if name.isdigit() else None
-            if state and state[1] == self.postmaster.pid:
-                found[int(name)] = state[2]
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            process = pathlib.Path("/proc") / name
+            try:
+                if pathlib.Path(os.readlink(process / "cwd")) == self.data:
+                    found[int(name)] = (process / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:  # somebody else's, or a process that has ended
+                pass
+        found.pop(self.postmaster.pid, None)
         return found
 
-    def kill(self, others=()):
-        """Kill the first process, and others; wait until none is left."""
-        processes = self.processes()
+    def kill(self, everybody=False):
+        """Kill the first process, or all of them; wait until none is left."""
         kill(self.postmaster.pid)
-        for pid in others:
-            kill(pid)
         self.postmaster.wait(PATIENCE)
-        wait_until(lambda: all(map(has_ended, processes)), "processes have outlived their server")
+
+        def nobody_left():
+            left = self.processes()
+            if everybody:
+                for pid in left:
+                    kill(pid)
+            return not left
+
+        wait_until(nobody_left, "processes have outlived their server")
 
     def crash(self, *pids):
-        """Kill the first of these that is still there; wait until the server has restarted itself."""
-        processes = self.processes()
-        if not any(map(kill, pids)):
-            raise AssertionError("there is nobody to be killed")
-        wait_until(lambda: all(map(has_ended, processes)), "the server does not restart")
+        """Kill the first of these that has not ended by itself; wait until the server has restarted."""
+        before = self.processes().keys()
+
+        def restarts():
+            return not before & self.processes().keys()
+
+        for pid in pids:
+            if kill(pid) and becomes_true(restarts, patience=5):
+                break
+        wait_until(restarts, "the server does not restart")
         self.wait()
 
     def connect(self, dbname):

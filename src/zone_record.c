@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * zone_source.c
+ * zone_record.c
  *		Landing records with their places -> relations that SQL can read.
  *
  * A landing table shows a place only where it has a column for it, and no
@@ -91,15 +91,15 @@ static const Column step_columns[] = {
 #define MAX_COLUMNS (N_COMMON_COLUMNS + lengthof(customer_columns))
 
 /* The first column is whose record it is, the second its time, if it has one. */
-typedef struct Source
+typedef struct Kind
 {
 	const Column *columns;
 	int			n_columns;
 	bool		of_email;		/* whose: an e-mail */
 	bool		timed;
-} Source;
+} Kind;
 
-static const Source sources[ZONE_N_TABLES] = {
+static const Kind kinds[ZONE_N_TABLES] = {
 	[ZONE_CUSTOMER_TRUSTED] = {customer_columns, lengthof(customer_columns), true, false},
 	[ZONE_ACCELEROMETER_TRUSTED] = {movement_columns, lengthof(movement_columns), true, true},
 	[ZONE_STEP_TRAINER_CURATED] = {step_columns, lengthof(step_columns), false, true},
@@ -108,10 +108,10 @@ static const Source sources[ZONE_N_TABLES] = {
 /* The reading of one landing table. */
 typedef struct Reading
 {
-	const Source *source;
-	const ZoneWish *wish;
+	const Kind *kind;
+	const ZoneRecordWish *wish;
 	StediScan  *scan;
-	int			attno[MAX_COLUMNS]; /* of the source's columns; 0-based */
+	int			attno[MAX_COLUMNS]; /* of the kind's columns; 0-based */
 	Datum	   *row;			/* what the scan gives */
 	bool	   *row_nulls;
 	FmgrInfo	jsonb_input;
@@ -146,7 +146,7 @@ compare_keys(const void *a, const void *b)
 }
 
 ZoneKeys *
-stedi_zone_source_keys(const ZoneRun *run, const char *template)
+stedi_zone_record_keys(const ZoneRun *run, const char *template)
 {
 	ZoneKeys   *keys = MemoryContextAllocZero(run->cxt, sizeof(ZoneKeys));
 	int			result = SPI_execute(stedi_zone_query_expand(run, template), true, 0);
@@ -169,7 +169,7 @@ stedi_zone_source_keys(const ZoneRun *run, const char *template)
 }
 
 text *
-stedi_zone_source_email(const text *given)
+stedi_zone_record_email(const text *given)
 {
 	StediSlice	email = stedi_consent_trim(stedi_text_slice(given));
 	text	   *result;
@@ -189,14 +189,14 @@ put_columns(Reading *reading)
 	Datum	   *values = reading->values + N_COMMON_COLUMNS;
 	bool	   *nulls = reading->nulls + N_COMMON_COLUMNS;
 
-	for (int i = 0; i < reading->source->n_columns; i++)
+	for (int i = 0; i < reading->kind->n_columns; i++)
 	{
 		values[i] = reading->row[reading->attno[i]];
 		nulls[i] = reading->row_nulls[reading->attno[i]];
 	}
-	if (reading->source->of_email && !nulls[0])
+	if (reading->kind->of_email && !nulls[0])
 	{
-		values[0] = PointerGetDatum(stedi_zone_source_email(DatumGetTextPP(values[0])));
+		values[0] = PointerGetDatum(stedi_zone_record_email(DatumGetTextPP(values[0])));
 		nulls[0] = DatumGetPointer(values[0]) == NULL;
 	}
 }
@@ -205,7 +205,7 @@ put_columns(Reading *reading)
 static bool
 is_wanted(const Reading *reading)
 {
-	const ZoneWish *wish = reading->wish;
+	const ZoneRecordWish *wish = reading->wish;
 	const Datum *values = reading->values + N_COMMON_COLUMNS;
 	const bool *nulls = reading->nulls + N_COMMON_COLUMNS;
 
@@ -221,7 +221,7 @@ is_wanted(const Reading *reading)
 			return false;
 	}
 	return wish->time == NULL ||
-		(reading->source->timed && !nulls[1] && DatumGetInt64(values[1]) == *wish->time);
+		(reading->kind->timed && !nulls[1] && DatumGetInt64(values[1]) == *wish->time);
 }
 
 static void
@@ -287,7 +287,7 @@ put_record(Reading *reading, bool rejected)
 static void
 read_records(Reading *reading, Tuplestorestate *store, TupleDesc tupdesc)
 {
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi source",
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi landing record",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller;
 	StediScanResult result;
@@ -339,26 +339,28 @@ keep_objects(ZoneRun *run, const char *name, const StediListing *listing)
 }
 
 void
-stedi_zone_source_keep(ZoneRun *run, const char *name, ZoneTableId id, const ZoneWish *wish)
+stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id, const ZoneRecordWish *wish)
 {
-	Reading		reading = {.source = &sources[id],.wish = wish};
+	Reading		reading = {.kind = &kinds[id],.wish = wish};
 	Relation	relation = table_open(run->source[id].relid, AccessShareLock);
 	TupleDesc	landing = RelationGetDescr(relation);
 	TupleDesc	tupdesc = describe(common_columns, N_COMMON_COLUMNS,
-								   reading.source->columns, reading.source->n_columns);
+								   reading.kind->columns, reading.kind->n_columns);
 	Tuplestorestate *store = begin_store(run);
 	bool	   *wanted = palloc(landing->natts * sizeof(bool));
 
-	for (int i = 0; i < reading.source->n_columns; i++)
+	for (int i = 0; i < reading.kind->n_columns; i++)
 		reading.attno[i] = stedi_option_find_column(RelationGetRelid(relation),
-													reading.source->columns[i].landing,
-													reading.source->columns[i].type) - 1;
+													reading.kind->columns[i].landing,
+													reading.kind->columns[i].type) - 1;
 	fmgr_info(F_JSONB_IN, &reading.jsonb_input);
 	reading.row = palloc(landing->natts * sizeof(Datum));
 	reading.row_nulls = palloc(landing->natts * sizeof(bool));
 	memset(wanted, true, landing->natts * sizeof(bool));
 	reading.scan = stedi_scan_open(RelationGetRelid(relation), GetUserId(), landing, wanted,
 								   STEDI_SCAN_JUDGE | STEDI_SCAN_GIVE_REJECTS);
+	if (wish->listing != NULL)
+		stedi_scan_set_listing(reading.scan, wish->listing);
 	read_records(&reading, store, tupdesc);
 	stedi_zone_query_register(run, name, store, tupdesc);
 	keep_objects(run, name, stedi_scan_listing(reading.scan));

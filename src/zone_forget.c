@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_forget.c
+ *		The SQL functions by which somebody is forgotten, and that undone.
+ *
+ * forget writes the person down by keyed hash and takes their rows out of all
+ * five tables, in one transaction.  From then on every run finds the person
+ * among the forgotten, whatever the landing zone says.  The bookkeeping marks
+ * them *pending*: the next run judges their devices anew.
+ *
+ * The e-mail is a parameter of every statement, never a part of one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(forget);
+PG_FUNCTION_INFO_V1(unforget);
+
+/* Why somebody may have to be forgotten: article 17 (1) of the GDPR, a to f. */
+static const char *const reasons[] = {
+	"not_needed", "consent_withdrawn", "objection", "unlawful", "legal_obligation", "child",
+};
+
+/* Whom a call is about. */
+typedef struct Subject
+{
+	ZoneRun    *run;
+	text	   *email;			/* in its normal form */
+	int64		name;			/* its hash in the bookkeeping of objects */
+	bytea	   *who;			/* its keyed hash */
+	ArrayType  *emails;			/* it, alone */
+} Subject;
+
+/* The rows of theirs in tables of customers, and their devices. */
+static const char *const gone_customer_query =
+"SELECT tableoid AS part, ctid AS place FROM {customer_trusted} WHERE email = ANY ($1)";
+static const char *const gone_curated_query =
+"SELECT tableoid AS part, ctid AS place FROM {customer_curated} WHERE email = ANY ($1)";
+static const char *const person_query =
+"SELECT unnest($1) AS key";
+static const char *const device_query =
+"SELECT serialnumber AS key FROM {customer_trusted} WHERE email = ANY ($1) AND serialnumber <> ''"
+" UNION SELECT serialnumber FROM {customer_curated} WHERE email = ANY ($1) AND serialnumber <> ''";
+
+/* Pairs by time alone may have their movements beside anybody's steps. */
+static const char *const mixed_pair_query =
+"SELECT m.tableoid AS part, m.ctid AS place, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z"
+" FROM {machine_learning_curated} m"
+" JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
+"   AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
+" WHERE NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.\"timestamp\" = m.sensorreadingtime"
+"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y AND a.z IS NOT DISTINCT FROM m.z"
+"   AND a.email <> ALL ($1))";
+
+static void
+keep(Subject *subject, const char *name, const char *template)
+{
+	stedi_zone_query_keep_of(subject->run, name, stedi_zone_query_expand(subject->run, template),
+							 subject->emails);
+}
+
+/* A statement on $1 = who, $2 = name and $3; how many rows it processed. */
+static int64
+execute(const Subject *subject, const char *template, const char *word)
+{
+	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID};
+	Datum		values[lengthof(types)];
+	char		nulls[] = "  n";
+	int			result;
+
+	values[0] = PointerGetDatum(subject->who);
+	values[1] = Int64GetDatum(subject->name);
+	values[2] = (Datum) 0;
+	if (word != NULL)
+	{
+		values[2] = CStringGetTextDatum(word);
+		nulls[2] = ' ';
+	}
+	result = SPI_execute_with_args(stedi_zone_query_expand(subject->run, template),
+								   lengthof(types), types, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
+	return (int64) SPI_processed;
+}
+
+/* Find out whom the call is about, when the key is known. */
+static void
+find_subject(Subject *subject, ZoneRun *run, const text *given)
+{
+	const StediSlice key = {run->key, ZONE_KEY_LEN};
+	ZoneHasher *hasher;
+	Datum		email;
+
+	subject->run = run;
+	subject->email = stedi_consent_normalize(stedi_text_slice((const struct varlena *) given));
+	if (subject->email == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"email\" names nobody"),
+				errdetail("It is empty, or white space alone."));
+	subject->name = (int64) stedi_consent_name_hash(run->seed, stedi_text_slice(subject->email), false);
+	hasher = stedi_zone_key_begin();
+	subject->who = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->email));
+	stedi_zone_key_end(hasher);
+	email = PointerGetDatum(subject->email);
+	subject->emails = construct_array(&email, 1, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/* What both functions begin with. */
+static void
+begin_steps(ZoneRun *run)
+{
+	stedi_zone_lock_tables(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (!OidIsValid(run->relid[id]))
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("table \"%s\" does not exist in schema \"%s\"",
+						   stedi_zone_tables[id].name, run->target_name),
+					errhint("Make the five tables with %s.",
+							stedi_zone_query_call(run, "materialize", "")));
+	stedi_zone_check_published(run);
+	stedi_zone_book_open(run);
+	stedi_zone_book_rule(run);
+}
+
+/* Take all their rows out. */
+static void
+remove_rows(Subject *subject)
+{
+	ZoneRun    *run = subject->run;
+
+	keep(subject, "gone_customer", gone_customer_query);
+	keep(subject, "gone_curated", gone_curated_query);
+	keep(subject, "forgotten_person", person_query);
+	keep(subject, "forgotten_device", device_query);
+	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", "forgotten_person", NULL);
+	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "gone_step", "forgotten_device", NULL);
+	if (run->match_time)
+		keep(subject, "gone_pair", mixed_pair_query);
+	else
+		stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", "forgotten_device", NULL);
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", NULL);
+	stedi_zone_renew_rows(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", NULL);
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", NULL);
+	stedi_zone_renew_rows(run, ZONE_STEP_TRAINER_CURATED, "gone_step", NULL);
+	stedi_zone_renew_rows(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", NULL);
+}
+
+/* Write the history's entry: rows are those that the reports say. */
+static void
+write_entry(Subject *subject, const char *what)
+{
+	ZoneRun    *run = subject->run;
+	int64		removed = 0;
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		removed += run->report[id].rows_out;
+	keep(subject, "forgotten_name", "SELECT unnest($1) AS email");
+	stedi_zone_history_write(run,
+							 psprintf("SELECT email, '%s'::text, NULL::integer, NULL::bigint, " INT64_FORMAT "::bigint, 0::bigint"
+									  " FROM forgotten_name", what, removed));
+}
+
+/* A row of the answer. */
+static void
+put_answer(ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	values[0] = CStringGetTextDatum(source);
+	values[1] = name;
+	values[2] = Int64GetDatum(rows);
+	tuplestore_putvalues(answer->setResult, answer->setDesc, values, nulls);
+}
+
+/*
+ * Say which landing objects still name the person, or a device of theirs, and
+ * with how many records.  Objects that are known not to are not read.
+ */
+static void
+answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ZoneKeys *keys)
+{
+	ZoneRun    *run = subject->run;
+	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
+	ZoneRecordWish	wish = {.rejects = true,.keys = keys};
+	StediHashes names;
+	ZoneQueryRows rows;
+	Datum		values[2];
+	bool		nulls[2];
+
+	if (keys->n == 0)
+		return;
+	stedi_hashes_begin(&names);
+	for (int i = 0; i < keys->n; i++)
+		(void) stedi_hashes_add(&names, stedi_consent_name_hash(run->seed, keys->keys[i], false));
+	stedi_zone_object_want_new(run, id);
+	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
+	wish.listing = stedi_zone_object_choose(run, id);
+	if (wish.listing->n_objects == 0)
+		return;
+	stedi_zone_record_keep(run, "carrier", id, &wish);
+	stedi_zone_query_open(&rows, "SELECT o.key, count(*) FROM carrier c JOIN carrier_object o ON o.object = c.object"
+						  " GROUP BY o.key ORDER BY o.key");
+	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
+		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
+	stedi_zone_query_close(&rows);
+	stedi_zone_query_drop(run);
+	stedi_zone_query_drop(run);
+}
+
+static void
+forget_steps(ZoneRun *run, void *arg)
+{
+	FunctionCallInfo fcinfo = arg;
+	ReturnSetInfo *answer = (ReturnSetInfo *) fcinfo->resultinfo;
+	Subject		subject;
+	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	begin_steps(run);
+	stedi_zone_check_landing(run);
+	run->vanished = ZONE_VANISHED_REMOVE;	/* nothing is, here */
+	stedi_zone_object_compare(run);
+	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
+	if (execute(&subject,
+				"UPDATE {target}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
+				" WHERE who = $1 AND name = $2", reason) == 0)
+		(void) execute(&subject,
+					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $3, pg_catalog.now(), NULL, true)",
+					   reason);
+	remove_rows(&subject);
+	write_entry(&subject, "forgotten");
+	stedi_zone_book_settle(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+				   run->report[id].rows_out);
+	answer_objects(&subject, answer, ZONE_CUSTOMER_TRUSTED,
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
+	answer_objects(&subject, answer, ZONE_ACCELEROMETER_TRUSTED,
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
+	answer_objects(&subject, answer, ZONE_STEP_TRAINER_CURATED,
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"));
+}
+
+/*
+ * forget(target regnamespace, email text, reason text, landing regnamespace)
+ *		-> setof (source text, name text, rows bigint)
+ */
+Datum
+forget(PG_FUNCTION_ARGS)
+{
+	ZoneRun    *run;
+	char	   *reason;
+	bool		known = false;
+
+	stedi_zone_session_need_argument(fcinfo, 0, "target");
+	stedi_zone_session_need_argument(fcinfo, 1, "email");
+	stedi_zone_session_need_argument(fcinfo, 2, "reason");
+	reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	for (int i = 0; i < lengthof(reasons); i++)
+		known |= strcmp(reason, reasons[i]) == 0;
+	if (!known)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid value for argument \"reason\": \"%s\"", reason),
+				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
+	InitMaterializedSRF(fcinfo, 0);
+	run = stedi_zone_begin_run(fcinfo, 0, 3);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		run->wanted[id] = true;
+	stedi_zone_run(run, forget_steps, fcinfo);
+	return (Datum) 0;
+}
+
+static void
+unforget_steps(ZoneRun *run, void *arg)
+{
+	FunctionCallInfo fcinfo = arg;
+	Subject		subject;
+
+	begin_steps(run);
+	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
+	fcinfo->isnull = execute(&subject,
+							 "UPDATE {target}.stedi_forgotten SET lifted = pg_catalog.now(), pending = true"
+							 " WHERE who = $1 AND name = $2 AND lifted IS NULL", NULL) == 0;
+	if (fcinfo->isnull)
+		return;
+	write_entry(&subject, "unforgotten");
+	stedi_zone_book_settle(run);
+}
+
+/*
+ * unforget(target regnamespace, email text) -> boolean: was the person
+ * forgotten?
+ */
+Datum
+unforget(PG_FUNCTION_ARGS)
+{
+	bool		found;
+
+	stedi_zone_session_need_argument(fcinfo, 0, "target");
+	stedi_zone_session_need_argument(fcinfo, 1, "email");
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, 0, -1), unforget_steps, fcinfo);
+	found = !fcinfo->isnull;
+	fcinfo->isnull = false;
+	PG_RETURN_BOOL(found);
+}

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone_key.c
+ *		Who is meant, without saying who: hashes under a target's key.
+ *
+ * Whoever has the key can tell whether a given person is meant, and nobody
+ * can tell from the hash alone who it is.  The key is in stedi_key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(keyed_hash);
+
+ZoneHasher *
+stedi_zone_key_begin(void)
+{
+	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
+
+	if (hmac == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("out of memory"));
+	return (ZoneHasher *) hmac;
+}
+
+void
+stedi_zone_key_end(ZoneHasher *hasher)
+{
+	pg_hmac_free((pg_hmac_ctx *) hasher);
+}
+
+bytea *
+stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text)
+{
+	pg_hmac_ctx *hmac = (pg_hmac_ctx *) hasher;
+	bytea	   *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	if (pg_hmac_init(hmac, (const uint8 *) key.data, key.len) < 0 ||
+		pg_hmac_update(hmac, (const uint8 *) text.data, text.len) < 0 ||
+		pg_hmac_final(hmac, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INTERNAL_ERROR),
+				errmsg("could not hash a name: %s", pg_hmac_error(hmac)));
+	return hash;
+}
+
+/*
+ * keyed_hash(key bytea, email text) -> bytea: HMAC-SHA256 of the e-mail in its
+ * normal form; NULL when nothing is left of that
+ */
+Datum
+keyed_hash(PG_FUNCTION_ARGS)
+{
+	bytea	   *key = PG_GETARG_BYTEA_PP(0);
+	text	   *email = stedi_consent_normalize(stedi_text_slice(PG_GETARG_TEXT_PP(1)));
+	ZoneHasher *hasher;
+	bytea	   *hash;
+
+	if (email == NULL)
+		PG_RETURN_NULL();
+	hasher = stedi_zone_key_begin();
+	hash = stedi_zone_key_hash(hasher, stedi_text_slice(key), stedi_text_slice(email));
+	stedi_zone_key_end(hasher);
+	PG_RETURN_BYTEA_P(hash);
+}
