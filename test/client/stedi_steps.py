@@ -130,8 +130,8 @@ class Zone:
     def new_key(self, folder):
         """A key before, between or behind those that are there."""
         self.n_made += 1
-        below = self.rng.choice(["", "", f"{SUBFOLDER}/"])
-        return f"{folder}/{below}{self.rng.randrange(100):02}-{self.n_made}"
+        below = self.rng.choice(["", "", f"/{SUBFOLDER}"])
+        return f"{folder}{below}/{self.rng.randrange(100):02}-{self.n_made}"
 
     def style(self):
         return self.rng.choice(list(STYLES))

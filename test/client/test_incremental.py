@@ -22,7 +22,7 @@ import unittest
 import psycopg
 
 from stedi_client import LANDING_TABLES, TABLES, Database, ServerTest, sort_key
-from stedi_steps import CHANGES, FOLDERS, SUBFOLDER, NotNow, Steps
+from stedi_steps import CHANGES, FOLDERS, SUBFOLDER, NotNow, Object, Steps
 from stedi_steps import change, folder_of, now_ms, without
 
 SEQUENCES = int(os.environ.get("STEDI_TEST_SEQUENCES", "12"))
@@ -262,7 +262,8 @@ class Sequence(Steps):
     def stopped(self):
         """A late phase ends in an error: a reject among the step readings."""
         done = self.any_change()
-        self.zone.add("step_trainer", [self.step(), without(self.step(), "sensorReadingTime")])
+        reject = self.zone.text(without(self.step(), "sensorReadingTime"))
+        self.zone.write(f"step_trainer/{SUBFOLDER}/reject-{len(self.story)}", Object([reject]))
         stop = "ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (ADD on_error 'stop')"
         with self.unchanged(), self.test.assertRaises(psycopg.Error):
             with self.db.conn.transaction():
