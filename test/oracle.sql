@@ -95,6 +95,8 @@ CREATE FUNCTION oracle.given(field jsonb, VARIADIC wanted text[]) RETURNS bigint
 CREATE FUNCTION oracle.zone(forgotten text[], rule text, now bigint)
     RETURNS TABLE (table_name text, what text, contents jsonb)
     LANGUAGE sql STABLE
+    SET enable_nestloop = off
+    SET jit = off
 AS $$
 WITH
 landed AS (
@@ -104,7 +106,7 @@ landed AS (
 -- "Customers"
 
 -- A record's fields; those that could be read of a rejected one.
-customer_value AS (
+customer_value AS MATERIALIZED (
     SELECT
         row_number() OVER () AS id,
         cut,
@@ -211,7 +213,7 @@ device AS (
 
 -- "The five tables"
 
-move_value AS (
+move_value AS MATERIALIZED (
     SELECT
         cut,
         field,
@@ -253,7 +255,7 @@ accelerometer_trusted AS (
 customer_curated AS (
     SELECT * FROM customer_trusted WHERE email IN (SELECT email FROM accelerometer_trusted)
 ),
-step_value AS (
+step_value AS MATERIALIZED (
     SELECT
         cut,
         field,

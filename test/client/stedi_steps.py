@@ -2,7 +2,7 @@
 
 Proves nothing by itself; test_incremental takes these steps at random.  There
 are few people, devices and times, so that ties, duplicates, shared devices and
-readings at one time are the rule.  The records are well-formed objects of JSON,
+readings at one time are the rule; in some zones there is a crowd.  The records are well-formed objects of JSON,
 but for some that are rejected; an object may end inside its last one.
 """
 import contextlib
@@ -27,6 +27,10 @@ HOUR = 3_600_000
 TIMES = [START + number * HOUR for number in range(6)]
 FIRST_UPDATE = START + 100 * HOUR
 LAST_UPDATE = FIRST_UPDATE + 10_000 * HOUR
+
+# People of a zone, from and up to, and records of its objects, so many times.
+FEW = (6, 12, 1)
+CROWD = (120, 150, 25)
 
 # Milliseconds until a date in the near future has come.
 SOON = 1500
@@ -189,11 +193,14 @@ class Steps:
     again; only what comes into force soon goes by the clock.
     """
 
-    def __init__(self, folder, rng):
+    def __init__(self, folder, rng, crowd=False):
         self.rng = rng
         self.zone = Zone(folder, rng)
         self.n_serials = 0
-        self.people = [Person(number, self.new_serial()) for number in range(rng.randrange(6, 13))]
+        least, most, self.times = CROWD if crowd else FEW
+        self.people = [
+            Person(number, self.new_serial()) for number in range(rng.randint(least, most))
+        ]
         self.strangers = self.people[-2:]  # who have readings before they have records
         self.due = None  # when the last date in the near future will have come
         self.fill()
@@ -209,8 +216,8 @@ class Steps:
         self.rng.shuffle(customers)
         for start in range(4):
             self.zone.add("customers", customers[start::4])
-            self.zone.add("accelerometer", [self.move() for _ in range(8)])
-            self.zone.add("step_trainer", [self.step() for _ in range(7)])
+            self.zone.add("accelerometer", [self.move() for _ in range(8 * self.times)])
+            self.zone.add("step_trainer", [self.step() for _ in range(7 * self.times)])
 
     # Records.
 
@@ -321,9 +328,8 @@ class Steps:
     # Objects come, change and go.
 
     def put(self, folder):
-        return self.zone.add(
-            folder, [self.any_record(folder) for _ in range(self.rng.randrange(1, 5))]
-        )
+        n = self.rng.randrange(1, 5) * self.times
+        return self.zone.add(folder, [self.any_record(folder) for _ in range(n)])
 
     @change
     def put_customers(self):
