@@ -203,6 +203,15 @@ stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id)
 	return run->vanished == ZONE_VANISHED_KEEP && id != ZONE_CUSTOMER_TRUSTED;
 }
 
+bool
+stedi_zone_keeps_rows(const ZoneRun *run)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (stedi_zone_keeps_vanished(run, id) && run->source[id].vanished != NIL)
+			return true;
+	return false;
+}
+
 StediListing *
 stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id)
 {
@@ -267,7 +276,12 @@ stedi_zone_object_begin(ZoneRun *run, ZoneTableId id, const StediListing *chosen
 	List	   *names = NIL;
 
 	if (!run->renew)
+	{
+		/* what has vanished, and stays, stays written down */
+		if (stedi_zone_keeps_vanished(run, id))
+			stedi_zone_book_mark_objects(run, id, source->vanished, true);
 		stedi_zone_book_clear_objects(run, id);
+	}
 	for (int i = 0; run->renew && i < source->listing->n_objects; i++)
 	{
 		const ZoneObject *object = &source->objects[source->names[i].object];
