@@ -270,8 +270,6 @@ stedi_consent_standing(const StediConsentSet *set, uint32 place,
 
 	/* the order is that of doc/rules.md: whose it is, before what they allow */
 	*older = false;
-	if (member->standing == STEDI_STANDING_AMBIGUOUS)
-		return member->standing;
 	if (reading_time < member->owned_since)
 		return STEDI_STANDING_AMBIGUOUS;
 	if (member->standing != STEDI_STANDING_GRANTED)
