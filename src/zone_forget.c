@@ -191,7 +191,7 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 {
 	ZoneRun    *run = subject->run;
 	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
-	ZoneRecordWish	wish = {.rejects = true,.keys = keys};
+	ZoneRecordWish wish = {.rejects = true,.keys = keys};
 	StediHashes names;
 	ZoneQueryRows rows;
 	Datum		values[2];

@@ -137,6 +137,16 @@ class PublicationTest(unittest.TestCase):
         self.assertEqual(changed[3]["rows_out"], 99)
         self.assert_follows()
 
+        call = "SELECT source, name, rows FROM stedi.forget('project', %s, 'objection', 'lake')"
+        forgotten = {name: rows for source, name, rows in self.db.rows(call, "new@example.com")}
+        self.assertEqual(forgotten["accelerometer_trusted"], 100)
+        self.assert_follows()
+        self.materialize()
+        self.db.run("SELECT stedi.unforget('project', 'new@example.com')")
+        self.assert_follows()
+        self.materialize()
+        self.assert_follows()
+
         (self.folder / "customers/withdrawn.json").unlink()
         self.materialize()
         self.assert_follows()
