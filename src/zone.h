@@ -549,6 +549,8 @@ typedef struct ZoneTableRows
 {
 	const char *const *columns; /* borrowed */
 	int			n_columns;
+	int			n_eager;		/* of these, what _next sets: all, unless told
+								 * otherwise after opening */
 	List	   *relids;			/* still to be read */
 	struct SnapshotData *snapshot;
 
@@ -568,6 +570,9 @@ typedef struct ZoneTableRows
 extern void stedi_zone_table_open(ZoneTableRows *rows, Oid relid, const char *const *columns,
 								  int n_columns);
 extern bool stedi_zone_table_next(ZoneTableRows *rows);
+
+/* Set the columns that _next has not. */
+extern void stedi_zone_table_rest(ZoneTableRows *rows);
 extern void stedi_zone_table_close(ZoneTableRows *rows);
 
 /* The hash of a text column of the present row; 0: there is nothing in it. */
@@ -625,6 +630,9 @@ extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *r
 
 /* zone_find.c */
 
+/* The keys that a query has (its column key), if they are few; else NULL. */
+extern ArrayType *stedi_zone_find_few(const char *query);
+
 /*
  * Keep the relation `name`: rows of a table with their places (part, place,
  * its columns, all_of_key).  All of the keys in the relation `keys` (key), and
@@ -635,12 +643,19 @@ extern void stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name,
 
 /* zone_stats.c */
 
-/*
- * Rows have gone that relation `gone` (part, place) names, before they do: see
- * that no value of theirs stays in the table's statistics.  True when these
- * are to be made anew.
- */
-extern bool stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone);
+/* Values of rows that go, which the table's statistics hold. */
+typedef struct ZoneHeld
+{
+	bool		unknown;		/* they may hold any */
+	List	   *columns;		/* names */
+	List	   *values;			/* of each, as text */
+} ZoneHeld;
+
+/* What they hold of the rows that relation `gone` (part, place) names. */
+extern void stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone, ZoneHeld *held);
+
+/* When the rows have gone: is one of the values nobody else's? */
+extern bool stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held);
 
 /* zone_renew.c */
 

@@ -62,10 +62,10 @@ static const char *const reader_query =
 "   ON g.part = f.part AND g.place = f.place WHERE f.all_of_key AND g.place IS NULL";
 
 static const char *const curated_before_query =
-"SELECT tableoid AS part, ctid AS place, * FROM {customer_curated} WHERE email IN (SELECT email FROM touched)";
+"SELECT tableoid AS part, ctid AS place, * FROM {customer_curated} WHERE %s";
 
 static const char *const curated_after_query =
-"SELECT * FROM {customer_trusted} t WHERE email IN (SELECT email FROM touched)"
+"SELECT * FROM {customer_trusted} t WHERE %s"
 " AND (email IN (SELECT email FROM has_readings)"
 "   OR (email NOT IN (SELECT key FROM renewed_person) AND email IN (SELECT email FROM curated_before)))";
 
@@ -141,8 +141,9 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 {
 	const char *columns = stedi_zone_tables[id].column_names;
 	ZoneReport *report = &run->report[id];
-	bool		stale = stedi_zone_stats_hold(run, id, gone);
+	ZoneHeld	held;
 
+	stedi_zone_stats_hold(run, id, gone, &held);
 	report->rows_out =
 		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
 									  name_of(run, id), gone));
@@ -150,7 +151,8 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  name_of(run, id), columns, columns, come));
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
-	if (stale || report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
+	if (stedi_zone_stats_are_stale(run, id, &held) ||
+		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
 		stedi_zone_write_analyze(run, id, report->rows_out);
 }
 
@@ -342,10 +344,17 @@ renew_movements(ZoneRun *run)
 static void
 renew_curated(ZoneRun *run)
 {
+	ArrayType  *few;
+	const char *touched;
+
 	keep(run, "touched", touched_query);
+	few = stedi_zone_find_few("SELECT email AS key FROM touched");
+	touched = few != NULL ? "email = ANY ($1)" : "email IN (SELECT email FROM touched)";
 	keep(run, "has_readings", reader_query);
-	keep(run, "curated_before", curated_before_query);
-	keep(run, "curated_after", curated_after_query);
+	stedi_zone_query_keep_of(run, "curated_before",
+							 stedi_zone_query_expand(run, psprintf(curated_before_query, touched)), few);
+	stedi_zone_query_keep_of(run, "curated_after",
+							 stedi_zone_query_expand(run, psprintf(curated_after_query, touched)), few);
 	keep(run, "curated_change", curated_change_query);
 	keep(run, "gone_curated", "SELECT part, place FROM curated_change WHERE was_in AND differs");
 	keep(run, "come_curated",

@@ -26,7 +26,7 @@ stedi_zone_table_open(ZoneTableRows *rows, Oid relid, const char *const *columns
 	Assert(n_columns <= ZONE_ROW_COLUMNS);
 	memset(rows, 0, sizeof(*rows));
 	rows->columns = columns;
-	rows->n_columns = n_columns;
+	rows->n_columns = rows->n_eager = n_columns;
 
 	/* a partitioned table's rows are in its partitions */
 	rows->relids = find_all_inheritors(relid, AccessShareLock, NULL);
@@ -50,7 +50,8 @@ open_next(ZoneTableRows *rows)
 		{
 			rows->attno[i] = get_attnum(relid, rows->columns[i]) - 1;
 			rows->types[i] = TupleDescAttr(RelationGetDescr(rows->relation), rows->attno[i])->atttypid;
-			rows->n_attributes = Max(rows->n_attributes, rows->attno[i] + 1);
+			if (i < rows->n_eager)
+				rows->n_attributes = Max(rows->n_attributes, rows->attno[i] + 1);
 		}
 		rows->slot = table_slot_create(rows->relation, NULL);
 		rows->scan = table_beginscan(rows->relation, rows->snapshot, 0, NULL);
@@ -82,12 +83,19 @@ stedi_zone_table_next(ZoneTableRows *rows)
 		close_present(rows);
 	}
 	slot_getsomeattrs(rows->slot, rows->n_attributes);
-	for (int i = 0; i < rows->n_columns; i++)
+	for (int i = 0; i < rows->n_eager; i++)
 	{
 		rows->values[i] = rows->slot->tts_values[rows->attno[i]];
 		rows->nulls[i] = rows->slot->tts_isnull[rows->attno[i]];
 	}
 	return true;
+}
+
+void
+stedi_zone_table_rest(ZoneTableRows *rows)
+{
+	for (int i = rows->n_eager; i < rows->n_columns; i++)
+		rows->values[i] = slot_getattr(rows->slot, rows->attno[i] + 1, &rows->nulls[i]);
 }
 
 void

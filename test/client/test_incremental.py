@@ -387,7 +387,7 @@ class IncrementalTest(ServerTest):
     targets = ("target", "rebuilt")
 
     # What materialize cannot do yet.
-    missing = ("forget", "unforget")
+    missing = ()
     has_vanished = True
     has_audit = True
 
