@@ -116,6 +116,7 @@ ISOLATION = \
 	materialize_withdraw \
 	materialize_land \
 	materialize_audit \
+	materialize_forget \
 	materialize_drop
 
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
