@@ -49,15 +49,21 @@ static const char *const device_query =
 "SELECT serialnumber AS key FROM {customer_trusted} WHERE email = ANY ($1) AND serialnumber <> ''"
 " UNION SELECT serialnumber FROM {customer_curated} WHERE email = ANY ($1) AND serialnumber <> ''";
 
-/* Pairs by time alone may have their movements beside anybody's steps. */
+/*
+ * Pairs by time alone are of anybody with anybody: theirs are those of their
+ * devices, and of each equal pairs one for their movement.
+ */
 static const char *const mixed_pair_query =
-"SELECT m.tableoid AS part, m.ctid AS place, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z"
-" FROM {machine_learning_curated} m"
-" JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
-"   AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
-" WHERE NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.\"timestamp\" = m.sensorreadingtime"
-"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y AND a.z IS NOT DISTINCT FROM m.z"
-"   AND a.email <> ALL ($1))";
+"SELECT tableoid AS part, ctid AS place FROM {machine_learning_curated}"
+" WHERE serialnumber IN (SELECT key FROM forgotten_device)"
+" UNION ALL"
+" SELECT part, place FROM ("
+"  SELECT m.tableoid AS part, m.ctid AS place, row_number() OVER (PARTITION BY"
+"    m.serialnumber, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z) AS n"
+"  FROM {machine_learning_curated} m"
+"  JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
+"    AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
+"  WHERE m.serialnumber NOT IN (SELECT key FROM forgotten_device)) p WHERE n = 1";
 
 static void
 keep(Subject *subject, const char *name, const char *template)
@@ -226,6 +232,8 @@ forget_steps(ZoneRun *run, void *arg)
 	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	begin_steps(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		run->wanted[id] = true;
 	stedi_zone_check_landing(run);
 	run->vanished = ZONE_VANISHED_REMOVE;	/* nothing is, here */
 	stedi_zone_object_compare(run);
@@ -274,8 +282,6 @@ forget(PG_FUNCTION_ARGS)
 				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, 0, 3);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		run->wanted[id] = true;
 	stedi_zone_run(run, forget_steps, fcinfo);
 	return (Datum) 0;
 }
