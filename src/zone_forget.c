@@ -190,10 +190,12 @@ put_answer(ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
 
 /*
  * Say which landing objects still name the person, or a device of theirs, and
- * with how many records.  Objects that are known not to are not read.
+ * with how many records.  Objects that are known not to are not read.  The
+ * records stay, as the relation of that name.
  */
 static void
-answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ZoneKeys *keys)
+answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const char *name,
+			   const ZoneKeys *keys)
 {
 	ZoneRun    *run = subject->run;
 	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
@@ -203,24 +205,44 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 	Datum		values[2];
 	bool		nulls[2];
 
-	if (keys->n == 0)
-		return;
 	stedi_hashes_begin(&names);
 	for (int i = 0; i < keys->n; i++)
 		(void) stedi_hashes_add(&names, stedi_consent_name_hash(run->seed, keys->keys[i], false));
-	stedi_zone_object_want_new(run, id);
+	if (keys->n > 0)
+	{
+		stedi_zone_object_want_new(run, id);
+		stedi_zone_object_want_rejects(run, id);
+	}
 	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
 	wish.listing = stedi_zone_object_choose(run, id);
-	if (wish.listing->n_objects == 0)
-		return;
-	stedi_zone_record_keep(run, "carrier", id, &wish);
-	stedi_zone_query_open(&rows, "SELECT o.key, count(*) FROM carrier c JOIN carrier_object o ON o.object = c.object"
-						  " GROUP BY o.key ORDER BY o.key");
+	stedi_zone_record_keep(run, name, id, &wish);
+	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
+										  " GROUP BY o.key ORDER BY o.key", name, name));
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
 	stedi_zone_query_close(&rows);
-	stedi_zone_query_drop(run);
-	stedi_zone_query_drop(run);
+}
+
+/* Say where their rows were, and where their records are. */
+static void
+answer_call(Subject *subject, ReturnSetInfo *answer)
+{
+	ZoneRun    *run = subject->run;
+	ZoneKeys   *person = stedi_zone_record_keys(run, "SELECT key FROM forgotten_person");
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+				   run->report[id].rows_out);
+	answer_objects(subject, answer, ZONE_CUSTOMER_TRUSTED, "their_record", person);
+	answer_objects(subject, answer, ZONE_ACCELEROMETER_TRUSTED, "their_movement", person);
+
+	/*
+	 * devices that they hold or once held, whoever has them now: as subject
+	 * has it
+	 */
+	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
+										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
 }
 
 static void
@@ -247,15 +269,8 @@ forget_steps(ZoneRun *run, void *arg)
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
 	stedi_zone_book_settle(run);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
-				   run->report[id].rows_out);
-	answer_objects(&subject, answer, ZONE_CUSTOMER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_ACCELEROMETER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_STEP_TRAINER_CURATED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"));
+	answer_call(&subject, answer);
+	stedi_zone_query_forget(run);
 }
 
 /*
@@ -301,6 +316,7 @@ unforget_steps(ZoneRun *run, void *arg)
 		return;
 	write_entry(&subject, "unforgotten");
 	stedi_zone_book_settle(run);
+	stedi_zone_query_forget(run);
 }
 
 /*
