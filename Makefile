@@ -101,6 +101,7 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	forget \
 	evidence \
 	reject \
 	privilege
