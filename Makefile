@@ -102,6 +102,7 @@ REGRESS = \
 	consent \
 	zone \
 	forget \
+	history \
 	evidence \
 	reject \
 	privilege

@@ -4,7 +4,7 @@
 \set VERBOSITY terse
 SET client_min_messages = error;
 -- a landing zone that changes, below the server's data directory
-COPY (SELECT) TO PROGRAM 'rm -rf stedi_forget && mkdir stedi_forget && cd stedi_forget && mkdir customers accelerometer step_trainer';
+COPY (SELECT WHERE false) TO PROGRAM 'rm -rf stedi_forget && mkdir stedi_forget && cd stedi_forget && mkdir customers accelerometer step_trainer';
 CREATE SCHEMA regress_forget;
 CREATE SCHEMA regress_forget_landing;
 DO $$
@@ -19,7 +19,7 @@ BEGIN
 END $$;
 CREATE FUNCTION remove(key text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('COPY (SELECT) TO PROGRAM %L', format('rm stedi_forget/%s.json', key));
+    EXECUTE format('COPY (SELECT WHERE false) TO PROGRAM %L', format('rm stedi_forget/%s.json', key));
 END $$;
 CREATE FUNCTION customer(email text, device text, updated int, consent int) RETURNS text LANGUAGE sql AS $$
     SELECT json_build_object('customerName', 'N. N.', 'email', email, 'serialNumber', device, 'registrationDate', 1, 'lastUpdateDate', updated, 'shareWithResearchAsOfDate', consent)
@@ -286,4 +286,4 @@ ALTER TABLE accelerometer_trusted NO FORCE ROW LEVEL SECURITY;
 DROP SERVER regress_forget CASCADE;
 DROP SCHEMA regress_forget, regress_forget_landing CASCADE;
 DROP ROLE regress_forget_member, regress_forget_owner, regress_forget_stranger;
-COPY (SELECT) TO PROGRAM 'rm -r stedi_forget';
+COPY (SELECT WHERE false) TO PROGRAM 'rm -r stedi_forget';
