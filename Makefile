@@ -101,6 +101,8 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	forget \
+	history \
 	evidence \
 	reject \
 	privilege

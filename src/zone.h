@@ -521,6 +521,12 @@ extern void stedi_zone_object_want_new(ZoneRun *run, ZoneTableId id);
 extern int	stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 								   const StediHashes *devices);
 
+/*
+ * Want those besides that have rejects: of readings it is not written down
+ * whom these name.
+ */
+extern void stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id);
+
 /* The listed object of that key, which there is. */
 extern ZoneObject *stedi_zone_object_find(ZoneRun *run, ZoneTableId id, const char *key);
 

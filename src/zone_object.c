@@ -349,6 +349,29 @@ stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 	return n_wanted;
 }
 
+void
+stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id)
+{
+	ZoneSource *source = &run->source[id];
+	ZoneQueryRows rows;
+	Datum		key;
+	bool		isnull;
+
+	stedi_zone_query_open(&rows,
+						  psprintf("SELECT key FROM %s.stedi_object"
+								   " WHERE table_name = %s AND rejects > 0",
+								   quote_identifier(run->target_name),
+								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
+	{
+		int			i = find_name(source, TextDatumGetCString(key));
+
+		if (i >= 0)
+			source->objects[i].wanted = true;
+	}
+	stedi_zone_query_close(&rows);
+}
+
 /* Add all the hashes of a flat value. */
 static void
 add_packed(StediHashes *hashes, Datum packed, int width)
