@@ -103,6 +103,7 @@ REGRESS = \
 	zone \
 	forget \
 	history \
+	vanished \
 	evidence \
 	reject \
 	privilege
