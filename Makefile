@@ -45,6 +45,7 @@ OBJS = \
 	src/json.o \
 	src/value.o \
 	src/time.o \
+	src/consent_set.o \
 	src/consent.o \
 	src/sketch.o \
 	src/filter.o \
