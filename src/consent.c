@@ -270,9 +270,6 @@ stedi_consent_standing(const StediConsentSet *set, uint32 place,
 
 	/* the order is that of doc/rules.md: whose it is, before what they allow */
 	*older = false;
-	if (member->standing == STEDI_STANDING_FORGOTTEN ||
-		member->standing == STEDI_STANDING_AMBIGUOUS)
-		return member->standing;
 	if (reading_time < member->owned_since)
 		return STEDI_STANDING_AMBIGUOUS;
 	if (member->standing != STEDI_STANDING_GRANTED)
@@ -605,6 +602,44 @@ consent_set_add_standing(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(building);
 }
 
+/* A member, to be sorted by its hash where it need not be looked at. */
+typedef struct Numbered
+{
+	uint64		hash;
+	Place		place;
+} Numbered;
+
+static int
+compare_numbered(const void *a, const void *b)
+{
+	uint64		one = ((const Numbered *) a)->hash;
+	uint64		other = ((const Numbered *) b)->hash;
+
+	return (one > other) - (one < other);
+}
+
+/* Number the members by their hashes. */
+static void
+number_members(Building *building)
+{
+	StediConsentSet *set = building->set;
+	Numbered   *numbered = MemoryContextAllocExtended(building->cxt, Max(set->n_members, 1) * sizeof(Numbered),
+													  MCXT_ALLOC_HUGE);
+
+	for (uint32 i = 0; i < set->n_members; i++)
+	{
+		numbered[i].place = building->places[i];
+		numbered[i].hash = SET_MEMBER(set, numbered[i].place)->hash;
+	}
+	qsort(numbered, set->n_members, sizeof(Numbered), compare_numbered);
+	for (uint32 i = 0; i < set->n_members; i++)
+	{
+		building->places[i] = numbered[i].place;
+		SET_MEMBER(set, numbered[i].place)->which = i;
+	}
+	pfree(numbered);
+}
+
 StediConsentSet *
 stedi_consent_finish(StediConsentBuilder *building)
 {
@@ -615,6 +650,8 @@ stedi_consent_finish(StediConsentBuilder *building)
 	/* a plan that is run again asks for the same group's set once more */
 	if (building->finished)
 		return set;
+
+	number_members(building);
 
 	/* what is beside the set goes to its end: there is no second copy of it */
 	if (size > MaxAllocSize)

@@ -391,6 +391,15 @@ extern void stedi_zone_table_report_customers(ZoneRun *run);
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
+/*
+ * What holds of a row of a table of readings that consent covers, in a query
+ * of a run that rebuilds; NULL for other tables.
+ */
+extern const char *stedi_zone_table_covered(ZoneTableId id);
+
+/* Say how many rows stay whose objects have vanished. */
+extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
+
 /* Take out of a table that is not rebuilt what is no longer covered. */
 extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 
@@ -495,6 +504,9 @@ extern void stedi_zone_object_compare(ZoneRun *run);
 /* Does the run leave readings of vanished objects of this source where they are? */
 extern bool stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id);
 
+/* And are there any such objects? */
+extern bool stedi_zone_keeps_rows(const ZoneRun *run);
+
 /* The objects that are wanted and were not read: a listing in the current context. */
 extern StediListing *stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id);
 
@@ -508,6 +520,12 @@ extern void stedi_zone_object_want_new(ZoneRun *run, ZoneTableId id);
  */
 extern int	stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 								   const StediHashes *devices);
+
+/*
+ * Want those besides that have rejects: of readings it is not written down
+ * whom these name.
+ */
+extern void stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id);
 
 /* The listed object of that key, which there is. */
 extern ZoneObject *stedi_zone_object_find(ZoneRun *run, ZoneTableId id, const char *key);

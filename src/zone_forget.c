@@ -49,15 +49,21 @@ static const char *const device_query =
 "SELECT serialnumber AS key FROM {customer_trusted} WHERE email = ANY ($1) AND serialnumber <> ''"
 " UNION SELECT serialnumber FROM {customer_curated} WHERE email = ANY ($1) AND serialnumber <> ''";
 
-/* Pairs by time alone may have their movements beside anybody's steps. */
+/*
+ * Pairs by time alone are of anybody with anybody: theirs are those of their
+ * devices, and of each equal pairs one for their movement.
+ */
 static const char *const mixed_pair_query =
-"SELECT m.tableoid AS part, m.ctid AS place, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z"
-" FROM {machine_learning_curated} m"
-" JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
-"   AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
-" WHERE NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.\"timestamp\" = m.sensorreadingtime"
-"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y AND a.z IS NOT DISTINCT FROM m.z"
-"   AND a.email <> ALL ($1))";
+"SELECT tableoid AS part, ctid AS place FROM {machine_learning_curated}"
+" WHERE serialnumber IN (SELECT key FROM forgotten_device)"
+" UNION ALL"
+" SELECT part, place FROM ("
+"  SELECT m.tableoid AS part, m.ctid AS place, row_number() OVER (PARTITION BY"
+"    m.serialnumber, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z) AS n"
+"  FROM {machine_learning_curated} m"
+"  JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
+"    AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
+"  WHERE m.serialnumber NOT IN (SELECT key FROM forgotten_device)) p WHERE n = 1";
 
 static void
 keep(Subject *subject, const char *name, const char *template)
@@ -184,10 +190,12 @@ put_answer(ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
 
 /*
  * Say which landing objects still name the person, or a device of theirs, and
- * with how many records.  Objects that are known not to are not read.
+ * with how many records.  Objects that are known not to are not read.  The
+ * records stay, as the relation of that name.
  */
 static void
-answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ZoneKeys *keys)
+answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const char *name,
+			   const ZoneKeys *keys)
 {
 	ZoneRun    *run = subject->run;
 	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
@@ -197,24 +205,44 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 	Datum		values[2];
 	bool		nulls[2];
 
-	if (keys->n == 0)
-		return;
 	stedi_hashes_begin(&names);
 	for (int i = 0; i < keys->n; i++)
 		(void) stedi_hashes_add(&names, stedi_consent_name_hash(run->seed, keys->keys[i], false));
-	stedi_zone_object_want_new(run, id);
+	if (keys->n > 0)
+	{
+		stedi_zone_object_want_new(run, id);
+		stedi_zone_object_want_rejects(run, id);
+	}
 	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
 	wish.listing = stedi_zone_object_choose(run, id);
-	if (wish.listing->n_objects == 0)
-		return;
-	stedi_zone_record_keep(run, "carrier", id, &wish);
-	stedi_zone_query_open(&rows, "SELECT o.key, count(*) FROM carrier c JOIN carrier_object o ON o.object = c.object"
-						  " GROUP BY o.key ORDER BY o.key");
+	stedi_zone_record_keep(run, name, id, &wish);
+	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
+										  " GROUP BY o.key ORDER BY o.key", name, name));
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
 	stedi_zone_query_close(&rows);
-	stedi_zone_query_drop(run);
-	stedi_zone_query_drop(run);
+}
+
+/* Say where their rows were, and where their records are. */
+static void
+answer_call(Subject *subject, ReturnSetInfo *answer)
+{
+	ZoneRun    *run = subject->run;
+	ZoneKeys   *person = stedi_zone_record_keys(run, "SELECT key FROM forgotten_person");
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+				   run->report[id].rows_out);
+	answer_objects(subject, answer, ZONE_CUSTOMER_TRUSTED, "their_record", person);
+	answer_objects(subject, answer, ZONE_ACCELEROMETER_TRUSTED, "their_movement", person);
+
+	/*
+	 * devices that they hold or once held, whoever has them now: as subject
+	 * has it
+	 */
+	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
+										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
 }
 
 static void
@@ -226,6 +254,8 @@ forget_steps(ZoneRun *run, void *arg)
 	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	begin_steps(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		run->wanted[id] = true;
 	stedi_zone_check_landing(run);
 	run->vanished = ZONE_VANISHED_REMOVE;	/* nothing is, here */
 	stedi_zone_object_compare(run);
@@ -239,15 +269,8 @@ forget_steps(ZoneRun *run, void *arg)
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
 	stedi_zone_book_settle(run);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
-				   run->report[id].rows_out);
-	answer_objects(&subject, answer, ZONE_CUSTOMER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_ACCELEROMETER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_STEP_TRAINER_CURATED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"));
+	answer_call(&subject, answer);
+	stedi_zone_query_forget(run);
 }
 
 /*
@@ -274,8 +297,6 @@ forget(PG_FUNCTION_ARGS)
 				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, 0, 3);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		run->wanted[id] = true;
 	stedi_zone_run(run, forget_steps, fcinfo);
 	return (Datum) 0;
 }
@@ -295,6 +316,7 @@ unforget_steps(ZoneRun *run, void *arg)
 		return;
 	write_entry(&subject, "unforgotten");
 	stedi_zone_book_settle(run);
+	stedi_zone_query_forget(run);
 }
 
 /*

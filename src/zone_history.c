@@ -146,10 +146,14 @@ head_text(const Chain *chain)
 	return text;
 }
 
-/* Find the end of the chain, as the table has it. */
+/*
+ * Find the end of the chain, as the table has it.  Numbers go on from the last
+ * that was given, so that entries that were cut off leave a gap.
+ */
 static void
 find_head(const ZoneRun *run, Chain *chain)
 {
+	int64		n_given;
 	ZoneQueryRows rows;
 	Datum		values[2];
 	bool		nulls[2];
@@ -165,6 +169,9 @@ find_head(const ZoneRun *run, Chain *chain)
 		memcpy(chain->head, hash.data, Min(hash.len, sizeof(chain->head)));
 	}
 	stedi_zone_query_close(&rows);
+	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT max(entries) FROM {target}.stedi_state"),
+							1, &n_given);
+	chain->entry = Max(chain->entry, n_given);
 }
 
 static TupleDesc

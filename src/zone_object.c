@@ -203,6 +203,15 @@ stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id)
 	return run->vanished == ZONE_VANISHED_KEEP && id != ZONE_CUSTOMER_TRUSTED;
 }
 
+bool
+stedi_zone_keeps_rows(const ZoneRun *run)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (stedi_zone_keeps_vanished(run, id) && run->source[id].vanished != NIL)
+			return true;
+	return false;
+}
+
 StediListing *
 stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id)
 {
@@ -267,7 +276,12 @@ stedi_zone_object_begin(ZoneRun *run, ZoneTableId id, const StediListing *chosen
 	List	   *names = NIL;
 
 	if (!run->renew)
+	{
+		/* what has vanished, and stays, stays written down */
+		if (stedi_zone_keeps_vanished(run, id))
+			stedi_zone_book_mark_objects(run, id, source->vanished, true);
 		stedi_zone_book_clear_objects(run, id);
+	}
 	for (int i = 0; run->renew && i < source->listing->n_objects; i++)
 	{
 		const ZoneObject *object = &source->objects[source->names[i].object];
@@ -333,6 +347,29 @@ stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 	}
 	stedi_zone_query_close(&rows);
 	return n_wanted;
+}
+
+void
+stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id)
+{
+	ZoneSource *source = &run->source[id];
+	ZoneQueryRows rows;
+	Datum		key;
+	bool		isnull;
+
+	stedi_zone_query_open(&rows,
+						  psprintf("SELECT key FROM %s.stedi_object"
+								   " WHERE table_name = %s AND rejects > 0",
+								   quote_identifier(run->target_name),
+								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
+	{
+		int			i = find_name(source, TextDatumGetCString(key));
+
+		if (i >= 0)
+			source->objects[i].wanted = true;
+	}
+	stedi_zone_query_close(&rows);
 }
 
 /* Add all the hashes of a flat value. */

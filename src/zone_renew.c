@@ -255,22 +255,6 @@ find_rows(ZoneRun *run, const Stream *stream, const char *staged)
 					overlaps ? psprintf("candidate_%s", stream->suffix) : NULL);
 }
 
-/* Say how many rows stay whose objects have vanished. */
-static void
-report_kept(const ZoneRun *run, const Stream *stream, const char *surplus)
-{
-	int64		n;
-
-	if (run->vanished != ZONE_VANISHED_KEEP)
-		return;
-	n = stedi_zone_query_count(psprintf("%s AND r.kept AND r.since IS NOT NULL", surplus));
-	if (n > 0)
-		ereport(NOTICE,
-				errmsg_plural("%s keeps %lld row that is in no landing object any more",
-							  "%s keeps %lld rows that are in no landing object any more",
-							  (unsigned long) n, stedi_zone_tables[stream->id].name, (long long) n));
-}
-
 /*
  * The rows of the table that go, and those that come.  Rows that nothing in
  * the landing zone has go, unless their objects have vanished and are to leave
@@ -297,7 +281,9 @@ compare_rows(ZoneRun *run, const Stream *stream, const char *staged)
 
 	stedi_zone_query_keep(run, psprintf("gone_%s", stream->suffix),
 						  psprintf("%s AND NOT (%s)", surplus, covered));
-	report_kept(run, stream, psprintf("%s AND %s", surplus, covered));
+	if (run->vanished == ZONE_VANISHED_KEEP)
+		stedi_zone_table_report_kept(stream->id,
+									 stedi_zone_query_count(psprintf("%s AND %s", surplus, covered)));
 	stedi_zone_query_keep(run, psprintf("come_%s", stream->suffix), staged == NULL ?
 						  psprintf("SELECT %s FROM found_%s WHERE false", table->column_names, stream->suffix) :
 						  psprintf("SELECT %s FROM %s EXCEPT SELECT %s FROM found_%s",

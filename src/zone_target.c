@@ -348,13 +348,27 @@ run_dry(ZoneRun *run, ZoneSteps steps, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;	/* the subtransaction's: it must end
+										 * first */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
-	run_connected(run, steps, arg);
+	PG_TRY();
+	{
+		run_connected(run, steps, arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 void

@@ -80,6 +80,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 	const char *columns = stedi_zone_tables[id].column_names;
 	const char *name = own_name(run, id);
 	const char *staged = staged_name(run, id);
+	const char *covered = stedi_zone_keeps_rows(run) ? stedi_zone_table_covered(id) : NULL;
 
 	stedi_zone_query_keep(run, "difference",
 						  psprintf("SELECT %s, sum(n) AS surplus FROM ("
@@ -87,19 +88,37 @@ write_difference(ZoneRun *run, ZoneTableId id)
 								   " UNION ALL SELECT %s, -1 FROM %s) u"
 								   " GROUP BY %s HAVING sum(n) <> 0",
 								   columns, columns, staged, columns, name, columns));
+	if (covered != NULL)
+	{
+		/*
+		 * the set is of the tables as they are to be: the old ones' names
+		 * mean these
+		 */
+		int64		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s",
+															 stedi_zone_query_expand(run, covered)));
+
+		stedi_zone_query_keep(run, "kept_difference",
+							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s",
+									   stedi_zone_query_expand(run, covered)));
+		stedi_zone_table_report_kept(id, n_kept);
+		report->rows += n_kept;
+	}
 	report->rows_out =
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
 									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
 									  "    row_number() OVER (PARTITION BY d.a_row) AS copy"
 									  "  FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
-									  "    FROM difference WHERE surplus < 0) d ON t = d.a_row) c"
+									  "    FROM %s WHERE surplus < 0) d ON t = d.a_row) c"
 									  " WHERE copy <= -surplus)",
-									  name, name, columns, name));
+									  name, name, columns, name,
+									  covered != NULL ? "kept_difference" : "difference"));
 	report->rows_in =
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s"
 									  " FROM difference, generate_series(1, surplus)",
 									  name, columns, columns));
+	if (covered != NULL)
+		stedi_zone_query_drop(run);
 	stedi_zone_query_drop(run);
 	stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
 	run->staged[id] = InvalidOid;
@@ -256,7 +275,7 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	}
 	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
-		fill && run->full_refresh ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
+		fill && run->full_refresh && !stedi_zone_keeps_rows(run) ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
 	if (run->mode[id] == ZONE_MODE_FULL)
 		return run->relid[id];
 	if (run->mode[id] == ZONE_MODE_SWAP)

@@ -5,6 +5,7 @@ are few people, devices and times, so that ties, duplicates, shared devices and
 readings at one time are the rule.  The records are well-formed objects of JSON,
 but for some that are rejected; an object may end inside its last one.
 """
+import contextlib
 import gzip
 import json
 import os
@@ -16,6 +17,9 @@ FOLDERS = {
     "accelerometer": "accelerometer",
     "step_trainer": "step_trainer",
 }
+
+# Where some of a folder's objects are.
+SUBFOLDER = "2024/05"
 
 # Readings, consents and registrations are of these times; updates come later.
 START = 1_700_000_000_000
@@ -112,17 +116,22 @@ class Zone:
         self.objects = {}
         self.removed = {}
         self.n_made = 0
+        self.prefixes = {name: name for name in FOLDERS}  # of the landing tables
         for name in FOLDERS:
-            (folder / name).mkdir(parents=True)
+            (folder / name / SUBFOLDER).mkdir(parents=True)
 
     def keys(self, folder=None):
         return sorted(key for key in self.objects if folder in (None, folder_of(key)))
 
+    def landed(self):
+        """The keys that are under the landing tables' prefixes."""
+        return {key for key in self.objects if key.startswith(f"{self.prefixes[folder_of(key)]}/")}
+
     def new_key(self, folder):
         """A key before, between or behind those that are there."""
         self.n_made += 1
-        below = self.rng.choice(["", "", "2024/05/"])
-        return f"{folder}/{below}{self.rng.randrange(100):02}-{self.n_made}"
+        below = self.rng.choice(["", "", f"/{SUBFOLDER}"])
+        return f"{folder}{below}/{self.rng.randrange(100):02}-{self.n_made}"
 
     def style(self):
         return self.rng.choice(list(STYLES))
@@ -141,7 +150,6 @@ class Zone:
         """Write an object, in place or as a new file of its name."""
         self.objects[key] = item
         path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self.rng.random() < 0.5:
             path.write_bytes(item.data())
         else:
@@ -157,8 +165,8 @@ class Zone:
         """(object, place, kind, text, whole) of each record and reject."""
         return [
             (key, place, FOLDERS[folder_of(key)], text, whole)
-            for key, item in self.objects.items()
-            for place, text, whole in item.places()
+            for key in self.landed()
+            for place, text, whole in self.objects[key].places()
         ]
 
 
@@ -571,7 +579,7 @@ class Steps:
                 item.rest = None
                 self.zone.write(key, item)
                 done.append(key)
-        if any('"soon"' in text for _, _, _, text, _ in self.zone.records()):
+        with contextlib.suppress(NotNow):
             done.append(self.take_out("customers", '"soon"'))
         if not done:
             raise NotNow

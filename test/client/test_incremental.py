@@ -22,7 +22,8 @@ import unittest
 import psycopg
 
 from stedi_client import LANDING_TABLES, TABLES, Database, ServerTest, sort_key
-from stedi_steps import CHANGES, FOLDERS, NotNow, Steps, change, folder_of, now_ms, without
+from stedi_steps import CHANGES, FOLDERS, SUBFOLDER, NotNow, Object, Steps
+from stedi_steps import change, folder_of, now_ms, without
 
 SEQUENCES = int(os.environ.get("STEDI_TEST_SEQUENCES", "12"))
 STEPS = int(os.environ.get("STEDI_TEST_STEPS", "15"))
@@ -44,8 +45,6 @@ REASONS = (
     "child",
 )
 
-LAKE_TABLES = tuple(f"FOREIGN TABLE lake.{table}" for table in LANDING_TABLES)
-
 # Runs in one process; in as many as there are workers for.
 PROCESSES = (
     *["SET max_parallel_maintenance_workers = 0"] * 3,
@@ -66,8 +65,16 @@ LEFT_OUT = {
 }
 LEFT_OUT["step_trainer_curated"] = LEFT_OUT["accelerometer_trusted"]
 
-# The names of the steps that are more or less than one change.
+# The folder that a table is made from, besides that of the customers.
+READ_BY = {
+    "accelerometer_trusted": ("accelerometer",),
+    "step_trainer_curated": ("step_trainer",),
+}
+
+# The names of the steps that are more or less than one change, and of those of
+# either sort that come twice as often, as they wait for one another.
 OTHERS = []
+AGAIN = ["forget", "unforget"]
 
 
 def other(method):
@@ -84,7 +91,7 @@ class Sequence(Steps):
         self.db = test.db
         self.forgotten = set()
         self.consent = RULES[0]
-        self.kinds = [name for name in CHANGES + OTHERS if name not in test.missing]
+        self.kinds = CHANGES + OTHERS + AGAIN
         self.deck = []
         self.story = []
         self.taken = collections.Counter()
@@ -97,7 +104,10 @@ class Sequence(Steps):
     # Steps.
 
     def take_any(self):
-        """Take a step: each kind once, in any order, before one comes again."""
+        """Take a step: each kind, in any order, before one comes again.
+
+        What cannot be taken now is put off for a while.
+        """
         put_off = []
         while True:
             if not self.deck:
@@ -107,8 +117,9 @@ class Sequence(Steps):
                 self.take(name)
                 break
             except NotNow:
-                put_off.insert(0, name)
-        self.deck = put_off + self.deck
+                put_off.append(name)
+        for name in put_off:
+            self.deck.insert(self.rng.randrange(len(self.deck) + 1), name)
 
     def take(self, name):
         self.story.append(name)
@@ -182,27 +193,48 @@ class Sequence(Steps):
             raise NotNow  # it may not change the rule
         done = self.any_change(but="rule_changed")
         table = self.rng.choice(TABLES)
+        function = f"materialize_{table}"
+        if self.read is not None and self.most_vanished(["customers", *READ_BY.get(table, ())]):
+            with self.test.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
+                self.db.materialize("target", function, landing="lake")
+            return f"{table}, refused, after {done}"
+        self.db.materialize("target", function, landing="lake")
         self.read = None
-        self.db.materialize("target", f"materialize_{table}", landing="lake")
         return f"{table} after {done}"
+
+    def run_before(self, **arguments):
+        """A run into the target before the one that is compared."""
+        self.db.materialize("target", **self.arguments(), **arguments)
+        self.ran_with = self.consent
+        self.read = self.zone.landed()
 
     @other
     def full_refresh(self):
         done = self.any_change()
-        self.db.materialize("target", full_refresh=True, **self.arguments())
-        self.ran_with = self.consent
-        self.read = set(self.zone.objects)
+        self.run_before(full_refresh=True)
         return done
 
     @other
+    def twice_in_a_transaction(self):
+        with self.db.conn.transaction():
+            first = self.any_change()
+            self.run_before()
+            second = self.any_change()
+            self.run_before()
+        return f"{first}, then {second}"
+
+    @other
     def definition_changed(self):
-        """Something that the tables are made from is another one, if to the same effect."""
+        """A landing table has another part of the bucket."""
         done = self.any_change()
-        what = self.rng.choice(("SERVER lake", *LAKE_TABLES))
-        option = "page_size" if what == "SERVER lake" else "reject_limit"
+        folder, table = self.rng.choice(list(zip(FOLDERS, LANDING_TABLES, strict=True)))
+        narrow = f"{folder}/{SUBFOLDER}"
+        self.zone.prefixes[folder] = folder if self.zone.prefixes[folder] == narrow else narrow
         self.read = None
-        self.db.run(f"ALTER {what} OPTIONS (SET {option} '{self.rng.randrange(500, 1000)}')")
-        return f"{what} after {done}"
+        self.db.run(
+            f"ALTER FOREIGN TABLE lake.{table} OPTIONS (SET prefix '{self.zone.prefixes[folder]}')"
+        )
+        return f"{self.zone.prefixes[folder]} after {done}"
 
     @other
     def bookkeeping_lost(self):
@@ -230,7 +262,8 @@ class Sequence(Steps):
     def stopped(self):
         """A late phase ends in an error: a reject among the step readings."""
         done = self.any_change()
-        self.zone.add("step_trainer", [self.step(), without(self.step(), "sensorReadingTime")])
+        reject = self.zone.text(without(self.step(), "sensorReadingTime"))
+        self.zone.write(f"step_trainer/{SUBFOLDER}/reject-{len(self.story)}", Object([reject]))
         stop = "ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (ADD on_error 'stop')"
         with self.unchanged(), self.test.assertRaises(psycopg.Error):
             with self.db.conn.transaction():
@@ -282,15 +315,15 @@ class Sequence(Steps):
         arguments = {"landing": "lake"}
         if say_consent or self.consent != self.ran_with:
             arguments["consent"] = self.consent
-        if self.test.has_vanished and (say_vanished or self.read is None or self.most_vanished()):
+        if say_vanished or self.read is None or self.most_vanished():
             arguments["vanished"] = "remove"
         return arguments
 
-    def most_vanished(self):
+    def most_vanished(self, folders=FOLDERS):
         """Are more than half of a table's objects gone since the last run?"""
-        for folder in FOLDERS:
+        for folder in folders:
             known = {key for key in self.read if folder_of(key) == folder}
-            if 2 * len(known - self.zone.objects.keys()) > len(known):
+            if 2 * len(known - self.zone.landed()) > len(known):
                 return True
         return False
 
@@ -298,13 +331,15 @@ class Sequence(Steps):
         """Bring the target up to date, rebuild the other one, and compare all."""
         arguments = self.arguments()
         together = self.rng.random() < 0.5
-        rebuilt = {"landing": "lake", "consent": self.consent, "full_refresh": True}
-        if self.test.has_vanished:
-            rebuilt["vanished"] = "remove"
-            if self.read is not None and self.consent == self.ran_with and self.most_vanished():
-                with self.test.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
-                    self.db.materialize("target", **arguments | {"vanished": None})
-
+        rebuilt = {
+            "landing": "lake",
+            "consent": self.consent,
+            "full_refresh": True,
+            "vanished": "remove",
+        }
+        if self.read is not None and self.consent == self.ran_with and self.most_vanished():
+            with self.test.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
+                self.db.materialize("target", **arguments | {"vanished": None})
         before = self.db.counts("target") if self.ran_with else [0] * len(TABLES)
         with self.db.conn.transaction():
             started = time.monotonic()
@@ -321,7 +356,7 @@ class Sequence(Steps):
                 report, now = self.db.materialize_at("rebuilt", **rebuilt)
                 self.check("rebuilt", report, self.expected(now))
         self.ran_with = self.consent
-        self.read = set(self.zone.objects)
+        self.read = self.zone.landed()
 
     def check(self, target, report, expected):
         """A target's tables and report against the oracle's, in the transaction of the run."""
@@ -340,10 +375,9 @@ class Sequence(Steps):
                 self.test.assertEqual(line["mode"], "full")
                 told = counts.get(line["table_name"], {})
                 self.test.assertEqual({name: line[name] for name in told}, told)
-        if self.test.has_audit:
-            for query in ("audit(%s::regnamespace, 'lake')", "verify_history(%s::regnamespace)"):
-                found = self.db.rows(f"SELECT * FROM stedi.{query}", target)
-                self.test.assertEqual(found, [], f"{target}: {query}")
+        for query in self.test.nothing_found:
+            found = self.db.rows(f"SELECT * FROM stedi.{query}", target)
+            self.test.assertEqual(found, [], f"{target}: {query}")
 
     def check_sum(self, line):
         """Each record read is counted once."""
@@ -359,6 +393,17 @@ class Sequence(Steps):
         for line, rows in zip(report, before, strict=True):
             self.test.assertEqual(rows - line["rows_out"] + line["rows_in"], line["rows"], line)
             self.modes[line["mode"]] += 1
+            if self.idle():
+                self.test.assertEqual((line["objects_read"] or 0, line["rows_in"]), (0, 0), line)
+
+    def idle(self):
+        """Is there nothing that a run could have found to do?"""
+        return (
+            self.story[-1:] == ["nothing: "]
+            and self.read is not None
+            and self.due is None
+            and self.consent == self.ran_with
+        )
 
     def expected(self, now):
         """The five tables as the oracle has them, and its counts of a full run."""
@@ -386,10 +431,8 @@ class IncrementalTest(ServerTest):
 
     targets = ("target", "rebuilt")
 
-    # What materialize cannot do yet.
-    missing = ()
-    has_vanished = True
-    has_audit = True
+    # What finds nothing after a run.
+    nothing_found = ("audit(%s::regnamespace, 'lake')", "verify_history(%s::regnamespace)")
 
     @classmethod
     def setUpClass(cls):
@@ -415,11 +458,8 @@ class IncrementalTest(ServerTest):
             self.schema(self.targets[0]),
             self.schema(self.targets[1]),
         ):
-            for table in LAKE_TABLES:
-                self.db.run(
-                    f"ALTER {table} OPTIONS (ADD allow_empty 'true', ADD reject_limit '1000')"
-                )
-            self.db.run("ALTER SERVER lake OPTIONS (ADD page_size '1000')")
+            for table in LANDING_TABLES:
+                self.db.run(f"ALTER FOREIGN TABLE lake.{table} OPTIONS (ADD allow_empty 'true')")
             sequence = Sequence(self, seed, folder)
             self.db.run(sequence.rng.choice(PROCESSES))
             try:
@@ -453,7 +493,7 @@ class IncrementalTest(ServerTest):
                 modes.update(sequence.modes)
         if not SEED:
             least = min(OFTEN, SEQUENCES * STEPS // STEPS_FOR_ALL_KINDS)
-            rare = {name: taken[name] for name in sequence.kinds if taken[name] < least}
+            rare = {name: taken[name] for name in CHANGES + OTHERS if taken[name] < least}
             self.assertEqual(rare, {}, taken)
         print(f"{len(seeds)} sequences, {taken.total()} steps and changes, tables by {dict(modes)}")
 
