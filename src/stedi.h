@@ -278,7 +278,7 @@ extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 							 const char *token, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
-/* consent.c */
+/* consent.c, and consent_set.c where a set is built */
 
 typedef struct StediConsentSet StediConsentSet; /* a flat varlena */
 

@@ -176,6 +176,9 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 
 		if (rows.nulls[0] || rows.nulls[1])
 			continue;
+		if (search->keys.n == 0 && (DatumGetInt64(rows.values[1]) < search->first ||
+									DatumGetInt64(rows.values[1]) > search->last))
+			continue;
 		key = stedi_text_slice((struct varlena *) DatumGetPointer(rows.values[0]));
 		if (VARATT_IS_EXTENDED(DatumGetPointer(rows.values[0])) && !VARATT_IS_SHORT(DatumGetPointer(rows.values[0])))
 			key = stedi_text_slice(DatumGetTextPP(rows.values[0]));

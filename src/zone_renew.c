@@ -89,18 +89,17 @@ static const char *const device_query =
 " UNION SELECT serialnumber FROM device WHERE device IN (SELECT claimed FROM claimed)) d"
 " WHERE serial <> ''";
 
-/* Devices whose pairs are made anew. */
-static const char *const repaired_query =
-"SELECT key FROM renewed_device UNION"
-" SELECT serialnumber FROM {customer_curated} WHERE email IN (SELECT key FROM renewed_person)"
-"   AND serialnumber <> ''";
+/* Who holds the devices whose pairs are made anew, and these devices. */
+static const char *const paired_query =
+"SELECT email, serialnumber FROM {customer_curated} WHERE serialnumber <> ''"
+" AND (email IN (SELECT key FROM renewed_person) OR serialnumber IN (SELECT key FROM renewed_device))";
 
-static const char *const paired_person_query =
-"SELECT email AS key FROM {customer_curated} WHERE serialnumber IN (SELECT key FROM repaired)";
+static const char *const repaired_query =
+"SELECT key FROM renewed_device UNION SELECT serialnumber FROM paired";
 
 static const char *const whole_pairs_query =
 "SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
-" FROM paired_step s JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
+" FROM paired_step s JOIN paired c ON c.serialnumber = s.serialnumber"
 " JOIN paired_movement a ON a.email = c.email AND a.\"timestamp\" = s.sensorreadingtime";
 
 /* What came, of those whose pairs are added to, with both of their names. */
@@ -392,11 +391,13 @@ renew_pairs(ZoneRun *run)
 {
 	const ZoneTable *table = &stedi_zone_tables[ZONE_MACHINE_LEARNING_CURATED];
 
+	keep(run, "paired", paired_query);
 	keep(run, "repaired", repaired_query);
 	stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair", "repaired", NULL);
-	keep(run, "paired_person", paired_person_query);
-	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "paired_movement", "paired_person", NULL);
-	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step", "repaired", NULL);
+	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "paired_movement",
+					"(SELECT email AS key FROM paired) p", NULL);
+	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step",
+					"(SELECT serialnumber AS key FROM paired) p", NULL);
 	keep(run, "whole_pair", whole_pairs_query);
 	add_pairs(run);
 	stedi_zone_query_keep(run, "gone_pair",

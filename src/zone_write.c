@@ -47,7 +47,7 @@
  * 10,000 rows; the summary is made for as many keys as that is likely to have.
  */
 #define LOOKUP_PAGES 128
-#define LOOKUP_KEYS 300
+#define LOOKUP_KEYS 700
 
 /* Between two tries for a lock that readers hold. */
 #define SWAP_RETRY_MS 10

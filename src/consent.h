@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * consent.h
+ *		What the files of a consent set share: its layout.
+ *
+ *	 consent_set.c	built, by the aggregate or by a run
+ *	 consent.c		asked, once a record
+ *
+ *	 header | members, each with its key | places of the members | slots
+ *
+ * A set is one flat varlena, probed where it lies.  The slots are an
+ * open-addressing hash table; each has some bits of its key's hash, so that a
+ * probe touches one line of the slots, and then the one member that it finds, or
+ * none.  That is two cache misses in a set too large for the caches, and it is
+ * the hottest place of a scan that asks for consent.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_CONSENT_H
+#define STEDI_CONSENT_H
+
+#include "stedi.h"
+
+/* E-mails longer than this are folded on the heap. */
+#define SHORT_KEY 256
+
+/* The layout's version: a set that is stored may be older than we are. */
+#define SET_MAGIC 0x53544350
+#define SET_FOLD 0x01			/* keys are e-mails: trimmed, lower case */
+#define SET_SINCE 0x02			/* rule since_consent: before is out */
+
+typedef struct Member
+{
+	int64		since;			/* epoch ms; consent is as of */
+	int64		owned_since;	/* epoch ms; whose readings before are not
+								 * known */
+	uint64		hash;
+	uint32		which;			/* its number, from 0 */
+	uint32		standing;
+	uint32		key_len;		/* NO_KEY: the hash alone says who it is */
+	char		key[FLEXIBLE_ARRAY_MEMBER];
+} Member;
+
+#define MEMBER_SIZE(key_len) MAXALIGN(offsetof(Member, key) + (key_len))
+#define NO_KEY PG_UINT32_MAX
+
+/* Where a member is, in units of MAXIMUM_ALIGNOF from the set's start. */
+typedef uint32 Place;
+
+typedef struct Slot
+{
+	uint32		hash;			/* its lower half */
+	Place		place;			/* 0: empty */
+} Slot;
+
+struct StediConsentSet
+{
+	int32		vl_len_;
+	uint32		magic;
+	uint32		flags;
+	uint32		n_members;
+	uint32		n_slots;		/* a power of two, or 0 */
+	uint32		members_end;	/* of the members, in bytes from the start */
+	uint64		seed;			/* of the keys' hashes */
+	/* members, Place places[n_members], Slot slots[n_slots] */
+};
+
+#define SET_HEADER MAXALIGN(sizeof(StediConsentSet))
+#define PLACES_SIZE(n_members) MAXALIGN((uint64) (n_members) * sizeof(Place))
+#define SET_MEMBER(set, place) \
+	((Member *) ((char *) (set) + (uint64) (place) * MAXIMUM_ALIGNOF))
+#define SET_PLACES(set) ((Place *) ((char *) (set) + (set)->members_end))
+#define SET_SLOTS(set) ((Slot *) ((char *) SET_PLACES(set) + PLACES_SIZE((set)->n_members)))
+
+/* Copy text to dest with its ASCII letters in lower case. */
+static inline void
+consent_fold(char *dest, StediSlice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+	{
+		unsigned char c = text.data[i];
+
+		/* without a branch, so that it is done many at a time */
+		dest[i] = c | ((unsigned char) (c - 'A') < 26 ? 0x20 : 0);
+	}
+}
+
+/* Eight bytes, or as many as there are. */
+static inline uint64
+consent_load_word(const char *data, size_t len)
+{
+	uint64		word = 0;
+
+	memcpy(&word, data, len);
+	return word;
+}
+
+/* Never 0, which says that a hash is not known. */
+static inline uint64
+consent_hash_key(uint64 seed, StediSlice key)
+{
+	const uint64 odd = UINT64CONST(0x9FB21C651E98DF25);
+	const char *p = key.data;
+	const char *end = key.data + key.len;
+	uint64		hash = (seed ^ key.len) * odd;
+
+	for (; end - p >= 8; p += 8)
+	{
+		hash = (hash ^ consent_load_word(p, 8)) * odd;
+		hash ^= hash >> 35;
+	}
+	if (end > p)
+		hash = (hash ^ consent_load_word(p, end - p)) * odd;
+	hash = (hash ^ hash >> 32) * odd;
+	hash ^= hash >> 29;
+	return hash != 0 ? hash : 1;
+}
+
+/* The member of that key, or NULL. */
+static inline Member *
+consent_find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slots,
+					StediSlice key, uint64 hash)
+{
+	if (n_slots == 0)
+		return NULL;
+	for (uint32 slot = (uint32) hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
+	{
+		Member	   *member;
+
+		if (slots[slot].place == 0)
+			return NULL;
+		if (slots[slot].hash != (uint32) hash)
+			continue;
+		member = SET_MEMBER(set, slots[slot].place);
+		if (member->hash == hash &&
+			(member->key_len == NO_KEY ||
+			 (member->key_len == key.len && memcmp(member->key, key.data, key.len) == 0)))
+			return member;
+	}
+}
+
+#endif							/* STEDI_CONSENT_H */
