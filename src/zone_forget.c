@@ -293,7 +293,7 @@ forget(PG_FUNCTION_ARGS)
 	if (!known)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid value for argument \"reason\": \"%s\"", reason),
+				errmsg("invalid value for argument \"reason\""),	/* it may be the e-mail */
 				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, 0, 3);
