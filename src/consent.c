@@ -10,6 +10,7 @@
  */
 #include "consent.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -45,6 +46,26 @@ stedi_consent_trim(StediSlice text)
 }
 
 uint64
+stedi_consent_hash_text(uint64 seed, StediSlice key)
+{
+	char	   *utf8 = NULL;
+	uint64		hash;
+
+	/* a dump may be restored into a database of another encoding */
+	if (GetDatabaseEncoding() != PG_UTF8 && key.len > 0)
+		utf8 = pg_server_to_any(pnstrdup(key.data, key.len), (int) key.len, PG_UTF8);
+	if (utf8 != NULL)
+	{
+		key.data = utf8;
+		key.len = strlen(utf8);
+	}
+	hash = consent_hash_key(seed, key);
+	if (utf8 != NULL)
+		pfree(utf8);
+	return hash;
+}
+
+uint64
 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key)
 {
 	char		room[SHORT_KEY];
@@ -52,13 +73,13 @@ stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key)
 	uint64		hash;
 
 	if (!fold_key)
-		return consent_hash_key(seed, name);
+		return stedi_consent_hash_text(seed, name);
 	name = stedi_consent_trim(name);
 	if (name.len > sizeof(room))
 		copy = palloc(name.len);
 	consent_fold(copy, name);
 	name.data = copy;
-	hash = consent_hash_key(seed, name);
+	hash = stedi_consent_hash_text(seed, name);
 	if (copy != room)
 		pfree(copy);
 	return hash;
@@ -120,7 +141,7 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 		who.data = copy;
 	}
 	if (*hash == 0)
-		*hash = consent_hash_key(set->seed, who);
+		*hash = stedi_consent_hash_text(set->seed, who);
 	member = consent_find_member(set, SET_SLOTS(set), set->n_slots, who, *hash);
 	if (copy != room)
 		pfree(copy);

@@ -147,7 +147,7 @@ building_add(Building *building, text *who, const Member *given)
 		consent_fold(copy, key);
 		key.data = copy;
 	}
-	hash = consent_hash_key(building->set->seed, key);
+	hash = stedi_consent_hash_text(building->set->seed, key);
 	member = consent_find_member(building->set, building->slots, building->set->n_slots, key, hash);
 	if (member != NULL)
 	{

@@ -201,6 +201,14 @@ stedi_hashes_meet(const StediHashes *hashes, const bytea *packed, int width)
 {
 	if (hashes->n == 0)
 		return false;
+	if (packed != NULL && width == sizeof(uint64) &&
+		stedi_hashes_n_packed(packed, width) < hashes->n)
+	{
+		for (uint32 i = 0; i < stedi_hashes_n_packed(packed, width); i++)
+			if (stedi_hashes_has(hashes, stedi_hashes_packed(packed, width, i)))
+				return true;
+		return false;
+	}
 	for (uint32 i = 0; i < hashes->n_slots; i++)
 		if (hashes->slots[i] != 0 &&
 			stedi_hashes_packed_has(packed, width, hashes->slots[i]))

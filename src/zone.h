@@ -210,6 +210,8 @@ typedef struct ZoneRun
 	Oid			staged[ZONE_N_TABLES];	/* new storage beside it */
 	ZoneMode	mode[ZONE_N_TABLES];
 	bool		is_new[ZONE_N_TABLES];
+	bool		cascades;		/* a row that goes may take others along:
+								 * there are foreign keys or triggers */
 	bool		rule_changed;	/* consent: all COMMENTs name it */
 	bool		had_rule;
 	bool		match_changed;	/* that of machine_learning_curated, too */
@@ -292,7 +294,7 @@ extern void stedi_zone_check_published(ZoneRun *run);
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
- * {since_rule} and {match_time} true or false, {of_affected} and {of_verdict}
+ * {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
  * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
  * tables as they are to be read in this run, {customer_landing} the name of
  * that table as a literal, {person_set} and {device_set} the consent sets.
@@ -593,6 +595,10 @@ extern bool stedi_zone_table_next(ZoneTableRows *rows);
 extern void stedi_zone_table_rest(ZoneTableRows *rows);
 extern void stedi_zone_table_close(ZoneTableRows *rows);
 
+/* Keep values of a row, which may lie outside of it; sets values. */
+extern void stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values,
+								 bool *nulls);
+
 /* The hash of a text column of the present row; 0: there is nothing in it. */
 extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);
 
@@ -617,6 +623,9 @@ typedef struct ZoneHasher ZoneHasher;
 extern ZoneHasher *stedi_zone_key_begin(void);
 extern void stedi_zone_key_end(ZoneHasher *hasher);
 extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* The same of text in the encoding of the database, hashed in UTF-8. */
+extern bytea *stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text);
 
 /* zone_change.c */
 
@@ -645,6 +654,12 @@ extern void stedi_zone_history_write(ZoneRun *run, const char *query);
  */
 extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed,
 							  List *gone_keys);
+
+/*
+ * Keep the relation `name` (key): of the keys in the rows of a relation, those
+ * that objects name which have vanished and leave their readings behind.
+ */
+extern void stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name);
 
 /* zone_find.c */
 

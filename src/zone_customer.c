@@ -350,7 +350,7 @@ keep_row(ZoneRun *run, const ZoneTableRows *rows, uint64 who)
 	values[RECORD_DEVICE] = Int64GetDatum((int64) before->device);
 	nulls[RECORD_OBJECT] = nulls[RECORD_PLACE] = true;
 	values[RECORD_STANDS_IN] = BoolGetDatum(true);
-	tuplestore_putvalues(customers->rows, customers->tupdesc, values, nulls);
+	stedi_zone_table_put(customers->rows, customers->tupdesc, values, nulls);
 
 	values[0] = Int64GetDatum((int64) who);
 	values[1] = ObjectIdGetDatum(RelationGetRelid(rows->relation));

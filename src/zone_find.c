@@ -187,7 +187,7 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 		 * neighbours are often one person's; the bytes of the one before may
 		 * be gone
 		 */
-		if (before.len != key.len || memcmp(before.data, key.data, key.len) != 0)
+		if (key.len == 0 || before.len != key.len || memcmp(before.data, key.data, key.len) != 0)
 		{
 			hash = key.len > 0 ? stedi_consent_name_hash(run->seed, key, false) : 0;
 			if (before.data == NULL)
@@ -203,7 +203,7 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 		memcpy(values + 2, rows.values + 2, n_columns * sizeof(Datum));
 		memcpy(nulls + 2, rows.nulls + 2, n_columns * sizeof(bool));
 		values[2 + n_columns] = BoolGetDatum(whole);
-		tuplestore_putvalues(store, tupdesc, values, nulls);
+		stedi_zone_table_put(store, tupdesc, values, nulls);
 	}
 	stedi_zone_table_close(&rows);
 }

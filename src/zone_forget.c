@@ -35,6 +35,7 @@ typedef struct Subject
 	text	   *email;			/* in its normal form */
 	int64		name;			/* its hash in the bookkeeping of objects */
 	bytea	   *who;			/* its keyed hash */
+	bytea	   *proof;			/* the keyed hash of that */
 	ArrayType  *emails;			/* it, alone */
 } Subject;
 
@@ -72,18 +73,19 @@ keep(Subject *subject, const char *name, const char *template)
 							 subject->emails);
 }
 
-/* A statement on $1 = who, $2 = name and $3; how many rows it processed. */
+/* A statement on $1 = who, $2 = name, $3 and $4 = proof; how many rows it processed. */
 static int64
 execute(const Subject *subject, const char *template, const char *word)
 {
-	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID};
+	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID, BYTEAOID};
 	Datum		values[lengthof(types)];
-	char		nulls[] = "  n";
+	char		nulls[] = "  n ";
 	int			result;
 
 	values[0] = PointerGetDatum(subject->who);
 	values[1] = Int64GetDatum(subject->name);
 	values[2] = (Datum) 0;
+	values[3] = PointerGetDatum(subject->proof);
 	if (word != NULL)
 	{
 		values[2] = CStringGetTextDatum(word);
@@ -113,7 +115,8 @@ find_subject(Subject *subject, ZoneRun *run, const text *given)
 				errdetail("It is empty, or white space alone."));
 	subject->name = (int64) stedi_consent_name_hash(run->seed, stedi_text_slice(subject->email), false);
 	hasher = stedi_zone_key_begin();
-	subject->who = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->email));
+	subject->who = stedi_zone_key_hash_text(hasher, key, stedi_text_slice(subject->email));
+	subject->proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->who));
 	stedi_zone_key_end(hasher);
 	email = PointerGetDatum(subject->email);
 	subject->emails = construct_array(&email, 1, TEXTOID, -1, false, TYPALIGN_INT);
@@ -149,7 +152,7 @@ remove_rows(Subject *subject)
 	keep(subject, "forgotten_device", device_query);
 	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", "forgotten_person", NULL);
 	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "gone_step", "forgotten_device", NULL);
-	if (run->match_time)
+	if (run->match_time || run->match_changed)
 		keep(subject, "gone_pair", mixed_pair_query);
 	else
 		stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", "forgotten_device", NULL);
@@ -257,14 +260,14 @@ forget_steps(ZoneRun *run, void *arg)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		run->wanted[id] = true;
 	stedi_zone_check_landing(run);
-	run->vanished = ZONE_VANISHED_REMOVE;	/* nothing is, here */
+	run->vanished = ZONE_VANISHED_REMOVE;	/* however many have */
 	stedi_zone_object_compare(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	if (execute(&subject,
 				"UPDATE {target}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
 				" WHERE who = $1 AND name = $2", reason) == 0)
 		(void) execute(&subject,
-					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $3, pg_catalog.now(), NULL, true)",
+					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
 					   reason);
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");

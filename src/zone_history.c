@@ -208,8 +208,8 @@ put_entry(Writer *writer, const text *email, const Datum *given, const bool *giv
 	values[ENTRY_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	nulls[ENTRY_WHO] = email == NULL;
 	if (email != NULL)
-		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash(writer->hasher, key,
-																stedi_text_slice((const struct varlena *) email)));
+		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash_text(writer->hasher, key,
+																	 stedi_text_slice((const struct varlena *) email)));
 	values[ENTRY_WHAT] = given[0];
 	nulls[ENTRY_OBJECT] = given_nulls[1];
 	if (!given_nulls[1])

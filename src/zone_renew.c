@@ -46,10 +46,11 @@ static const char *const change_query =
 " (a.customername, a.email, a.phone, a.birthday, a.serialnumber, a.registrationdate, a.lastupdatedate,"
 "  a.sharewithresearchasofdate, a.sharewithpublicasofdate, a.sharewithfriendsasofdate) AS differs"
 " FROM (SELECT b.who, b.part, b.place, t.* FROM before b JOIN {customer_trusted} t"
-"   ON t.ctid = b.place AND t.tableoid = b.part) b FULL JOIN after a ON a.who = b.who";
+"   ON t.ctid = b.place AND t.tableoid = b.part) b FULL JOIN after a ON a.who = b.who AND a.email = b.email";
 
 /* When somebody's readings have to be judged anew. */
-#define JUDGED_ANEW "(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since))"
+#define JUDGED_ANEW \
+	"(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since) OR ({cascades} AND differs))"
 
 static const char *const touched_query =
 "SELECT email FROM come_accelerometer UNION SELECT key FROM gone_accelerometer"
@@ -85,7 +86,7 @@ static const char *const device_query =
 " SELECT unnest(ARRAY[serial_before, serial]) AS serial FROM change"
 "   WHERE " JUDGED_ANEW " OR serial_before IS DISTINCT FROM serial"
 " UNION SELECT unnest(ARRAY[serial_before, serial]) FROM curated_change"
-"   WHERE was_in <> is_in OR serial_before IS DISTINCT FROM serial"
+"   WHERE was_in <> is_in OR serial_before IS DISTINCT FROM serial OR ({cascades} AND differs)"
 " UNION SELECT serialnumber FROM device WHERE device IN (SELECT claimed FROM claimed)) d"
 " WHERE serial <> ''";
 
@@ -232,6 +233,21 @@ time_literal(int64 ms)
 }
 
 /*
+ * What holds of times from which there may be rows already.  Rows that stay
+ * without an object are of any time.
+ */
+static const char *
+of_known_time(const ZoneRun *run, const ZoneSource *source, const char *time)
+{
+	if (stedi_zone_keeps_rows(run))
+		return "true";
+	if (source->first_ms > source->last_ms)
+		return "false";
+	return psprintf("%s BETWEEN %s AND %s", time, time_literal(source->first_ms),
+					time_literal(source->last_ms));
+}
+
+/*
  * Find the rows that what was read is to be compared with: all of those whose
  * readings are made anew; and of everybody else, those of a time from which
  * there are other objects.
@@ -241,14 +257,15 @@ find_rows(ZoneRun *run, const Stream *stream, const char *staged)
 {
 	const ZoneTable *table = &stedi_zone_tables[stream->id];
 	const ZoneSource *source = &run->source[stream->id];
-	bool		overlaps = staged != NULL && source->first_ms <= source->last_ms;
+	bool		overlaps = staged != NULL &&
+	(source->first_ms <= source->last_ms || stedi_zone_keeps_rows(run));
 
 	if (overlaps)
 		stedi_zone_query_keep(run, psprintf("candidate_%s", stream->suffix),
 							  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s"
-									   " WHERE %s BETWEEN %s AND %s AND %s NOT IN (SELECT key FROM %s)",
-									   table->key, table->time, staged, table->time,
-									   time_literal(source->first_ms), time_literal(source->last_ms),
+									   " WHERE %s AND %s NOT IN (SELECT key FROM %s)",
+									   table->key, table->time, staged,
+									   of_known_time(run, source, table->time),
 									   table->key, stream->renewed));
 	stedi_zone_find(run, stream->id, psprintf("found_%s", stream->suffix), stream->renewed,
 					overlaps ? psprintf("candidate_%s", stream->suffix) : NULL);
@@ -364,13 +381,9 @@ static void
 find_partners(ZoneRun *run, const Stream *stream, const char *name, const char *of,
 			  const char *key, const char *time)
 {
-	const ZoneSource *source = &run->source[stream->id];
-
 	stedi_zone_query_keep(run, psprintf("pair_%s", stream->suffix),
-						  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s WHERE %s BETWEEN %s AND %s",
-								   key, time, of, time,
-								   time_literal(source->first_ms <= source->last_ms ? source->first_ms : 0),
-								   time_literal(source->first_ms <= source->last_ms ? source->last_ms : -1)));
+						  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s WHERE %s",
+								   key, time, of, of_known_time(run, &run->source[stream->id], time)));
 	stedi_zone_find(run, stream->id, name, NULL, psprintf("pair_%s", stream->suffix));
 }
 

@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/cluster.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -90,16 +91,16 @@ write_difference(ZoneRun *run, ZoneTableId id)
 								   columns, columns, staged, columns, name, columns));
 	if (covered != NULL)
 	{
-		/*
-		 * the set is of the tables as they are to be: the old ones' names
-		 * mean these
-		 */
-		int64		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s",
-															 stedi_zone_query_expand(run, covered)));
+		int64		n_kept;
 
+		/* consent's sets are made of the tables as they are to be */
+		stedi_zone_survey_left(run, id, "difference", "left_behind");
+		covered = stedi_zone_query_expand(run,
+										  psprintf("(%s IN (SELECT key FROM left_behind) AND %s)",
+												   stedi_zone_tables[id].key, covered));
+		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s", covered));
 		stedi_zone_query_keep(run, "kept_difference",
-							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s",
-									   stedi_zone_query_expand(run, covered)));
+							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s", covered));
 		stedi_zone_table_report_kept(id, n_kept);
 		report->rows += n_kept;
 	}
@@ -118,7 +119,10 @@ write_difference(ZoneRun *run, ZoneTableId id)
 									  " FROM difference, generate_series(1, surplus)",
 									  name, columns, columns));
 	if (covered != NULL)
+	{
 		stedi_zone_query_drop(run);
+		stedi_zone_query_drop(run);
+	}
 	stedi_zone_query_drop(run);
 	stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
 	run->staged[id] = InvalidOid;
@@ -342,6 +346,24 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_zone_write_analyze(run, id, report->rows_out);
 }
 
+/* Remove a table's statistics, those of its indexes and of several columns, too. */
+static void
+remove_statistics(Oid relid)
+{
+	Relation	relation = table_open(relid, NoLock);
+	ListCell   *lc;
+
+	RemoveStatistics(relid, 0);
+	foreach(lc, RelationGetIndexList(relation))
+		RemoveStatistics(lfirst_oid(lc), 0);
+	foreach(lc, RelationGetStatExtList(relation))
+	{
+		RemoveStatisticsDataById(lfirst_oid(lc), false);
+		RemoveStatisticsDataById(lfirst_oid(lc), true);
+	}
+	table_close(relation, NoLock);
+}
+
 void
 stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 {
@@ -352,16 +374,10 @@ stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 	/* an empty table is not analyzed anew: what is there of it must go first */
 	if (rows_out > 0)
 	{
-		Relation	relation = table_open(run->relid[id], ShareUpdateExclusiveLock);
 		ListCell   *lc;
 
-		RemoveStatistics(run->relid[id], 0);
-		foreach(lc, RelationGetStatExtList(relation))
-		{
-			RemoveStatisticsDataById(lfirst_oid(lc), false);
-			RemoveStatisticsDataById(lfirst_oid(lc), true);
-		}
-		table_close(relation, NoLock);
+		foreach(lc, find_all_inheritors(run->relid[id], ShareUpdateExclusiveLock, NULL))
+			remove_statistics(lfirst_oid(lc));
 		CommandCounterIncrement();
 	}
 	stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
