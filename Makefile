@@ -45,6 +45,7 @@ OBJS = \
 	src/json.o \
 	src/value.o \
 	src/time.o \
+	src/consent_set.o \
 	src/consent.o \
 	src/sketch.o \
 	src/filter.o \
@@ -101,6 +102,9 @@ REGRESS = \
 	parallel \
 	consent \
 	zone \
+	forget \
+	history \
+	vanished \
 	evidence \
 	reject \
 	privilege
@@ -116,6 +120,7 @@ ISOLATION = \
 	materialize_withdraw \
 	materialize_land \
 	materialize_audit \
+	materialize_forget \
 	materialize_drop
 
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
@@ -156,7 +161,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants regress isolation pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants check-property regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -204,6 +209,12 @@ regress isolation pgtap client s3: ## this one layer of tests
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
+
+check-property: ## the long form of the tests that draw their cases: an hour
+	@test/install check
+	@STEDI_TEST_SEQUENCES=200 STEDI_TEST_STEPS=24 STEDI_TEST_RECORDS=700 STEDI_TEST_KILLS=60 \
+		test/cluster run bash -c 'cd test/client && \
+		/usr/bin/python3 -m unittest -v test_incremental test_many_records test_crash'
 
 lint: ## the project's own rules on its files
 	@test/lint/run
@@ -294,5 +305,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants regress isolation pgtap client s3 lint unit \
+.PHONY: all install installcheck clean check check-mutants check-property regress isolation pgtap client s3 lint unit \
 	indent demo demo-stop bench bench-decode bench-picture dist help

@@ -122,7 +122,8 @@ is_same_encoding(void)
 uint64
 stedi_filter_hash(const StediTest *test, const StediField *who)
 {
-	if (test->set == NULL || !is_same_encoding() ||
+	/* of the record's own bytes, in UTF-8, as the set's hashes are */
+	if (test->set == NULL ||
 		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER))
 		return 0;
 	return stedi_consent_hash(test->set, who->text);
@@ -182,6 +183,8 @@ stedi_filter_consent(StediTest *test, const StediField *who,
 		return STEDI_STANDING_UNKNOWN;
 	}
 	test->time = ms;
+	if (test->hash == 0)
+		test->hash = stedi_filter_hash(test, who);
 	if (!find_member(test, who->text))
 		return STEDI_STANDING_UNKNOWN;
 	return stedi_consent_standing(test->set, test->place, ms, older);

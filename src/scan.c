@@ -102,7 +102,7 @@ stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg)
 	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
 
 	scan->sketch = palloc(sizeof(StediSketch));
-	stedi_sketch_begin(scan->sketch);
+	stedi_sketch_begin(scan->sketch, scan->tests[0].set);
 	scan->sketch_done = done;
 	scan->sketch_arg = arg;
 	MemoryContextSwitchTo(caller);
@@ -402,8 +402,14 @@ scan_test_consent(StediScan *scan, StediTest *test)
 									&scan->fields[test->time_field], &older);
 	scan->stats.standings[standing]++;
 	scan->stats.older += older;
-	if (scan->sketch != NULL && test->set != NULL)
-		stedi_sketch_add(scan->sketch, test->hash, test->time);
+	if (scan->sketch != NULL)
+	{
+		stedi_sketch_add_time(scan->sketch, test->time);
+		if (test->hash != 0 && test->found)
+			stedi_sketch_add_member(scan->sketch, stedi_consent_number(test->set, test->place));
+		else
+			stedi_sketch_add_other(scan->sketch, test->hash);
+	}
 	return standing == STEDI_STANDING_GRANTED;
 }
 

@@ -278,7 +278,7 @@ extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 							 const char *token, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
-/* consent.c */
+/* consent.c, and consent_set.c where a set is built */
 
 typedef struct StediConsentSet StediConsentSet; /* a flat varlena */
 
@@ -301,7 +301,7 @@ typedef enum StediStanding
 extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
 							   uint64 *hash, uint32 *place);
 
-/* The member's number, from 0. */
+/* The member's number, from 0, in the order of their hashes. */
 extern uint32 stedi_consent_number(const StediConsentSet *set, uint32 place);
 
 /*
@@ -372,6 +372,7 @@ typedef struct StediHashes
 	MemoryContext cxt;
 	uint64	   *slots;			/* owned; 0: empty */
 	uint32		n_slots;		/* a power of two */
+	int			shift;			/* of a hash, to its slot's number */
 	uint32		n;
 } StediHashes;
 
@@ -385,11 +386,8 @@ extern void stedi_hashes_clear(StediHashes *hashes);
 /* The hash in a slot; 0: none. */
 #define STEDI_HASHES_AT(hashes, slot) ((hashes)->slots[slot])
 
-/*
- * Hashes as a flat value: sorted, the upper `width` bytes of each.  NULL when
- * there are more than `most` (0: no limit).  Palloc'd.
- */
-extern bytea *stedi_hashes_pack(const StediHashes *hashes, int width, uint32 most);
+/* Hashes as a flat value: sorted, the upper `width` bytes of each.  Palloc'd. */
+extern bytea *stedi_hashes_pack(const StediHashes *hashes, int width);
 
 /* What packing leaves of a hash. */
 static inline uint64
@@ -414,27 +412,50 @@ extern bool stedi_hashes_packed_has(const bytea *packed, int width, uint64 hash)
 /* Whom the records of an object name, and when they were taken. */
 typedef struct StediSketch
 {
-	StediHashes names;
-	uint64		last_name;		/* the one added last */
+	const StediConsentSet *set; /* borrowed */
+	uint64	   *hashes;			/* owned: of its members, in their order */
+	uint64	   *bits;			/* owned: which members are named */
+	uint32	   *members;		/* owned: these, up to STEDI_SKETCH_MOST */
+	uint32		n_members;
+	StediHashes others;			/* named, and no members */
 	int64		first_ms;		/* PG_INT64_MAX: no reading */
 	int64		last_ms;
 } StediSketch;
 
-extern void stedi_sketch_begin(StediSketch *sketch);
+/* Begin one of the records that this set is asked about. */
+extern void stedi_sketch_begin(StediSketch *sketch, const StediConsentSet *set);
 
 /* Begin anew, for the next object. */
 extern void stedi_sketch_clear(StediSketch *sketch);
 
+/* As stedi_hashes_pack: NULL when there are more than STEDI_SKETCH_MOST. */
+extern bytea *stedi_sketch_pack(const StediSketch *sketch, int width);
+
 static inline void
-stedi_sketch_add(StediSketch *sketch, uint64 name, int64 ms)
+stedi_sketch_add_time(StediSketch *sketch, int64 ms)
 {
 	sketch->first_ms = Min(sketch->first_ms, ms);
 	sketch->last_ms = Max(sketch->last_ms, ms);
+}
 
-	/* neighbours often name the same */
-	if (name != sketch->last_name && name != 0 && sketch->names.n <= STEDI_SKETCH_MOST)
-		(void) stedi_hashes_add(&sketch->names, name);
-	sketch->last_name = name;
+static inline void
+stedi_sketch_add_member(StediSketch *sketch, uint32 member)
+{
+	uint64		bit = UINT64CONST(1) << (member % 64);
+
+	if ((sketch->bits[member / 64] & bit) != 0)
+		return;
+	sketch->bits[member / 64] |= bit;
+	if (sketch->n_members < STEDI_SKETCH_MOST)
+		sketch->members[sketch->n_members] = member;
+	sketch->n_members++;
+}
+
+static inline void
+stedi_sketch_add_other(StediSketch *sketch, uint64 name)
+{
+	if (name != 0 && sketch->others.n <= STEDI_SKETCH_MOST)
+		(void) stedi_hashes_add(&sketch->others, name);
 }
 
 /* time.c */
@@ -680,8 +701,8 @@ extern void stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing);
 
 /*
- * Draw a sketch of each object, of the records that come to the consent test;
- * done is called when the object has been read to its end, with its number in
+ * Draw a sketch of each object, of the records that come to the consent test,
+ * which there is; done is called when the object has been read to its end, with its number in
  * the listing.
  */
 typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);

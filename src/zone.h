@@ -210,6 +210,8 @@ typedef struct ZoneRun
 	Oid			staged[ZONE_N_TABLES];	/* new storage beside it */
 	ZoneMode	mode[ZONE_N_TABLES];
 	bool		is_new[ZONE_N_TABLES];
+	bool		cascades;		/* a row that goes may take others along:
+								 * there are foreign keys or triggers */
 	bool		rule_changed;	/* consent: all COMMENTs name it */
 	bool		had_rule;
 	bool		match_changed;	/* that of machine_learning_curated, too */
@@ -292,7 +294,7 @@ extern void stedi_zone_check_published(ZoneRun *run);
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
- * {since_rule} and {match_time} true or false, {of_affected} and {of_verdict}
+ * {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
  * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
  * tables as they are to be read in this run, {customer_landing} the name of
  * that table as a literal, {person_set} and {device_set} the consent sets.
@@ -390,6 +392,15 @@ extern void stedi_zone_table_report_customers(ZoneRun *run);
 
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
+
+/*
+ * What holds of a row of a table of readings that consent covers, in a query
+ * of a run that rebuilds; NULL for other tables.
+ */
+extern const char *stedi_zone_table_covered(ZoneTableId id);
+
+/* Say how many rows stay whose objects have vanished. */
+extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
 
 /* Take out of a table that is not rebuilt what is no longer covered. */
 extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
@@ -495,6 +506,9 @@ extern void stedi_zone_object_compare(ZoneRun *run);
 /* Does the run leave readings of vanished objects of this source where they are? */
 extern bool stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id);
 
+/* And are there any such objects? */
+extern bool stedi_zone_keeps_rows(const ZoneRun *run);
+
 /* The objects that are wanted and were not read: a listing in the current context. */
 extern StediListing *stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id);
 
@@ -508,6 +522,12 @@ extern void stedi_zone_object_want_new(ZoneRun *run, ZoneTableId id);
  */
 extern int	stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 								   const StediHashes *devices);
+
+/*
+ * Want those besides that have rejects: of readings it is not written down
+ * whom these name.
+ */
+extern void stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id);
 
 /* The listed object of that key, which there is. */
 extern ZoneObject *stedi_zone_object_find(ZoneRun *run, ZoneTableId id, const char *key);
@@ -575,6 +595,10 @@ extern bool stedi_zone_table_next(ZoneTableRows *rows);
 extern void stedi_zone_table_rest(ZoneTableRows *rows);
 extern void stedi_zone_table_close(ZoneTableRows *rows);
 
+/* Keep values of a row, which may lie outside of it; sets values. */
+extern void stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values,
+								 bool *nulls);
+
 /* The hash of a text column of the present row; 0: there is nothing in it. */
 extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);
 
@@ -599,6 +623,9 @@ typedef struct ZoneHasher ZoneHasher;
 extern ZoneHasher *stedi_zone_key_begin(void);
 extern void stedi_zone_key_end(ZoneHasher *hasher);
 extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* The same of text in the encoding of the database, hashed in UTF-8. */
+extern bytea *stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text);
 
 /* zone_change.c */
 
@@ -627,6 +654,12 @@ extern void stedi_zone_history_write(ZoneRun *run, const char *query);
  */
 extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed,
 							  List *gone_keys);
+
+/*
+ * Keep the relation `name` (key): of the keys in the rows of a relation, those
+ * that objects name which have vanished and leave their readings behind.
+ */
+extern void stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name);
 
 /* zone_find.c */
 

@@ -27,6 +27,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -90,7 +91,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 	},
 	{
 		"stedi_forgotten",
-		"who bytea, name bigint, reason text, since timestamp with time zone,"
+		"who bytea, name bigint, proof bytea, reason text, since timestamp with time zone,"
 		" lifted timestamp with time zone, pending boolean",
 		"Who is to be forgotten, by keyed hash; kept by stedi.forget and stedi.unforget.",
 		NULL,
@@ -127,6 +128,18 @@ rule_from_comment(ZoneRun *run)
 	return "since_consent";
 }
 
+/* To whom but its owner a bookkeeping table is granted, as by default privileges; NULL: nobody. */
+static char *
+others_granted(ZoneRun *run, const BookTable *book)
+{
+	return stedi_zone_query_text(run,
+								 psprintf("SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
+										  "   ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ')"
+										  " FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = %u AND c.relname = %s"
+										  " AND a.grantee <> c.relowner",
+										  run->target, quote_literal_cstr(book->name)));
+}
+
 /*
  * Make a bookkeeping table that is missing, or is not what it should be.
  * False when it was made anew.
@@ -136,6 +149,7 @@ make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
 	Oid			relid = stedi_zone_lock_table(run, book->name, ShareRowExclusiveLock);
+	char	   *grantees;
 
 	if (OidIsValid(relid))
 	{
@@ -161,6 +175,9 @@ make_book(ZoneRun *run, const BookTable *book)
 								  quote_literal_cstr(book->comment)));
 	if (book->more != NULL)
 		stedi_zone_query_run(psprintf(book->more, name));
+	grantees = others_granted(run, book);
+	if (grantees != NULL)
+		stedi_zone_query_run(psprintf("REVOKE ALL ON TABLE %s FROM %s", name, grantees));
 	return false;
 }
 
@@ -224,23 +241,44 @@ read_state(ZoneRun *run, int64 *forgotten)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* Are all of the list's hashes of the key that there is? */
+static bool
+have_proof(const ZoneRun *run)
+{
+	const StediSlice key = {run->key, ZONE_KEY_LEN};
+	ZoneHasher *hasher = stedi_zone_key_begin();
+	bool		proven = true;
+	ZoneQueryRows rows;
+	Datum		values[2];
+	bool		nulls[2];
+
+	stedi_zone_query_open(&rows, stedi_zone_query_expand(run, "SELECT who, proof FROM {target}.stedi_forgotten"));
+	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
+		proven &= !nulls[0] && !nulls[1] &&
+			DatumGetBool(DirectFunctionCall2(byteaeq, values[1],
+											 PointerGetDatum(stedi_zone_key_hash(hasher, key,
+																				 stedi_text_slice(DatumGetByteaPP(values[0]))))));
+	stedi_zone_query_close(&rows);
+	stedi_zone_key_end(hasher);
+	return proven;
+}
+
 /*
  * A list of the forgotten that was emptied, or that nobody can read any more
  * for want of its key, would let people in again.
  */
 static void
-check_forgotten(const ZoneRun *run, bool key_is_new, int64 wanted)
+check_forgotten(const ZoneRun *run, int64 wanted)
 {
-	int64		n;
+	bool		complete =
+	stedi_zone_query_count(stedi_zone_query_expand(run,
+												   "SELECT FROM {target}.stedi_forgotten WHERE lifted IS NULL")) >= wanted;
 
-	stedi_zone_query_values(stedi_zone_query_expand(run,
-													"SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL"),
-							1, &n);
-	if (n >= wanted && !(key_is_new && n > 0))
+	if (complete && have_proof(run))
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			key_is_new && n > 0 ?
+			complete ?
 			errmsg("the key by which the forgotten of schema \"%s\" are known is lost", run->target_name) :
 			errmsg("the list of the forgotten of schema \"%s\" is not complete any more", run->target_name),
 			errhint("Restore tables \"%s\" and \"%s\" from a backup.",
@@ -252,12 +290,21 @@ stedi_zone_book_open(ZoneRun *run)
 {
 	bool		were_there[ZONE_N_BOOKS];
 	int64		forgotten;
+	char	   *grantees;
 
 	for (int i = 0; i < ZONE_N_BOOKS; i++)
 		were_there[i] = make_book(run, &books[i]);
 	read_key(run);
 	read_state(run, &forgotten);
-	check_forgotten(run, !were_there[ZONE_BOOK_KEY], forgotten);
+	check_forgotten(run, forgotten);
+	grantees = others_granted(run, &books[ZONE_BOOK_KEY]);
+	if (grantees != NULL)
+		ereport(WARNING,
+				errmsg("table \"%s\" in schema \"%s\" is granted to others than its owner",
+					   books[ZONE_BOOK_KEY].name, run->target_name),
+				errdetail("It is granted to: %s.", grantees),
+				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s.",
+						quote_identifier(run->target_name), books[ZONE_BOOK_KEY].name, grantees));
 	if (!were_there[ZONE_BOOK_KEY] || !were_there[ZONE_BOOK_STATE] ||
 		!were_there[ZONE_BOOK_OBJECT] || !were_there[ZONE_BOOK_DEVICE])
 		run->complete = false;
@@ -501,7 +548,7 @@ stedi_zone_book_run(ZoneRun *run)
 void
 stedi_zone_book_settle(ZoneRun *run)
 {
-	static Oid	types[] = {INT8OID, INT8OID, INT8ARRAYOID};
+	static Oid	types[] = {INT8OID, INT8OID, INT8ARRAYOID, BOOLOID};
 	Datum		values[lengthof(types)];
 	Datum		rows[ZONE_N_TABLES];
 
@@ -511,8 +558,14 @@ stedi_zone_book_settle(ZoneRun *run)
 	values[1] = Int64GetDatum(run->n_entries);
 	values[2] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+
+	/*
+	 * a rule that was lost is a guess, of which a next run must not make a
+	 * certainty
+	 */
+	values[3] = BoolGetDatum(!run->rule_changed && !run->match_changed);
 	if (SPI_execute_with_args(stedi_zone_query_expand(run,
-													  "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3,"
+													  "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
 													  " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update stedi_state");

@@ -88,7 +88,7 @@ keep_people(ZoneRun *run, const char *name, Oid relid)
 			bool		nulls[4] = {false, rows.nulls[0], rows.nulls[1], rows.nulls[2]};
 
 			values[0] = Int64GetDatum((int64) stedi_zone_table_hash(run, &rows, 0));
-			tuplestore_putvalues(store, tupdesc, values, nulls);
+			stedi_zone_table_put(store, tupdesc, values, nulls);
 		}
 		stedi_zone_table_close(&rows);
 	}

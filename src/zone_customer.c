@@ -156,8 +156,8 @@ finish_object(ZoneRun *run, const StediObject *object)
 	ZoneCustomers *customers = run->customers;
 	ZoneSketch	sketch = {.first_ms = PG_INT64_MAX,.last_ms = PG_INT64_MAX};
 
-	sketch.people = stedi_hashes_pack(&customers->people, ZONE_CUSTOMER_NAME_WIDTH, 0);
-	sketch.devices = stedi_hashes_pack(&customers->devices, ZONE_CUSTOMER_NAME_WIDTH, 0);
+	sketch.people = stedi_hashes_pack(&customers->people, ZONE_CUSTOMER_NAME_WIDTH);
+	sketch.devices = stedi_hashes_pack(&customers->devices, ZONE_CUSTOMER_NAME_WIDTH);
 	sketch.due_ms = customers->due_ms;
 	stedi_zone_object_write(run, ZONE_CUSTOMER_TRUSTED, object, &sketch);
 	pfree(sketch.people);
@@ -350,7 +350,7 @@ keep_row(ZoneRun *run, const ZoneTableRows *rows, uint64 who)
 	values[RECORD_DEVICE] = Int64GetDatum((int64) before->device);
 	nulls[RECORD_OBJECT] = nulls[RECORD_PLACE] = true;
 	values[RECORD_STANDS_IN] = BoolGetDatum(true);
-	tuplestore_putvalues(customers->rows, customers->tupdesc, values, nulls);
+	stedi_zone_table_put(customers->rows, customers->tupdesc, values, nulls);
 
 	values[0] = Int64GetDatum((int64) who);
 	values[1] = ObjectIdGetDatum(RelationGetRelid(rows->relation));

@@ -176,6 +176,9 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 
 		if (rows.nulls[0] || rows.nulls[1])
 			continue;
+		if (search->keys.n == 0 && (DatumGetInt64(rows.values[1]) < search->first ||
+									DatumGetInt64(rows.values[1]) > search->last))
+			continue;
 		key = stedi_text_slice((struct varlena *) DatumGetPointer(rows.values[0]));
 		if (VARATT_IS_EXTENDED(DatumGetPointer(rows.values[0])) && !VARATT_IS_SHORT(DatumGetPointer(rows.values[0])))
 			key = stedi_text_slice(DatumGetTextPP(rows.values[0]));
@@ -184,7 +187,7 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 		 * neighbours are often one person's; the bytes of the one before may
 		 * be gone
 		 */
-		if (before.len != key.len || memcmp(before.data, key.data, key.len) != 0)
+		if (key.len == 0 || before.len != key.len || memcmp(before.data, key.data, key.len) != 0)
 		{
 			hash = key.len > 0 ? stedi_consent_name_hash(run->seed, key, false) : 0;
 			if (before.data == NULL)
@@ -200,7 +203,7 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 		memcpy(values + 2, rows.values + 2, n_columns * sizeof(Datum));
 		memcpy(nulls + 2, rows.nulls + 2, n_columns * sizeof(bool));
 		values[2 + n_columns] = BoolGetDatum(whole);
-		tuplestore_putvalues(store, tupdesc, values, nulls);
+		stedi_zone_table_put(store, tupdesc, values, nulls);
 	}
 	stedi_zone_table_close(&rows);
 }

@@ -35,6 +35,7 @@ typedef struct Subject
 	text	   *email;			/* in its normal form */
 	int64		name;			/* its hash in the bookkeeping of objects */
 	bytea	   *who;			/* its keyed hash */
+	bytea	   *proof;			/* the keyed hash of that */
 	ArrayType  *emails;			/* it, alone */
 } Subject;
 
@@ -49,15 +50,21 @@ static const char *const device_query =
 "SELECT serialnumber AS key FROM {customer_trusted} WHERE email = ANY ($1) AND serialnumber <> ''"
 " UNION SELECT serialnumber FROM {customer_curated} WHERE email = ANY ($1) AND serialnumber <> ''";
 
-/* Pairs by time alone may have their movements beside anybody's steps. */
+/*
+ * Pairs by time alone are of anybody with anybody: theirs are those of their
+ * devices, and of each equal pairs one for their movement.
+ */
 static const char *const mixed_pair_query =
-"SELECT m.tableoid AS part, m.ctid AS place, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z"
-" FROM {machine_learning_curated} m"
-" JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
-"   AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
-" WHERE NOT EXISTS (SELECT FROM {accelerometer_trusted} a WHERE a.\"timestamp\" = m.sensorreadingtime"
-"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y AND a.z IS NOT DISTINCT FROM m.z"
-"   AND a.email <> ALL ($1))";
+"SELECT tableoid AS part, ctid AS place FROM {machine_learning_curated}"
+" WHERE serialnumber IN (SELECT key FROM forgotten_device)"
+" UNION ALL"
+" SELECT part, place FROM ("
+"  SELECT m.tableoid AS part, m.ctid AS place, row_number() OVER (PARTITION BY"
+"    m.serialnumber, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z) AS n"
+"  FROM {machine_learning_curated} m"
+"  JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
+"    AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
+"  WHERE m.serialnumber NOT IN (SELECT key FROM forgotten_device)) p WHERE n = 1";
 
 static void
 keep(Subject *subject, const char *name, const char *template)
@@ -66,18 +73,19 @@ keep(Subject *subject, const char *name, const char *template)
 							 subject->emails);
 }
 
-/* A statement on $1 = who, $2 = name and $3; how many rows it processed. */
+/* A statement on $1 = who, $2 = name, $3 and $4 = proof; how many rows it processed. */
 static int64
 execute(const Subject *subject, const char *template, const char *word)
 {
-	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID};
+	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID, BYTEAOID};
 	Datum		values[lengthof(types)];
-	char		nulls[] = "  n";
+	char		nulls[] = "  n ";
 	int			result;
 
 	values[0] = PointerGetDatum(subject->who);
 	values[1] = Int64GetDatum(subject->name);
 	values[2] = (Datum) 0;
+	values[3] = PointerGetDatum(subject->proof);
 	if (word != NULL)
 	{
 		values[2] = CStringGetTextDatum(word);
@@ -107,7 +115,8 @@ find_subject(Subject *subject, ZoneRun *run, const text *given)
 				errdetail("It is empty, or white space alone."));
 	subject->name = (int64) stedi_consent_name_hash(run->seed, stedi_text_slice(subject->email), false);
 	hasher = stedi_zone_key_begin();
-	subject->who = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->email));
+	subject->who = stedi_zone_key_hash_text(hasher, key, stedi_text_slice(subject->email));
+	subject->proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->who));
 	stedi_zone_key_end(hasher);
 	email = PointerGetDatum(subject->email);
 	subject->emails = construct_array(&email, 1, TEXTOID, -1, false, TYPALIGN_INT);
@@ -143,7 +152,7 @@ remove_rows(Subject *subject)
 	keep(subject, "forgotten_device", device_query);
 	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", "forgotten_person", NULL);
 	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "gone_step", "forgotten_device", NULL);
-	if (run->match_time)
+	if (run->match_time || run->match_changed)
 		keep(subject, "gone_pair", mixed_pair_query);
 	else
 		stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", "forgotten_device", NULL);
@@ -184,10 +193,12 @@ put_answer(ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
 
 /*
  * Say which landing objects still name the person, or a device of theirs, and
- * with how many records.  Objects that are known not to are not read.
+ * with how many records.  Objects that are known not to are not read.  The
+ * records stay, as the relation of that name.
  */
 static void
-answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ZoneKeys *keys)
+answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const char *name,
+			   const ZoneKeys *keys)
 {
 	ZoneRun    *run = subject->run;
 	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
@@ -197,24 +208,44 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const Zo
 	Datum		values[2];
 	bool		nulls[2];
 
-	if (keys->n == 0)
-		return;
 	stedi_hashes_begin(&names);
 	for (int i = 0; i < keys->n; i++)
 		(void) stedi_hashes_add(&names, stedi_consent_name_hash(run->seed, keys->keys[i], false));
-	stedi_zone_object_want_new(run, id);
+	if (keys->n > 0)
+	{
+		stedi_zone_object_want_new(run, id);
+		stedi_zone_object_want_rejects(run, id);
+	}
 	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
 	wish.listing = stedi_zone_object_choose(run, id);
-	if (wish.listing->n_objects == 0)
-		return;
-	stedi_zone_record_keep(run, "carrier", id, &wish);
-	stedi_zone_query_open(&rows, "SELECT o.key, count(*) FROM carrier c JOIN carrier_object o ON o.object = c.object"
-						  " GROUP BY o.key ORDER BY o.key");
+	stedi_zone_record_keep(run, name, id, &wish);
+	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
+										  " GROUP BY o.key ORDER BY o.key", name, name));
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
 	stedi_zone_query_close(&rows);
-	stedi_zone_query_drop(run);
-	stedi_zone_query_drop(run);
+}
+
+/* Say where their rows were, and where their records are. */
+static void
+answer_call(Subject *subject, ReturnSetInfo *answer)
+{
+	ZoneRun    *run = subject->run;
+	ZoneKeys   *person = stedi_zone_record_keys(run, "SELECT key FROM forgotten_person");
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+				   run->report[id].rows_out);
+	answer_objects(subject, answer, ZONE_CUSTOMER_TRUSTED, "their_record", person);
+	answer_objects(subject, answer, ZONE_ACCELEROMETER_TRUSTED, "their_movement", person);
+
+	/*
+	 * devices that they hold or once held, whoever has them now: as subject
+	 * has it
+	 */
+	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
+				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
+										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
 }
 
 static void
@@ -226,28 +257,23 @@ forget_steps(ZoneRun *run, void *arg)
 	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	begin_steps(run);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		run->wanted[id] = true;
 	stedi_zone_check_landing(run);
-	run->vanished = ZONE_VANISHED_REMOVE;	/* nothing is, here */
+	run->vanished = ZONE_VANISHED_REMOVE;	/* however many have */
 	stedi_zone_object_compare(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	if (execute(&subject,
 				"UPDATE {target}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
 				" WHERE who = $1 AND name = $2", reason) == 0)
 		(void) execute(&subject,
-					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $3, pg_catalog.now(), NULL, true)",
+					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
 					   reason);
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
 	stedi_zone_book_settle(run);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
-				   run->report[id].rows_out);
-	answer_objects(&subject, answer, ZONE_CUSTOMER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_ACCELEROMETER_TRUSTED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_person"));
-	answer_objects(&subject, answer, ZONE_STEP_TRAINER_CURATED,
-				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"));
+	answer_call(&subject, answer);
+	stedi_zone_query_forget(run);
 }
 
 /*
@@ -270,12 +296,10 @@ forget(PG_FUNCTION_ARGS)
 	if (!known)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid value for argument \"reason\": \"%s\"", reason),
+				errmsg("invalid value for argument \"reason\""),	/* it may be the e-mail */
 				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, 0, 3);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		run->wanted[id] = true;
 	stedi_zone_run(run, forget_steps, fcinfo);
 	return (Datum) 0;
 }
@@ -295,6 +319,7 @@ unforget_steps(ZoneRun *run, void *arg)
 		return;
 	write_entry(&subject, "unforgotten");
 	stedi_zone_book_settle(run);
+	stedi_zone_query_forget(run);
 }
 
 /*

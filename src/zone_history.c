@@ -146,10 +146,14 @@ head_text(const Chain *chain)
 	return text;
 }
 
-/* Find the end of the chain, as the table has it. */
+/*
+ * Find the end of the chain, as the table has it.  Numbers go on from the last
+ * that was given, so that entries that were cut off leave a gap.
+ */
 static void
 find_head(const ZoneRun *run, Chain *chain)
 {
+	int64		n_given;
 	ZoneQueryRows rows;
 	Datum		values[2];
 	bool		nulls[2];
@@ -165,6 +169,9 @@ find_head(const ZoneRun *run, Chain *chain)
 		memcpy(chain->head, hash.data, Min(hash.len, sizeof(chain->head)));
 	}
 	stedi_zone_query_close(&rows);
+	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT max(entries) FROM {target}.stedi_state"),
+							1, &n_given);
+	chain->entry = Max(chain->entry, n_given);
 }
 
 static TupleDesc
@@ -201,8 +208,8 @@ put_entry(Writer *writer, const text *email, const Datum *given, const bool *giv
 	values[ENTRY_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	nulls[ENTRY_WHO] = email == NULL;
 	if (email != NULL)
-		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash(writer->hasher, key,
-																stedi_text_slice((const struct varlena *) email)));
+		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash_text(writer->hasher, key,
+																	 stedi_text_slice((const struct varlena *) email)));
 	values[ENTRY_WHAT] = given[0];
 	nulls[ENTRY_OBJECT] = given_nulls[1];
 	if (!given_nulls[1])

@@ -12,6 +12,7 @@
 
 #include "common/hmac.h"
 #include "common/sha2.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(keyed_hash);
@@ -32,6 +33,23 @@ void
 stedi_zone_key_end(ZoneHasher *hasher)
 {
 	pg_hmac_free((pg_hmac_ctx *) hasher);
+}
+
+bytea *
+stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text)
+{
+	char	   *utf8;
+
+	/* a dump may be restored into a database of another encoding */
+	if (GetDatabaseEncoding() == PG_UTF8 || text.len == 0)
+		return stedi_zone_key_hash(hasher, key, text);
+	utf8 = pg_server_to_any(pnstrdup(text.data, text.len), (int) text.len, PG_UTF8);
+	if (utf8 != NULL)
+	{
+		text.data = utf8;
+		text.len = strlen(utf8);
+	}
+	return stedi_zone_key_hash(hasher, key, text);
 }
 
 bytea *
@@ -65,7 +83,7 @@ keyed_hash(PG_FUNCTION_ARGS)
 	if (email == NULL)
 		PG_RETURN_NULL();
 	hasher = stedi_zone_key_begin();
-	hash = stedi_zone_key_hash(hasher, stedi_text_slice(key), stedi_text_slice(email));
+	hash = stedi_zone_key_hash_text(hasher, stedi_text_slice(key), stedi_text_slice(email));
 	stedi_zone_key_end(hasher);
 	PG_RETURN_BYTEA_P(hash);
 }

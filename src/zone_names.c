@@ -48,8 +48,7 @@ stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process)
 void
 stedi_zone_names_add(void *file, int object, const StediSketch *sketch)
 {
-	bytea	   *packed = stedi_hashes_pack(&sketch->names, ZONE_READING_NAME_WIDTH,
-										   STEDI_SKETCH_MOST);
+	bytea	   *packed = stedi_sketch_pack(sketch, ZONE_READING_NAME_WIDTH);
 	Entry		entry = {0};
 
 	entry.object = object;

@@ -114,7 +114,13 @@ compare_object(ZoneRun *run, ZoneSource *source, const char *key, Datum *values,
 		return;
 	}
 	object = &source->objects[i];
-	if (strcmp(TextDatumGetCString(values[0]), source->listing->objects[i].etag) != 0 ||
+
+	/*
+	 * one that is back may hold what nobody wanted of it when it was gone,
+	 * and may have left rows behind that nothing holds
+	 */
+	object->came_back = vanished;
+	if (vanished || strcmp(TextDatumGetCString(values[0]), source->listing->objects[i].etag) != 0 ||
 		DatumGetInt64(values[1]) != source->listing->objects[i].size)
 	{
 		object->state = ZONE_OBJECT_CHANGED;
@@ -122,7 +128,6 @@ compare_object(ZoneRun *run, ZoneSource *source, const char *key, Datum *values,
 	}
 	object->state = ZONE_OBJECT_SAME;
 	object->due = !nulls[2] && DatumGetInt64(values[2]) <= run->now_ms;
-	object->came_back = vanished;
 	note_times(source, values + 4, nulls + 4);
 }
 
@@ -158,6 +163,8 @@ check_vanished(const ZoneRun *run, ZoneTableId id)
 	bool		customers = (id == ZONE_CUSTOMER_TRUSTED);
 
 	if ((int64) source->n_vanished * 2 <= source->n_booked ||
+		(run->all && run->definition_before != NULL &&
+		 strcmp(run->definition, run->definition_before) != 0) ||
 		run->vanished == ZONE_VANISHED_REMOVE ||
 		(run->vanished == ZONE_VANISHED_KEEP && !customers))
 		return;
@@ -201,6 +208,15 @@ bool
 stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id)
 {
 	return run->vanished == ZONE_VANISHED_KEEP && id != ZONE_CUSTOMER_TRUSTED;
+}
+
+bool
+stedi_zone_keeps_rows(const ZoneRun *run)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (stedi_zone_keeps_vanished(run, id) && run->source[id].vanished != NIL)
+			return true;
+	return false;
 }
 
 StediListing *
@@ -260,6 +276,18 @@ stedi_zone_object_find(ZoneRun *run, ZoneTableId id, const char *key)
 	return &source->objects[found - source->listing->objects];
 }
 
+/* The names of objects that had vanished, and are back. */
+static List *
+back_objects(const ZoneSource *source)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < source->listing->n_objects; i++)
+		if (source->objects[source->names[i].object].came_back)
+			names = lappend(names, unconstify(char *, source->names[i].name));
+	return names;
+}
+
 void
 stedi_zone_object_begin(ZoneRun *run, ZoneTableId id, const StediListing *chosen)
 {
@@ -267,7 +295,15 @@ stedi_zone_object_begin(ZoneRun *run, ZoneTableId id, const StediListing *chosen
 	List	   *names = NIL;
 
 	if (!run->renew)
+	{
+		/* what has vanished, and stays, stays written down */
+		if (stedi_zone_keeps_vanished(run, id))
+		{
+			stedi_zone_book_mark_objects(run, id, back_objects(source), false);
+			stedi_zone_book_mark_objects(run, id, source->vanished, true);
+		}
 		stedi_zone_book_clear_objects(run, id);
+	}
 	for (int i = 0; run->renew && i < source->listing->n_objects; i++)
 	{
 		const ZoneObject *object = &source->objects[source->names[i].object];
@@ -314,6 +350,7 @@ stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 		int			i = find_name(source, TextDatumGetCString(values[0]));
 		bytea	   *packed[2] = {NULL, NULL};
 
+		CHECK_FOR_INTERRUPTS();
 		if (i >= 0 && source->objects[i].state == ZONE_OBJECT_SAME && !source->objects[i].wanted)
 		{
 			for (int which = 0; which < 2; which++)
@@ -333,6 +370,29 @@ stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 	}
 	stedi_zone_query_close(&rows);
 	return n_wanted;
+}
+
+void
+stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id)
+{
+	ZoneSource *source = &run->source[id];
+	ZoneQueryRows rows;
+	Datum		key;
+	bool		isnull;
+
+	stedi_zone_query_open(&rows,
+						  psprintf("SELECT key FROM %s.stedi_object"
+								   " WHERE table_name = %s AND rejects > 0",
+								   quote_identifier(run->target_name),
+								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
+	{
+		int			i = find_name(source, TextDatumGetCString(key));
+
+		if (i >= 0)
+			source->objects[i].wanted = true;
+	}
+	stedi_zone_query_close(&rows);
 }
 
 /* Add all the hashes of a flat value. */
@@ -397,24 +457,18 @@ stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames which,
 }
 
 /*
- * Write down which objects are no more, and which are back: those that were
- * read are written down as they are read.
+ * Write down which objects are no more: those that were read are written down
+ * as they are read.
  */
 void
 stedi_zone_object_settle(ZoneRun *run, ZoneTableId id)
 {
 	const ZoneSource *source = &run->source[id];
-	List	   *back = NIL;
 
 	if (source->listing == NULL)
 		return;
 	if (source->vanished != NIL && !stedi_zone_keeps_vanished(run, id))
 		stedi_zone_book_forget_objects(run, id, source->vanished);
-	for (int i = 0; i < source->listing->n_objects; i++)
-		if (source->objects[source->names[i].object].came_back &&
-			!source->objects[source->names[i].object].written)
-			back = lappend(back, unconstify(char *, source->names[i].name));
-	stedi_zone_book_mark_objects(run, id, back, false);
 	if (stedi_zone_keeps_vanished(run, id))
 		stedi_zone_book_mark_objects(run, id, source->vanished, true);
 }

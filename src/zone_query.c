@@ -60,6 +60,8 @@ name_value(const ZoneRun *run, const char *name)
 		return run->renew ? "who IN (SELECT affected FROM affected)" : "true";
 	if (strcmp(name, "of_verdict") == 0)
 		return run->renew ? "w.device IN (SELECT verdict FROM verdict)" : "true";
+	if (strcmp(name, "cascades") == 0)
+		return run->cascades ? "true" : "false";
 	if (strcmp(name, "since_rule") == 0)
 		return run->since ? "true" : "false";
 	if (strcmp(name, "match_time") == 0)
@@ -209,7 +211,8 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 	int			result;
 
 	MemoryContextSwitchTo(caller);
-	SetTuplestoreDestReceiverParams(dest, store, run->cxt, false, NULL, NULL);
+	/* a table that long values come from may be gone before they are used */
+	SetTuplestoreDestReceiverParams(dest, store, run->cxt, true, NULL, NULL);
 	options.read_only = run->read_only;
 	options.dest = dest;
 	if (keys != NULL)

@@ -46,10 +46,11 @@ static const char *const change_query =
 " (a.customername, a.email, a.phone, a.birthday, a.serialnumber, a.registrationdate, a.lastupdatedate,"
 "  a.sharewithresearchasofdate, a.sharewithpublicasofdate, a.sharewithfriendsasofdate) AS differs"
 " FROM (SELECT b.who, b.part, b.place, t.* FROM before b JOIN {customer_trusted} t"
-"   ON t.ctid = b.place AND t.tableoid = b.part) b FULL JOIN after a ON a.who = b.who";
+"   ON t.ctid = b.place AND t.tableoid = b.part) b FULL JOIN after a ON a.who = b.who AND a.email = b.email";
 
 /* When somebody's readings have to be judged anew. */
-#define JUDGED_ANEW "(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since))"
+#define JUDGED_ANEW \
+	"(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since) OR ({cascades} AND differs))"
 
 static const char *const touched_query =
 "SELECT email FROM come_accelerometer UNION SELECT key FROM gone_accelerometer"
@@ -85,22 +86,21 @@ static const char *const device_query =
 " SELECT unnest(ARRAY[serial_before, serial]) AS serial FROM change"
 "   WHERE " JUDGED_ANEW " OR serial_before IS DISTINCT FROM serial"
 " UNION SELECT unnest(ARRAY[serial_before, serial]) FROM curated_change"
-"   WHERE was_in <> is_in OR serial_before IS DISTINCT FROM serial"
+"   WHERE was_in <> is_in OR serial_before IS DISTINCT FROM serial OR ({cascades} AND differs)"
 " UNION SELECT serialnumber FROM device WHERE device IN (SELECT claimed FROM claimed)) d"
 " WHERE serial <> ''";
 
-/* Devices whose pairs are made anew. */
-static const char *const repaired_query =
-"SELECT key FROM renewed_device UNION"
-" SELECT serialnumber FROM {customer_curated} WHERE email IN (SELECT key FROM renewed_person)"
-"   AND serialnumber <> ''";
+/* Who holds the devices whose pairs are made anew, and these devices. */
+static const char *const paired_query =
+"SELECT email, serialnumber FROM {customer_curated} WHERE serialnumber <> ''"
+" AND (email IN (SELECT key FROM renewed_person) OR serialnumber IN (SELECT key FROM renewed_device))";
 
-static const char *const paired_person_query =
-"SELECT email AS key FROM {customer_curated} WHERE serialnumber IN (SELECT key FROM repaired)";
+static const char *const repaired_query =
+"SELECT key FROM renewed_device UNION SELECT serialnumber FROM paired";
 
 static const char *const whole_pairs_query =
 "SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
-" FROM paired_step s JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
+" FROM paired_step s JOIN paired c ON c.serialnumber = s.serialnumber"
 " JOIN paired_movement a ON a.email = c.email AND a.\"timestamp\" = s.sensorreadingtime";
 
 /* What came, of those whose pairs are added to, with both of their names. */
@@ -233,6 +233,21 @@ time_literal(int64 ms)
 }
 
 /*
+ * What holds of times from which there may be rows already.  Rows that stay
+ * without an object are of any time.
+ */
+static const char *
+of_known_time(const ZoneRun *run, const ZoneSource *source, const char *time)
+{
+	if (stedi_zone_keeps_rows(run))
+		return "true";
+	if (source->first_ms > source->last_ms)
+		return "false";
+	return psprintf("%s BETWEEN %s AND %s", time, time_literal(source->first_ms),
+					time_literal(source->last_ms));
+}
+
+/*
  * Find the rows that what was read is to be compared with: all of those whose
  * readings are made anew; and of everybody else, those of a time from which
  * there are other objects.
@@ -242,33 +257,18 @@ find_rows(ZoneRun *run, const Stream *stream, const char *staged)
 {
 	const ZoneTable *table = &stedi_zone_tables[stream->id];
 	const ZoneSource *source = &run->source[stream->id];
-	bool		overlaps = staged != NULL && source->first_ms <= source->last_ms;
+	bool		overlaps = staged != NULL &&
+	(source->first_ms <= source->last_ms || stedi_zone_keeps_rows(run));
 
 	if (overlaps)
 		stedi_zone_query_keep(run, psprintf("candidate_%s", stream->suffix),
 							  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s"
-									   " WHERE %s BETWEEN %s AND %s AND %s NOT IN (SELECT key FROM %s)",
-									   table->key, table->time, staged, table->time,
-									   time_literal(source->first_ms), time_literal(source->last_ms),
+									   " WHERE %s AND %s NOT IN (SELECT key FROM %s)",
+									   table->key, table->time, staged,
+									   of_known_time(run, source, table->time),
 									   table->key, stream->renewed));
 	stedi_zone_find(run, stream->id, psprintf("found_%s", stream->suffix), stream->renewed,
 					overlaps ? psprintf("candidate_%s", stream->suffix) : NULL);
-}
-
-/* Say how many rows stay whose objects have vanished. */
-static void
-report_kept(const ZoneRun *run, const Stream *stream, const char *surplus)
-{
-	int64		n;
-
-	if (run->vanished != ZONE_VANISHED_KEEP)
-		return;
-	n = stedi_zone_query_count(psprintf("%s AND r.kept AND r.since IS NOT NULL", surplus));
-	if (n > 0)
-		ereport(NOTICE,
-				errmsg_plural("%s keeps %lld row that is in no landing object any more",
-							  "%s keeps %lld rows that are in no landing object any more",
-							  (unsigned long) n, stedi_zone_tables[stream->id].name, (long long) n));
 }
 
 /*
@@ -297,7 +297,9 @@ compare_rows(ZoneRun *run, const Stream *stream, const char *staged)
 
 	stedi_zone_query_keep(run, psprintf("gone_%s", stream->suffix),
 						  psprintf("%s AND NOT (%s)", surplus, covered));
-	report_kept(run, stream, psprintf("%s AND %s", surplus, covered));
+	if (run->vanished == ZONE_VANISHED_KEEP)
+		stedi_zone_table_report_kept(stream->id,
+									 stedi_zone_query_count(psprintf("%s AND %s", surplus, covered)));
 	stedi_zone_query_keep(run, psprintf("come_%s", stream->suffix), staged == NULL ?
 						  psprintf("SELECT %s FROM found_%s WHERE false", table->column_names, stream->suffix) :
 						  psprintf("SELECT %s FROM %s EXCEPT SELECT %s FROM found_%s",
@@ -379,13 +381,9 @@ static void
 find_partners(ZoneRun *run, const Stream *stream, const char *name, const char *of,
 			  const char *key, const char *time)
 {
-	const ZoneSource *source = &run->source[stream->id];
-
 	stedi_zone_query_keep(run, psprintf("pair_%s", stream->suffix),
-						  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s WHERE %s BETWEEN %s AND %s",
-								   key, time, of, time,
-								   time_literal(source->first_ms <= source->last_ms ? source->first_ms : 0),
-								   time_literal(source->first_ms <= source->last_ms ? source->last_ms : -1)));
+						  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s WHERE %s",
+								   key, time, of, of_known_time(run, &run->source[stream->id], time)));
 	stedi_zone_find(run, stream->id, name, NULL, psprintf("pair_%s", stream->suffix));
 }
 
@@ -406,11 +404,13 @@ renew_pairs(ZoneRun *run)
 {
 	const ZoneTable *table = &stedi_zone_tables[ZONE_MACHINE_LEARNING_CURATED];
 
+	keep(run, "paired", paired_query);
 	keep(run, "repaired", repaired_query);
 	stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair", "repaired", NULL);
-	keep(run, "paired_person", paired_person_query);
-	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "paired_movement", "paired_person", NULL);
-	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step", "repaired", NULL);
+	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "paired_movement",
+					"(SELECT email AS key FROM paired) p", NULL);
+	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step",
+					"(SELECT serialnumber AS key FROM paired) p", NULL);
 	keep(run, "whole_pair", whole_pairs_query);
 	add_pairs(run);
 	stedi_zone_query_keep(run, "gone_pair",

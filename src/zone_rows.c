@@ -106,6 +106,16 @@ stedi_zone_table_close(ZoneTableRows *rows)
 	UnregisterSnapshot(rows->snapshot);
 }
 
+void
+stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < tupdesc->natts; i++)
+		if (!nulls[i] && TupleDescAttr(tupdesc, i)->attlen == -1 &&
+			VARATT_IS_EXTERNAL(DatumGetPointer(values[i])))
+			values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
+	tuplestore_putvalues(store, tupdesc, values, nulls);
+}
+
 uint64
 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column)
 {

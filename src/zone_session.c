@@ -80,11 +80,7 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 		elog(ERROR, "SPI_connect failed");
 	lock_tables(run);
 	if (landing_arg >= 0)
-	{
 		stedi_zone_check_landing(run);
-		stedi_list_forget();	/* a run beside us may have read what has
-								 * landed since */
-	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 

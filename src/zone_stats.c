@@ -33,7 +33,7 @@ column_values(const ZoneRun *run, ZoneTableId id)
 										  run->relid[id]));
 }
 
-/* Statistics that are not looked into: of partitions, or of several columns. */
+/* Statistics that are not looked into: of partitions, several columns, or expressions. */
 static bool
 has_others(Oid relid)
 {

@@ -158,7 +158,7 @@ put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnu
 	if (!nulls[3] && !stedi_time_from_ms(owned_since, &owned))
 		owned = DT_NOEND;
 	values[3] = TimestampTzGetDatum(owned);
-	tuplestore_putvalues(survey->store, survey->tupdesc, values, nulls);
+	stedi_zone_table_put(survey->store, survey->tupdesc, values, nulls);
 	if (!since_isnull)
 		(void) stedi_hashes_add(&survey->granted, hash);
 }
@@ -348,4 +348,31 @@ stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed, List
 	}
 	stedi_zone_query_register(run, survey.devices ? "renewed_device" : "renewed_person",
 							  survey.store, survey.tupdesc);
+}
+
+void
+stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name)
+{
+	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
+	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
+	StediHashes kept;
+	bool		anybody;
+	ZoneQueryRows keys;
+	Datum		key;
+	bool		isnull;
+
+	TupleDescInitEntry(tupdesc, 1, "key", TEXTOID, -1, 0);
+	stedi_hashes_begin(&kept);
+	MemoryContextSwitchTo(caller);
+	anybody = stedi_zone_object_names(run, id, ZONE_NAMES_KEPT, devices ? NULL : &kept,
+									  devices ? &kept : NULL);
+	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s", stedi_zone_tables[id].key, rows));
+	while (stedi_zone_query_fetch(&keys, 1, &key, &isnull))
+		if (!isnull && is_named(&kept, anybody,
+								stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(key)), false)))
+			stedi_zone_table_put(store, tupdesc, &key, &isnull);
+	stedi_zone_query_close(&keys);
+	stedi_zone_query_register(run, name, store, tupdesc);
 }

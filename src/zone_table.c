@@ -58,6 +58,10 @@ const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	},
 };
 
+/* What holds of a reading that consent covers. */
+#define MOVEMENT_COVERED "stedi.consents({person_set}, email, stedi.epoch_ms(\"timestamp\"))"
+#define STEP_COVERED "stedi.consents({device_set}, serialnumber, stedi.epoch_ms(sensorreadingtime))"
+
 static const char *const customer_trusted_rows =
 "SELECT customername, email, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
 " stedi.epoch_ms(registrationdate), stedi.epoch_ms(lastupdatedate),"
@@ -67,6 +71,12 @@ static const char *const customer_trusted_rows =
 static const char *const customer_curated_rows =
 "SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
 " WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email)";
+
+/* Where rows stay whose objects have vanished, those who have such have readings, too. */
+static const char *const customer_curated_kept_rows =
+"SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
+" WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email) OR email IN ("
+"   SELECT email FROM {accelerometer_trusted} WHERE " MOVEMENT_COVERED ")";
 
 static const char *const machine_learning_curated_rows =
 "SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
@@ -84,8 +94,7 @@ static const char *const prunes[ZONE_N_TABLES] = {
 	"DELETE FROM {customer_trusted} t"
 	" WHERE NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
 
-	"DELETE FROM {accelerometer_trusted} a"
-	" WHERE NOT stedi.consents({person_set}, a.email, stedi.epoch_ms(a.\"timestamp\"))",
+	"DELETE FROM {accelerometer_trusted} WHERE NOT " MOVEMENT_COVERED,
 
 	"DELETE FROM {customer_curated} c"
 	" WHERE NOT EXISTS (SELECT FROM {customer_trusted} t"
@@ -94,8 +103,7 @@ static const char *const prunes[ZONE_N_TABLES] = {
 	"   AND t.serialnumber IS NOT DISTINCT FROM c.serialnumber"
 	"   AND t.sharewithresearchasofdate = c.sharewithresearchasofdate)",
 
-	"DELETE FROM {step_trainer_curated} s"
-	" WHERE NOT stedi.consents({device_set}, s.serialnumber, stedi.epoch_ms(s.sensorreadingtime))",
+	"DELETE FROM {step_trainer_curated} WHERE NOT " STEP_COVERED,
 
 	"DELETE FROM {machine_learning_curated} m WHERE NOT EXISTS ("
 	" SELECT FROM {step_trainer_curated} s"
@@ -117,11 +125,30 @@ rows_query(const ZoneRun *run, ZoneTableId id)
 		case ZONE_CUSTOMER_TRUSTED:
 			return customer_trusted_rows;
 		case ZONE_CUSTOMER_CURATED:
+			if (stedi_zone_keeps_rows(run) && OidIsValid(run->relid[ZONE_ACCELEROMETER_TRUSTED]))
+				return customer_curated_kept_rows;
 			return customer_curated_rows;
 		default:
 			return run->match_time ? machine_learning_by_time_rows
 				: machine_learning_curated_rows;
 	}
+}
+
+const char *
+stedi_zone_table_covered(ZoneTableId id)
+{
+	return id == ZONE_ACCELEROMETER_TRUSTED ? MOVEMENT_COVERED :
+		id == ZONE_STEP_TRAINER_CURATED ? STEP_COVERED : NULL;
+}
+
+void
+stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows)
+{
+	if (n_rows > 0)
+		ereport(NOTICE,
+				errmsg_plural("%s keeps %lld row that is in no landing object any more",
+							  "%s keeps %lld rows that are in no landing object any more",
+							  (unsigned long) n_rows, stedi_zone_tables[id].name, (long long) n_rows));
 }
 
 char *
@@ -181,15 +208,16 @@ static void
 build_rows(ZoneRun *run, ZoneTableId id)
 {
 	bool		reads = (id == ZONE_ACCELEROMETER_TRUSTED || id == ZONE_STEP_TRAINER_CURATED);
-	bool		pairs = (id == ZONE_MACHINE_LEARNING_CURATED && run->load != NULL);
+	bool		last = (id == ZONE_MACHINE_LEARNING_CURATED && run->load != NULL);
+	bool		pairs = last && !run->match_time && !stedi_zone_keeps_rows(run);
 
 	if (reads)
 		stedi_zone_load_read(run, id);
 	if (id == ZONE_ACCELEROMETER_TRUSTED && run->all)
 		stedi_zone_load_keep_readers(run);
-	if ((reads && !run->all) || pairs)
-		stedi_zone_load_build(run, pairs && !run->match_time);
-	if (!reads && !(pairs && !run->match_time))
+	if ((reads && !run->all) || last)
+		stedi_zone_load_build(run, pairs);
+	if (!reads && !pairs)
 	{
 		(void) stedi_zone_write_begin(run, id);
 		stedi_zone_write_query(run, id, stedi_zone_query_expand(run, rows_query(run, id)));

@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -195,6 +196,25 @@ stedi_zone_check_shape(ZoneRun *run, ZoneTableId id)
 				errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
 }
 
+/* Has the table, or one of its partitions, triggers or foreign keys? */
+static bool
+has_triggers(Oid relid)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found |= ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
 /* See zone.h. */
 void
 stedi_zone_lock_tables(ZoneRun *run)
@@ -202,8 +222,10 @@ stedi_zone_lock_tables(ZoneRun *run)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name, ShareRowExclusiveLock);
-		if (OidIsValid(run->relid[id]))
-			stedi_zone_check_shape(run, id);
+		if (!OidIsValid(run->relid[id]))
+			continue;
+		stedi_zone_check_shape(run, id);
+		run->cascades |= has_triggers(run->relid[id]);
 	}
 }
 
@@ -348,13 +370,27 @@ run_dry(ZoneRun *run, ZoneSteps steps, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;	/* the subtransaction's: it must end
+										 * first */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
-	run_connected(run, steps, arg);
+	PG_TRY();
+	{
+		run_connected(run, steps, arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 void

@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/cluster.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -47,7 +48,7 @@
  * 10,000 rows; the summary is made for as many keys as that is likely to have.
  */
 #define LOOKUP_PAGES 128
-#define LOOKUP_KEYS 300
+#define LOOKUP_KEYS 700
 
 /* Between two tries for a lock that readers hold. */
 #define SWAP_RETRY_MS 10
@@ -80,6 +81,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 	const char *columns = stedi_zone_tables[id].column_names;
 	const char *name = own_name(run, id);
 	const char *staged = staged_name(run, id);
+	const char *covered = stedi_zone_keeps_rows(run) ? stedi_zone_table_covered(id) : NULL;
 
 	stedi_zone_query_keep(run, "difference",
 						  psprintf("SELECT %s, sum(n) AS surplus FROM ("
@@ -87,19 +89,40 @@ write_difference(ZoneRun *run, ZoneTableId id)
 								   " UNION ALL SELECT %s, -1 FROM %s) u"
 								   " GROUP BY %s HAVING sum(n) <> 0",
 								   columns, columns, staged, columns, name, columns));
+	if (covered != NULL)
+	{
+		int64		n_kept;
+
+		/* consent's sets are made of the tables as they are to be */
+		stedi_zone_survey_left(run, id, "difference", "left_behind");
+		covered = stedi_zone_query_expand(run,
+										  psprintf("(%s IN (SELECT key FROM left_behind) AND %s)",
+												   stedi_zone_tables[id].key, covered));
+		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s", covered));
+		stedi_zone_query_keep(run, "kept_difference",
+							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s", covered));
+		stedi_zone_table_report_kept(id, n_kept);
+		report->rows += n_kept;
+	}
 	report->rows_out =
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
 									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
 									  "    row_number() OVER (PARTITION BY d.a_row) AS copy"
 									  "  FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
-									  "    FROM difference WHERE surplus < 0) d ON t = d.a_row) c"
+									  "    FROM %s WHERE surplus < 0) d ON t = d.a_row) c"
 									  " WHERE copy <= -surplus)",
-									  name, name, columns, name));
+									  name, name, columns, name,
+									  covered != NULL ? "kept_difference" : "difference"));
 	report->rows_in =
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s"
 									  " FROM difference, generate_series(1, surplus)",
 									  name, columns, columns));
+	if (covered != NULL)
+	{
+		stedi_zone_query_drop(run);
+		stedi_zone_query_drop(run);
+	}
 	stedi_zone_query_drop(run);
 	stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
 	run->staged[id] = InvalidOid;
@@ -256,7 +279,7 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	}
 	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
-		fill && run->full_refresh ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
+		fill && run->full_refresh && !stedi_zone_keeps_rows(run) ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
 	if (run->mode[id] == ZONE_MODE_FULL)
 		return run->relid[id];
 	if (run->mode[id] == ZONE_MODE_SWAP)
@@ -323,6 +346,24 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_zone_write_analyze(run, id, report->rows_out);
 }
 
+/* Remove a table's statistics, those of its indexes and of several columns, too. */
+static void
+remove_statistics(Oid relid)
+{
+	Relation	relation = table_open(relid, NoLock);
+	ListCell   *lc;
+
+	RemoveStatistics(relid, 0);
+	foreach(lc, RelationGetIndexList(relation))
+		RemoveStatistics(lfirst_oid(lc), 0);
+	foreach(lc, RelationGetStatExtList(relation))
+	{
+		RemoveStatisticsDataById(lfirst_oid(lc), false);
+		RemoveStatisticsDataById(lfirst_oid(lc), true);
+	}
+	table_close(relation, NoLock);
+}
+
 void
 stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 {
@@ -333,16 +374,10 @@ stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 	/* an empty table is not analyzed anew: what is there of it must go first */
 	if (rows_out > 0)
 	{
-		Relation	relation = table_open(run->relid[id], ShareUpdateExclusiveLock);
 		ListCell   *lc;
 
-		RemoveStatistics(run->relid[id], 0);
-		foreach(lc, RelationGetStatExtList(relation))
-		{
-			RemoveStatisticsDataById(lfirst_oid(lc), false);
-			RemoveStatisticsDataById(lfirst_oid(lc), true);
-		}
-		table_close(relation, NoLock);
+		foreach(lc, find_all_inheritors(run->relid[id], ShareUpdateExclusiveLock, NULL))
+			remove_statistics(lfirst_oid(lc));
 		CommandCounterIncrement();
 	}
 	stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));

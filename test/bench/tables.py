@@ -3,6 +3,8 @@ import statistics
 
 # Largest share of DuckDB's time.
 GOALS = {"scan": 0.75, "count": 0.5, "one": 0.6, "full": 0.8}
+# Largest share of a full run's time, by what has changed since the run before.
+GOALS_CHANGE = {"objects": 0.03, "withdrawn": 0.01}
 GOAL_S3 = 1.15  # times the folder's, or the download's
 GOAL_SCALE = 4.2  # times the time, for four times the data
 GOAL_MEMORY = 256 << 20  # bytes, private, of the largest process
@@ -11,6 +13,12 @@ NAMES = {
     "count": "count(*) of accelerometer_landing",
     "one": "one customer's readings",
     "full": "all five tables, full",
+}
+NAMES_CHANGE = {
+    "nothing": "nothing new",
+    "withdrawn": "one customer withdrawn",
+    "anew": "one customer given anew",
+    "forgotten": "one customer forgotten",
 }
 
 
@@ -36,6 +44,47 @@ def comparison_row(result):
     goal = result["goal"]
     return [NAMES[result["job"]], result["form"], f"{result['customers']:,}", f"{duckdb:.2f}", f"{ours:.2f}",
             f"{ours / duckdb:.2f}", f"{goal:.2f}" if goal else "", verdict(ours <= goal * duckdb) if goal else ""]
+
+
+def total(tables, what):
+    """Objects, records or bytes of all landing tables."""
+    return sum(counts[what] for counts in tables.values())
+
+
+def new_objects_name(result):
+    new, zone = result["new"][0], result["zone"]
+    return (f"{total(new, 'objects')} new objects beside {total(zone, 'objects')},"
+            f" {total(new, 'records') / total(zone, 'records'):.1%} of the records")
+
+
+def change_rows(result):
+    full = statistics.median(result["full"])
+    customers = f"{result['customers']:,}"
+    rows = [[NAMES["full"], customers, str(total(result["zone"], "objects")),
+             f"{full * 1000:,.0f}", "", "", ""]]
+    for change, runs in result["changes"].items():
+        seconds = statistics.median(run["seconds"] for run in runs)
+        objects = max((run["objects_read"] for run in runs if "objects_read" in run), default=None)
+        goal = GOALS_CHANGE.get(change)
+        row = [NAMES_CHANGE.get(change) or new_objects_name(result), customers,
+               "" if objects is None else str(objects), f"{seconds * 1000:,.0f}", f"{seconds / full:.4f}",
+               f"{goal:.2f}" if goal else "", verdict(seconds <= goal * full) if goal else ""]
+        if change == "nothing":
+            row[-2:] = "no object", verdict(objects == 0)
+        rows.append(row)
+    return rows
+
+
+def change_phases(result):
+    """Where the time of each of those runs went, in ms: the middle one by its time."""
+    rows = []
+    for change, runs in result["changes"].items():
+        run = sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+        if "phases" in run:
+            spent = [*run["phases"].values(), run["seconds"] - sum(run["phases"].values())]
+            rows.append([NAMES_CHANGE.get(change) or new_objects_name(result),
+                         *(f"{seconds * 1000:,.0f}" for seconds in spent)])
+    return rows
 
 
 def memory_rows(result):
@@ -93,11 +142,20 @@ def print_all(results, settings):
         print(markdown(["work", "form", "customers", "DuckDB s", "stedi s", "ratio", "goal", ""],
                        [comparison_row(result) for result in comparisons]))
         print()
+    for result in results:
+        if result["kind"] == "change":
+            print(markdown(["work", "customers", "objects read", "ms", "of a full run", "goal", ""],
+                           change_rows(result)))
+            print()
+            phases = result["changes"]["nothing"][0]["phases"]
+            print(markdown(["ms", *phases, "commit and the rest"], change_phases(result)))
+            print()
     rows = []
     for result in results:
         if result["kind"] == "comparison":
             if result["job"] == "full":
                 rows += memory_rows(result)
-        else:
+        elif result["kind"] != "change":
             rows += {"floor": floor_rows, "scale": scale_rows, "s3": s3_rows}[result["kind"]](result)
-    print(markdown(["figure", "measured", "goal", ""], rows))
+    if rows:
+        print(markdown(["figure", "measured", "goal", ""], rows))

@@ -96,8 +96,9 @@ class Landing:
 class Crash:
     """One server, which is killed again and again."""
 
-    RUN = "SELECT * FROM stedi.materialize('target', landing => 'lake'{more})"
+    RUN = "SELECT * FROM stedi.materialize('{schema}', landing => 'lake'{more})"
     MORE = {"first": "", "next": "", "full_refresh": ", full_refresh => true"}
+    FORGET = "SELECT * FROM stedi.forget('{schema}', '{email}', 'objection', landing => 'lake')"
 
     def __init__(self, test, zone, rng, **settings):
         self.test = test
@@ -107,25 +108,38 @@ class Crash:
         self.landing = Landing(zone, self.cluster.folder / "zone", rng)
         self.db.make_landing("lake", file_url(self.landing.folder))
         self.db.run("CREATE SCHEMA target")
+        self.forgotten = []
         self.elapsed = {}
         for kind in self.MORE:
             if kind == "next":
                 self.change()
             self.run_again(kind)
+        self.elapsed["forget"] = self.elapsed["next"]
 
     def connect(self):
         """Anew, after a crash."""
         self.db.conn.close()
         self.db = self.cluster.database("crash")
 
+    def granted(self):
+        return self.db.rows(
+            'SELECT email, serialnumber FROM target.customer_trusted ORDER BY email COLLATE "C"'
+        )
+
     def change(self):
-        self.landing.change(self.db.rows("SELECT email, serialnumber FROM target.customer_trusted"
-                                         " ORDER BY email COLLATE \"C\""))
+        self.landing.change(self.granted())
+
+    def run(self, kind, schema="target"):
+        """The statement of a run."""
+        return self.RUN.format(schema=schema, more=self.MORE[kind])
+
+    def forget(self, email, schema="target"):
+        return self.FORGET.format(schema=schema, email=email)
 
     def run_again(self, kind):
         """A run that nobody disturbs; how long it takes is how long the next of its kind may."""
         started = time.monotonic()
-        self.db.run(self.RUN.format(more=self.MORE[kind]))
+        self.db.run(self.run(kind))
         self.elapsed[kind] = time.monotonic() - started
 
     def state(self, schema):
@@ -157,14 +171,19 @@ class Crash:
             )
         ]
 
-    def assert_equals_new(self, state):
+    def assert_equals_new(self, state, books=True):
         """The five tables, and what is written down of them, are what a rebuild elsewhere gives."""
         self.db.run("CREATE SCHEMA fresh")
-        self.db.run("SELECT * FROM stedi.materialize('fresh', landing => 'lake')")
+        self.db.run(self.run("first", "fresh"))
+        for email in self.forgotten:
+            self.db.run(self.forget(email, "fresh"))
+        if self.forgotten:
+            self.db.run(self.run("full_refresh", "fresh"))
         fresh = self.state("fresh")
         for table in TABLES:
             self.test.assertEqual(state[table], fresh[table], table)
-        self.test.assertEqual(self.books("target"), self.books("fresh"))
+        if books:
+            self.test.assertEqual(self.books("target"), self.books("fresh"))
         self.test.assertEqual(state.keys(), fresh.keys())
         self.test.assertEqual(self.db.rows("SELECT * FROM stedi.verify_history('target')"), [])
         self.db.drop("fresh")
@@ -181,11 +200,11 @@ class Crash:
         if temporary.exists():
             self.test.assertEqual(os.listdir(temporary), [])
 
-    def kill_in_run(self, victim, more, delay):
-        """Run, and kill somebody meanwhile.  Has the run ended well?"""
+    def kill_meanwhile(self, victim, statement, delay):
+        """Kill somebody while a statement runs.  Has it ended well?"""
         conn = self.db.conn
         pid = conn.info.backend_pid
-        conn.pgconn.send_query(self.RUN.format(more=more).encode())
+        conn.pgconn.send_query(statement.encode())
         time.sleep(delay)
         processes = self.cluster.processes()
         if victim in ("server", "all"):
@@ -202,26 +221,35 @@ class Crash:
         self.test.assertIn(told and told.decode(), MAY_BE_TOLD, result.error_message)
         return False
 
+    def begin_again(self):
+        self.db.run("SET client_min_messages = warning")
+        self.db.run("DROP SCHEMA target CASCADE")
+        self.db.run("CREATE SCHEMA target")
+        self.forgotten = []
+
     def round(self, victim, kind):
+        person = None
         if kind == "first":
-            self.db.run("SET client_min_messages = warning")
-            self.db.run("DROP SCHEMA target CASCADE")
-            self.db.run("CREATE SCHEMA target")
+            self.begin_again()
+        elif kind == "forget":
+            person = self.rng.choice(self.granted())[0]
         else:
             self.change()
+        statement = self.forget(person) if person else self.run(kind)
         old = self.state("target")
         runs = self.n_runs()
         delay = self.rng.uniform(0, 1.1) * self.elapsed[kind]
-        done = self.kill_in_run(victim, self.MORE[kind], delay)
+        done = self.kill_meanwhile(victim, statement, delay)
         self.connect()
         state = self.state("target")
         if done:
             self.test.assertNotEqual(state, old)
         if state != old:
-            self.test.assertEqual(self.n_runs(), runs + 1)
-            self.assert_equals_new(state)
+            self.forgotten += [person] * bool(person)
+            self.test.assertEqual(self.n_runs(), runs + (person is None))
+            self.assert_equals_new(state, books=person is None)
         self.assert_nothing_left()
-        self.run_again(kind if state == old else "next")
+        self.run_again(kind if state == old and not person else "next")
         self.assert_equals_new(self.state("target"))
         return state != old
 
@@ -244,11 +272,11 @@ class CrashTest(unittest.TestCase):
         outcomes = []
         for number in range(KILLS):
             victim = self.VICTIMS[number % len(self.VICTIMS)]
-            kind = rng.choice(("next", "next", "first", "full_refresh"))
+            kind = rng.choice(("next", "next", "first", "full_refresh", "forget"))
             try:
                 outcomes.append((victim, kind, crash.round(victim, kind)))
             except Exception as error:
-                raise AssertionError(f"round {number}: {victim} killed in a run of kind {kind}") from error
+                raise AssertionError(f"round {number}: {victim} killed meanwhile: {kind}") from error
         return outcomes
 
     def test_open_transactions(self):
@@ -257,7 +285,7 @@ class CrashTest(unittest.TestCase):
         old = crash.state("target")
         for undo, everybody in (("SELECT 1", False), ("ROLLBACK TO s", True), ("ROLLBACK", True)):
             crash.db.run("BEGIN; SAVEPOINT s")
-            crash.db.run(crash.RUN.format(more=", consent => 'since_consent'"))
+            crash.db.run(crash.RUN.format(schema="target", more=", consent => 'since_consent'"))
             crash.db.run(undo)
             crash.cluster.kill(everybody)
             crash.cluster.start()

@@ -32,12 +32,21 @@ INSERT INTO wanted VALUES
     ('stedi.consent_set(text,bigint)', 'i', false, 's'),
     ('stedi.consent_set(text,bigint,bigint,text,boolean,boolean)', 'i', false, 's'),
     ('stedi.consents(stedi.consent_set,text,bigint)', 'i', false, 's'),
-    ('stedi.materialize(regnamespace,regnamespace,text,boolean,boolean,text)', 'v', false, 'u'),
+    ('stedi.materialize(regnamespace,regnamespace,text,boolean,boolean,text,text)', 'v', false, 'u'),
     ('stedi.materialize_customer_trusted(regnamespace,regnamespace,text,boolean,boolean)', 'v', false, 'u'),
     ('stedi.materialize_accelerometer_trusted(regnamespace,regnamespace,text,boolean,boolean)', 'v', false, 'u'),
     ('stedi.materialize_customer_curated(regnamespace,regnamespace,text,boolean,boolean)', 'v', false, 'u'),
     ('stedi.materialize_step_trainer_curated(regnamespace,regnamespace,text,boolean,boolean)', 'v', false, 'u'),
-    ('stedi.materialize_machine_learning_curated(regnamespace,regnamespace,text,boolean,boolean,text)', 'v', false, 'u');
+    ('stedi.materialize_machine_learning_curated(regnamespace,regnamespace,text,boolean,boolean,text)', 'v', false, 'u'),
+    ('stedi.audit(regnamespace,regnamespace)', 'v', false, 'u'),
+    ('stedi.lineage(regclass,regnamespace)', 'v', false, 'u'),
+    ('stedi.lineage(regclass,tid,regnamespace)', 'v', false, 'u'),
+    ('stedi.subject(regnamespace,text,regnamespace)', 'v', false, 'u'),
+    ('stedi.keyed_hash(bytea,text)', 'i', true, 's'),
+    ('stedi.consent_history(regnamespace)', 'v', false, 'u'),
+    ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
+    ('stedi.forget(regnamespace,text,text,regnamespace)', 'v', false, 'u'),
+    ('stedi.unforget(regnamespace,text)', 'v', false, 'u');
 
 SELECT plan(14);
 

@@ -1,0 +1,116 @@
+"""A database that was dumped and restored: nothing is lost of what runs go by.
+
+Proves that the forgotten stay forgotten, that the next run goes on from where
+the last one was, and that the history of consent is whole and goes on, too.
+Guards src/zone_book.c.
+"""
+import json
+import subprocess
+import unittest
+
+import psycopg
+from psycopg import sql
+
+from stedi_client import Database, ServerTest, connect, file_url, make_folder
+from stedi_cluster import server_programs
+
+
+def customer(number, updated=10, consent=5):
+    return {
+        "customerName": f"Name {number}",
+        "email": f"p{number}@example.com",
+        "serialNumber": f"S-{number}",
+        "registrationDate": 1,
+        "lastUpdateDate": updated,
+        "shareWithResearchAsOfDate": consent,
+    }
+
+
+def move(number, time):
+    return {"user": f"p{number}@example.com", "timestamp": time, "x": 1, "y": 2, "z": 3}
+
+
+def step(number, time):
+    return {"sensorReadingTime": time, "serialNumber": f"S-{number}", "distanceFromObject": 7}
+
+
+class DumpTest(ServerTest):
+    def write(self, key, *records):
+        (self.zone / key).parent.mkdir(exist_ok=True)
+        (self.zone / key).write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def restored(self):
+        """The database once more, made from a dump of it."""
+        programs = server_programs(self.db.conn)
+        if programs is None:
+            self.skipTest("the server belongs to somebody else")
+        info = self.db.conn.info
+        server = ["-h", info.host, "-p", str(info.port), "-U", info.user]
+        name = self.dbname + "_restored"
+        with connect() as conn:
+            conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        self.addCleanup(self.drop, name)
+        dump = subprocess.run(
+            [programs / "pg_dump", *server, self.dbname], check=True, capture_output=True
+        )
+        subprocess.run(
+            [programs / "psql", *server, "-qX", "-v", "ON_ERROR_STOP=1", "-d", name],
+            input=dump.stdout, check=True, capture_output=True,
+        )
+        db = Database(connect(name))
+        self.addCleanup(db.conn.close)
+        return db, dump.stdout.decode()
+
+    def drop(self, name):
+        with connect() as conn:
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def check(self, db, modes):
+        report = db.materialize("target", landing="lake")
+        self.assertEqual({line["mode"] for line in report}, modes)
+        for query in ("audit('target', 'lake')", f"verify_history('target', '{self.head}')"):
+            self.assertEqual(db.rows(f"SELECT * FROM stedi.{query}"), [], query)
+        return report
+
+    def test_dump(self):
+        self.zone = make_folder()
+        self.write("customers/1.json", *map(customer, range(6)))
+        self.write("accelerometer/1.json", *(move(number, 100) for number in range(6)))
+        self.write("step_trainer/1.json", *(step(number, 100) for number in range(6)))
+        self.db.make_landing("lake", file_url(self.zone))
+        self.addCleanup(self.db.drop, "lake", "target")
+        self.db.run("CREATE SCHEMA target")
+        self.db.materialize("target", landing="lake", consent="since_consent")
+        forget = "SELECT * FROM stedi.forget('target', %s, 'objection', 'lake')"
+        self.db.rows(forget, "p1@example.com")
+        self.head = self.db.materialize("target", landing="lake")[0]["head"]
+        self.db.rows(forget, "p2@example.com")  # which no run has followed yet
+
+        db, text = self.restored()
+        self.assertNotIn("p1@example.com", text)
+        self.assertEqual(db.tables("target"), self.db.tables("target"))
+        self.assertEqual(db.counts("target"), [4] * 5)
+        report = self.check(db, {"incremental"})
+        self.assertEqual([line["objects_read"] for line in report], [1, 0, None, 0, None])
+        self.assertEqual({line["consent"] for line in report}, {"since_consent"})
+
+        # what lands is followed in both, and whoever is forgotten stays so
+        self.write("customers/2.json", customer(1, 20, 15), customer(2, 20, 15), customer(3, 20, 0))
+        self.write("accelerometer/2.json", *(move(number, 200) for number in range(6)))
+        for database in (db, self.db):
+            report = self.check(database, {"incremental"})
+            self.assertEqual(report[0]["forgotten"], 2)
+            self.assertEqual(database.counts("target"), [3, 6, 3, 3, 3])
+        self.assertEqual(db.tables("target"), self.db.tables("target"))
+        self.assertTrue(db.value("SELECT stedi.unforget('target', %s)", "p1@example.com"))
+        self.check(db, {"incremental"})
+        self.assertEqual(db.counts("target"), [4, 8, 4, 4, 4])
+
+        # and without the key nobody is let in
+        db.run("DROP TABLE target.stedi_key")
+        with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
+            db.materialize("target", landing="lake")
+
+
+if __name__ == "__main__":
+    unittest.main()
