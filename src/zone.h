@@ -367,6 +367,12 @@ extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql);
 extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls);
 extern void stedi_zone_query_close(ZoneQueryRows *rows);
 
+/*
+ * After the abort of the subtransaction in which they were made: keep the
+ * first n, and leave the others' memory, whose files have gone, to the run's.
+ */
+extern void stedi_zone_query_abandon(ZoneRun *run, int n);
+
 /* Let go of the one kept last, or of all. */
 extern void stedi_zone_query_drop(ZoneRun *run);
 extern void stedi_zone_query_forget(ZoneRun *run);
