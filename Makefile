@@ -105,6 +105,7 @@ REGRESS = \
 	forget \
 	history \
 	vanished \
+	incremental \
 	evidence \
 	reject \
 	privilege
