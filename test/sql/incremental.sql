@@ -86,16 +86,6 @@ SELECT land('customers/3', customer('ada@x', 30, 5, 'T'));
 SELECT * FROM run();
 SELECT * FROM audit();
 
--- two e-mails that were made to have one hash are two people
-CALL begin_case();
-SELECT land('customers/1', customer('anna.li0x.y0er00@example.com', 10, 5, 'P'), customer('anna.lipx.y8er0p@example.com', 10, 5, 'Q')),
-    land('accelerometer/1', move('anna.li0x.y0er00@example.com', 101), move('anna.lipx.y8er0p@example.com', 101)), land('step_trainer/1', step('P', 101), step('Q', 101));
-SELECT * FROM run();
-SELECT land('customers/2', customer('anna.li0x.y0er00@example.com', 20, 0, 'P'));
-SELECT * FROM run();
-SELECT * FROM moves();
-SELECT * FROM audit();
-
 -- an object that comes back brings what nobody was a customer for when it went
 CALL begin_case();
 SELECT land('customers/1', customer('ada@x', 10, 5)), land('accelerometer/1', move('ada@x', 101), move('ben@x', 101)), land('accelerometer/2', move('ada@x', 102)),
