@@ -64,21 +64,12 @@ OBJS = \
 	src/zone_target.o \
 	src/zone_query.o \
 	src/zone_rows.o \
+	src/zone_key.o \
 	src/zone_book.o \
 	src/zone_object.o \
 	src/zone_customer.o \
 	src/zone_person.o \
 	src/zone_table.o \
-	src/zone_write.o \
-	src/zone_survey.o \
-	src/zone_find.o \
-	src/zone_renew.o \
-	src/zone_change.o \
-	src/zone_key.o \
-	src/zone_history.o \
-	src/zone_stats.o \
-	src/zone_forget.o \
-	src/zone_report.o \
 	src/zone_load.o \
 	src/zone_read.o \
 	src/zone_names.o \
@@ -86,6 +77,15 @@ OBJS = \
 	src/zone_sort.o \
 	src/zone_build.o \
 	src/zone_heap.o \
+	src/zone_write.o \
+	src/zone_survey.o \
+	src/zone_find.o \
+	src/zone_renew.o \
+	src/zone_stats.o \
+	src/zone_change.o \
+	src/zone_history.o \
+	src/zone_report.o \
+	src/zone_forget.o \
 	src/zone_session.o \
 	src/zone_record.o \
 	src/zone_audit.o \
@@ -105,6 +105,7 @@ REGRESS = \
 	forget \
 	history \
 	vanished \
+	incremental \
 	evidence \
 	reject \
 	privilege

@@ -6,26 +6,36 @@
  *	 zone.c			the SQL functions: in what order
  *	 zone_target.c	who may, and as whom
  *	 zone_query.c	SQL with names filled in, run through SPI
+ *	 zone_rows.c	a table's rows, one after the other
+ *	 zone_key.c		hashes of people, under the target's key
  *	 zone_book.c	what is kept from run to run: rule, runs, objects
  *	 zone_object.c	landing objects: new, changed, vanished, to be read
  *	 zone_customer.c	customer objects -> customer records, all that matter
  *	 zone_person.c	customer records -> who is in, which device is whose
+ *
+ * A run rebuilds the tables, from all objects:
+ *
  *	 zone_table.c	the five tables: their rows, and what they lose
- *	 zone_write.c	rows -> a table: made, changed or swapped
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
+ *	 zone_write.c	rows -> a table: made, changed or swapped
+ *
+ * or renews them: then it reads what is new, and takes everything else from
+ * the tables as they are:
+ *
+ *	 zone_survey.c	whose readings have to be looked at
+ *	 zone_find.c	where their rows are
  *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
+ *	 zone_stats.c	what statistics know of rows that go
+ *
+ * and says what it did:
+ *
  *	 zone_change.c	who came and went
  *	 zone_history.c	the history of that
- *	 zone_key.c		hashes of people, under the target's key
- *	 zone_stats.c	what statistics know of rows that go
+ *	 zone_report.c	the report
  *	 zone_forget.c	somebody is forgotten, and that undone
- *	 zone_report.c	what a run says of itself
  *
- * A run rebuilds the tables, from all objects, or renews them: then it reads
- * what is new, and takes everything else from the tables as they are.
- *
- * and those that look at what there is, and change nothing:
+ * Others look at what there is, and change nothing:
  *
  *	 zone_session.c	the frame of such a look: who may, as whom, as of when
  *	 zone_record.c	landing records with their places -> what SQL can read
@@ -366,6 +376,12 @@ typedef struct ZoneQueryRows
 extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql);
 extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls);
 extern void stedi_zone_query_close(ZoneQueryRows *rows);
+
+/*
+ * After the abort of the subtransaction in which they were made: keep the
+ * first n, and leave the others' memory, whose files have gone, to the run's.
+ */
+extern void stedi_zone_query_abandon(ZoneRun *run, int n);
 
 /* Let go of the one kept last, or of all. */
 extern void stedi_zone_query_drop(ZoneRun *run);

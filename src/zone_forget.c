@@ -14,6 +14,7 @@
  */
 #include "zone.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -226,16 +227,15 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ch
 	stedi_zone_query_close(&rows);
 }
 
-/* Say where their rows were, and where their records are. */
+/* Say where their records are. */
 static void
-answer_call(Subject *subject, ReturnSetInfo *answer)
+answer_landing(Subject *subject, ReturnSetInfo *answer)
 {
 	ZoneRun    *run = subject->run;
 	ZoneKeys   *person = stedi_zone_record_keys(run, "SELECT key FROM forgotten_person");
 
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
-				   run->report[id].rows_out);
+	run->vanished = ZONE_VANISHED_REMOVE;	/* however many have */
+	stedi_zone_object_compare(run);
 	answer_objects(subject, answer, ZONE_CUSTOMER_TRUSTED, "their_record", person);
 	answer_objects(subject, answer, ZONE_ACCELEROMETER_TRUSTED, "their_movement", person);
 
@@ -246,6 +246,50 @@ answer_call(Subject *subject, ReturnSetInfo *answer)
 	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
 				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
 										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
+}
+
+/*
+ * The same, in a subtransaction: that the landing zone cannot be read just now
+ * is no reason to leave the rows where they are.
+ */
+static void
+try_answer_landing(Subject *subject, ReturnSetInfo *answer)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			n_kept = list_length(subject->run->kept);
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		answer_landing(subject, answer);
+		while (list_length(subject->run->kept) > n_kept)
+			stedi_zone_query_drop(subject->run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (error == NULL)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	if (error == NULL)
+		return;
+	stedi_zone_query_abandon(subject->run, n_kept);
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	ereport(WARNING,
+			errmsg("not all landing objects are named that still hold records of the person"),
+			errdetail("The landing zone could not be read: %s.", error->message),
+			errhint("Their rows are removed. Call stedi.forget once more to have the objects named."));
 }
 
 static void
@@ -260,8 +304,6 @@ forget_steps(ZoneRun *run, void *arg)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		run->wanted[id] = true;
 	stedi_zone_check_landing(run);
-	run->vanished = ZONE_VANISHED_REMOVE;	/* however many have */
-	stedi_zone_object_compare(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	if (execute(&subject,
 				"UPDATE {target}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
@@ -272,7 +314,10 @@ forget_steps(ZoneRun *run, void *arg)
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
 	stedi_zone_book_settle(run);
-	answer_call(&subject, answer);
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+				   run->report[id].rows_out);
+	try_answer_landing(&subject, answer);
 	stedi_zone_query_forget(run);
 }
 

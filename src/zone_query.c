@@ -327,3 +327,15 @@ stedi_zone_query_drop(ZoneRun *run)
 	tuplestore_end(relation->reldata);
 	run->kept = list_delete_last(run->kept);
 }
+
+void
+stedi_zone_query_abandon(ZoneRun *run, int n)
+{
+	while (list_length(run->kept) > n)
+	{
+		EphemeralNamedRelation relation = llast(run->kept);
+
+		(void) SPI_unregister_relation(relation->md.name);
+		run->kept = list_delete_last(run->kept);
+	}
+}

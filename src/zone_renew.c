@@ -135,23 +135,41 @@ name_of(const ZoneRun *run, ZoneTableId id)
 	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 }
 
+/*
+ * How many rows have gone from a table along with those of one before it, as
+ * foreign keys and triggers take them; these are not found any more.
+ */
+static int64
+count_cascaded(ZoneRun *run, ZoneTableId id)
+{
+	int64		n_gone = 0;
+
+	for (int before = 0; run->cascades && before < (int) id; before++)
+		n_gone += run->report[before].rows_out;
+	if (n_gone == 0)
+		return 0;
+	n_gone = run->rows_before[id] - stedi_zone_query_count(psprintf("SELECT FROM %s", name_of(run, id)));
+	return Max(n_gone, 0);
+}
+
 /* See zone.h. */
 void
 stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char *come)
 {
 	const char *columns = stedi_zone_tables[id].column_names;
 	ZoneReport *report = &run->report[id];
+	int64		n_cascaded = count_cascaded(run, id);
 	ZoneHeld	held;
 
 	stedi_zone_stats_hold(run, id, gone, &held);
-	report->rows_out =
+	report->rows_out = n_cascaded +
 		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
 									  name_of(run, id), gone));
 	report->rows_in = come == NULL ? 0 :
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  name_of(run, id), columns, columns, come));
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
-	if (stedi_zone_stats_are_stale(run, id, &held) ||
+	if (n_cascaded > 0 || stedi_zone_stats_are_stale(run, id, &held) ||
 		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
 		stedi_zone_write_analyze(run, id, report->rows_out);
 }

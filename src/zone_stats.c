@@ -42,7 +42,8 @@ has_others(Oid relid)
 	relation->rd_rel->relhassubclass || RelationGetStatExtList(relation) != NIL;
 
 	table_close(relation, NoLock);
-	return others;
+	return others ||
+		stedi_zone_query_count(psprintf("SELECT FROM pg_index WHERE indrelid = %u AND indexprs IS NOT NULL", relid)) > 0;
 }
 
 void

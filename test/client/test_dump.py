@@ -1,8 +1,9 @@
 """A database that was dumped and restored: nothing is lost of what runs go by.
 
 Proves that the forgotten stay forgotten, that the next run goes on from where
-the last one was, and that the history of consent is whole and goes on, too.
-Guards src/zone_book.c.
+the last one was, and that the history of consent is whole and goes on, too; also
+where the database is of another encoding than it was.
+Guards src/zone_book.c, and the hashes of src/consent.c and src/zone_key.c.
 """
 import json
 import subprocess
@@ -39,19 +40,26 @@ class DumpTest(ServerTest):
         (self.zone / key).parent.mkdir(exist_ok=True)
         (self.zone / key).write_text("".join(json.dumps(record) + "\n" for record in records))
 
-    def restored(self):
-        """The database once more, made from a dump of it."""
-        programs = server_programs(self.db.conn)
+    def make_database(self, name, encoding):
+        with connect() as conn:
+            conn.execute(
+                sql.SQL(
+                    "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'"
+                ).format(sql.Identifier(name), sql.Literal(encoding))
+            )
+        self.addCleanup(self.drop, name)
+
+    def restored(self, dumped, encoding="UTF8"):
+        """A database once more, made from a dump of it."""
+        programs = server_programs(dumped.conn)
         if programs is None:
             self.skipTest("the server belongs to somebody else")
-        info = self.db.conn.info
+        info = dumped.conn.info
         server = ["-h", info.host, "-p", str(info.port), "-U", info.user]
-        name = self.dbname + "_restored"
-        with connect() as conn:
-            conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        self.addCleanup(self.drop, name)
+        name = info.dbname + "_restored"
+        self.make_database(name, encoding)
         dump = subprocess.run(
-            [programs / "pg_dump", *server, self.dbname], check=True, capture_output=True
+            [programs / "pg_dump", *server, "-E", "UTF8", info.dbname], check=True, capture_output=True
         )
         subprocess.run(
             [programs / "psql", *server, "-qX", "-v", "ON_ERROR_STOP=1", "-d", name],
@@ -86,7 +94,7 @@ class DumpTest(ServerTest):
         self.head = self.db.materialize("target", landing="lake")[0]["head"]
         self.db.rows(forget, "p2@example.com")  # which no run has followed yet
 
-        db, text = self.restored()
+        db, text = self.restored(self.db)
         self.assertNotIn("p1@example.com", text)
         self.assertEqual(db.tables("target"), self.db.tables("target"))
         self.assertEqual(db.counts("target"), [4] * 5)
@@ -110,6 +118,45 @@ class DumpTest(ServerTest):
         db.run("DROP TABLE target.stedi_key")
         with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
             db.materialize("target", landing="lake")
+
+    def test_encoding(self):
+        """From LATIN1 into UTF8, and back: e-mails are other bytes then, and the same people."""
+        for encodings in (("LATIN1", "UTF8"), ("UTF8", "LATIN1")):
+            with self.subTest(encodings):
+                self.recode(*encodings)
+
+    def recode(self, before, after):
+        name = f"{self.dbname}_{before.lower()}"
+        self.make_database(name, before)
+        db = Database(connect(name))
+        self.addCleanup(db.conn.close)
+        self.zone = make_folder()
+        people = ("jän@example.com", "bän@example.com", "ada@example.com")
+        self.write("customers/1.json", *({**customer(n), "email": who} for n, who in enumerate(people)))
+        self.write("accelerometer/1.json", *({**move(0, 100), "user": who} for who in people))
+        self.write("step_trainer/1.json", *(step(n, 100) for n in range(3)))
+        db.run("CREATE EXTENSION stedi")
+        db.make_landing("lake", file_url(self.zone))
+        db.run("CREATE SCHEMA target")
+        db.materialize("target", landing="lake")
+        forget = "SELECT * FROM stedi.forget('target', %s, 'objection', 'lake')"
+        db.rows(forget, people[0])
+        self.head = db.materialize("target", landing="lake")[0]["head"]
+        self.assertEqual(db.counts("target"), [2] * 5)
+
+        db, _ = self.restored(db, after)
+        self.check(db, {"incremental"})
+        self.assertEqual(db.counts("target"), [2] * 5)
+        # the books still tell which objects a person is in: consent is withdrawn, another given
+        self.write("customers/2.json", {**customer(1, 20, 0), "email": people[1]},
+                   {**customer(0, 20, 15), "email": people[0]})
+        report = self.check(db, {"incremental"})
+        self.assertEqual((report[0]["forgotten"], db.counts("target")), (1, [1] * 5))
+        db.materialize("target", landing="lake", full_refresh=True)
+        self.assertEqual(db.counts("target"), [1] * 5)
+        self.assertTrue(db.value("SELECT stedi.unforget('target', %s)", people[0]))
+        self.check(db, {"incremental"})
+        self.assertEqual(db.counts("target"), [2] * 5)
 
 
 if __name__ == "__main__":
