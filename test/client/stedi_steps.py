@@ -442,6 +442,13 @@ class Steps:
         return f"{person.email} in {self.customers(self.older(person))}"
 
     @change
+    def record_of_same_date(self):
+        """What decides between it and the newest one is in no column of a table."""
+        person = self.pick(person for person in self.people if person.research)
+        record = self.record(person, birthDay=self.rng.choice(BIRTHDAYS[2:]))
+        return f"{person.email} in {self.customers(record)}"
+
+    @change
     def consent_given(self):
         person = self.pick(person for person in self.people if not person.research)
         person.research = self.rng.choice(TIMES)
