@@ -35,6 +35,9 @@ CROWD = (120, 150, 25)
 # Milliseconds until a date in the near future has come.
 SOON = 1500
 
+# One is none in PostgreSQL's calendar.
+BIRTHDAYS = ("1970-01-01", "1970-01-01", "1971-02-30", "1972-03-04", None)
+
 # What an object has before, between and behind its records.
 STYLES = {
     "lines": ("", "\n", "\n"),
@@ -248,7 +251,7 @@ class Steps:
             "customerName": person.name,
             "email": self.spell(person.email),
             "phone": "8015551212",
-            "birthDay": self.rng.choice(["1970-01-01", "1970-01-01", "1971-02-30", None]),
+            "birthDay": self.rng.choice(BIRTHDAYS),
             "serialNumber": self.spell_serial(person.serial),
             "registrationDate": person.registered,
             "lastUpdateDate": person.updated,
@@ -384,6 +387,22 @@ class Steps:
         return key
 
     @change
+    def change_of_same_size(self):
+        """One time is another, of as many digits."""
+        time, other = map(str, self.rng.sample(TIMES, 2))
+        choice = [
+            (key, number)
+            for key, item in self.zone.objects.items()
+            for number, text in enumerate(item.records)
+            if time in text
+        ]
+        key, number = self.pick(choice)
+        item = self.zone.objects[key]
+        item.records[number] = item.records[number].replace(time, other)
+        self.zone.write(key, item)
+        return f"{key}, record {number}"
+
+    @change
     def rename(self):
         key = self.pick(self.zone.keys())
         self.zone.remove(key)
@@ -421,6 +440,13 @@ class Steps:
     def late_older_record(self):
         person = self.rng.choice(self.people)
         return f"{person.email} in {self.customers(self.older(person))}"
+
+    @change
+    def record_of_same_date(self):
+        """What decides between it and the newest one is in no column of a table."""
+        person = self.pick(person for person in self.people if person.research)
+        record = self.record(person, birthDay=self.rng.choice(BIRTHDAYS[2:]))
+        return f"{person.email} in {self.customers(record)}"
 
     @change
     def consent_given(self):

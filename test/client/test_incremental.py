@@ -504,6 +504,8 @@ class IncrementalTest(ServerTest):
             self.db.run(sequence.rng.choice(PROCESSES))
             try:
                 sequence.run()
+                if seed % 2 == 1:
+                    sequence.story.append(f"from the start, forget: {sequence.forget()}")
                 for _ in range(STEPS):
                     sequence.take_any()
                     sequence.run()
@@ -514,9 +516,7 @@ class IncrementalTest(ServerTest):
 
     def tell(self, seed, sequence, error):
         """All that it takes to see the same again."""
-        steps = "".join(
-            f"{number:4} {line}\n" for number, line in enumerate(sequence.story, start=1)
-        )
+        steps = "".join(f"{n:4} {line}\n" for n, line in enumerate(sequence.story, start=1))
         trouble = "".join(traceback.format_exception_only(error))
         return (
             f"STEDI_TEST_SEED={seed} STEDI_TEST_STEPS={STEPS} goes wrong after\n"
