@@ -1,4 +1,4 @@
--- What the five tables must hold: doc/rules.md, a third time, in SQL over jsonb.
+-- What the five tables must hold: doc/rules.md once more, in SQL over jsonb.
 --
 -- Proves nothing by itself; test/client/test_incremental.py compares the
 -- database with it.  It is written to use nothing of the extension, neither its
