@@ -80,6 +80,16 @@ scan_read_source(StediScan *scan, char *dest, Size room)
 	return len;
 }
 
+/*
+ * decode.c looks a little behind the bytes that there are.  What it finds is of
+ * no consequence, but is not to be left to chance.
+ */
+static void
+scan_pad_buffer(StediScan *scan)
+{
+	memset(scan->buffer + scan->buffer_len, 0, STEDI_BYTES_PADDING);
+}
+
 /* Read the first bytes and set up what they ask for. */
 static void
 scan_detect_codec(StediScan *scan)
@@ -94,6 +104,7 @@ scan_detect_codec(StediScan *scan)
 	if (codec == STEDI_CODEC_PLAIN)
 	{
 		scan->bytes_ended = scan->source_ended;
+		scan_pad_buffer(scan);
 		return;
 	}
 
@@ -107,6 +118,7 @@ scan_detect_codec(StediScan *scan)
 	memcpy(scan->packed, scan->buffer, scan->buffer_len);
 	scan->packed_len = scan->buffer_len;
 	scan->buffer_len = 0;
+	scan_pad_buffer(scan);
 }
 
 bool
@@ -249,5 +261,6 @@ stedi_scan_fill(StediScan *scan)
 											 Min(scan->buffer_room - scan->buffer_len, MOST_AT_ONCE));
 		scan->bytes_ended = scan->source_ended;
 	}
+	scan_pad_buffer(scan);
 	return true;
 }
