@@ -143,11 +143,17 @@ def etag_of(key):
 
 
 def process(pid):
-    """(descriptors, sockets, threads, private bytes) of a process."""
+    """(descriptors, sockets, threads, private bytes) of a process.
+
+    Of its descriptors, those of the server's own files are PostgreSQL's to keep.
+    """
     folder = pathlib.Path("/proc") / str(pid)
+    data = os.readlink(folder / "cwd")
     links = []
     for name in os.listdir(folder / "fd"):
-        links.append(os.readlink(folder / "fd" / name))
+        link = os.readlink(folder / "fd" / name)
+        if not link.startswith(data):
+            links.append(link)
     private = re.search(r"^RssAnon:\s+(\d+) kB", (folder / "status").read_text(), re.M)
     return (
         len(links),

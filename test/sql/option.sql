@@ -55,7 +55,7 @@ CREATE SERVER regress_bad FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 's3://b', 
 CREATE SERVER regress_bucket FOREIGN DATA WRAPPER stedi_fdw OPTIONS (
     url 's3://cd0030bucket/landing/', region 'eu-central-1', endpoint 'http://127.0.0.1:1', url_style 'path',
     allow_http 'true', requester_pays 'on', proxy 'http://127.0.0.1:2', connections '64', connect_timeout '1',
-    stall_timeout '3600', page_size '1');
+    stall_timeout '3600', page_size '1', max_objects '50000000');
 ALTER SERVER regress_bucket OPTIONS (SET url_style 'virtual', SET allow_http 'no', SET requester_pays '0', DROP proxy);
 ALTER SERVER regress_bucket OPTIONS (DROP url); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET region ''); -- ERROR
@@ -78,6 +78,8 @@ ALTER SERVER regress_bucket OPTIONS (SET connections '99999999999999999999'); --
 ALTER SERVER regress_bucket OPTIONS (SET connect_timeout '-1'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET stall_timeout '3601'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET page_size '1001'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET max_objects '0'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET max_objects '50000001'); -- ERROR
 SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'regress_bucket';
 
 -- user mappings: both keys, or anonymous alone; no message shows a secret
