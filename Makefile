@@ -164,7 +164,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-property regress isolation pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -212,6 +212,9 @@ regress isolation pgtap client s3: ## this one layer of tests
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
+
+check-memory: ## the regression and client tests with assertions, under valgrind: an hour
+	@test/memory/run
 
 check-property: ## the long form of the tests that draw their cases: an hour
 	@test/install check
@@ -308,5 +311,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-property regress isolation pgtap client s3 lint unit \
-	indent demo demo-stop bench bench-decode bench-picture dist help
+.PHONY: all install installcheck clean check check-mutants check-memory check-property regress isolation pgtap client \
+	s3 lint unit indent demo demo-stop bench bench-decode bench-picture dist help

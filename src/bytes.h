@@ -57,7 +57,7 @@ typedef enum StediReason
 	STEDI_REASON_ARRAY_OPEN,	/* the object ends inside its array */
 	STEDI_REASON_LINE_IN_STRING,	/* a line ends inside a string */
 	STEDI_REASON_NOT_CLOSED,	/* the next record starts before this one ends */
-	STEDI_REASON_TOO_DEEP,		/* nested beyond STEDI_MAX_DEPTH */
+	STEDI_REASON_TOO_DEEP,		/* nested beyond the framer's max_depth */
 	STEDI_REASON_TOO_LONG,		/* longer than max_record_size */
 	STEDI_REASON_DAMAGED,		/* the compressed bytes are not right */
 	/* syntax: decode.c, json.c */
@@ -82,10 +82,12 @@ extern const char *stedi_reason_text(StediReason reason);
 /* frame.c */
 
 /*
- * Nesting allowed in a record.  One bit a level in the framer; cJSON's own
- * limit (1000) is never reached, so its recursion stays shallow.
+ * Nesting allowed in a record: by default, and at most.  It costs one bit a
+ * level here and in json.c, and no stack: nothing recurses.  cJSON sees single
+ * strings only.
  */
 #define STEDI_MAX_DEPTH 256
+#define STEDI_DEEPEST 10000
 
 typedef enum StediFrameStatus
 {
@@ -98,6 +100,8 @@ typedef enum StediFrameStatus
 typedef struct StediFramer
 {
 	/* whole object */
+	int			max_depth;		/* at most STEDI_DEEPEST; the caller may set
+								 * it */
 	uint64_t	offset;			/* of the first byte not yet consumed, from 0 */
 	uint64_t	line;			/* of that byte, from 1 */
 	bool		in_array;		/* inside the array around the records */
@@ -113,15 +117,21 @@ typedef struct StediFramer
 	size_t		scanned;		/* bytes of it already looked at */
 	uint64_t	newlines;		/* line ends among these */
 	int			depth;
-	uint64_t	arrays[STEDI_MAX_DEPTH / 64];	/* level -> is it an array? */
 	char		last;			/* last byte that is not space, in no string */
 
 	/* about the RECORD or BAD just returned */
 	uint64_t	record_offset;	/* of its first byte, from 0 */
 	uint64_t	record_line;	/* of its first byte, from 1 */
 	StediReason reason;			/* of a BAD one */
+
+	/*
+	 * level of the record in progress -> is it an array?  Set as it gets
+	 * there
+	 */
+	uint64_t	arrays[STEDI_DEEPEST / 64 + 1];
 } StediFramer;
 
+/* For a new object; max_depth is STEDI_MAX_DEPTH. */
 extern void stedi_frame_init(StediFramer *framer);
 
 /*

@@ -82,6 +82,8 @@ static const Option options[] = {
 	"compare every object with the checksum that the server tells of it"},
 	{"page_size", ForeignServerRelationId, KIND_INT, "1000", 1, 1000, {0},
 	"keys asked for in one listing request"},
+	{"max_objects", ForeignServerRelationId, KIND_INT, "1000000", 1, 50000000, {0},
+	"the most objects that a listing may have"},
 	/* user mappings */
 	{"access_key_id", UserMappingRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"access key of the S3 account"},
@@ -102,6 +104,10 @@ static const Option options[] = {
 	"with on_error reject: more rejects than this end the query"},
 	{"max_record_size", ForeignTableRelationId, KIND_SIZE, "16MB", 1024, 512 * 1024 * 1024, {0},
 	"the longest record that is read; 1kB to 512MB"},
+	{"max_depth", ForeignTableRelationId, KIND_INT, "256", 1, STEDI_DEEPEST, {0},
+	"the deepest nesting of a record that is read"},
+	{"max_inflate_ratio", ForeignTableRelationId, KIND_INT, "200", 1, 1000000, {0},
+	"how many times its size a compressed object may hold; its first 64 MB are free of that"},
 	/* their columns */
 	{"key", AttributeRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"the JSON key of the column; default its name, matched without regard to case"},
@@ -468,6 +474,7 @@ resolve_server(StediOptions *opts, List *given)
 	opts->retry_timeout = (int) option_int(given, "retry_timeout", catalog);
 	opts->checksum = option_bool(given, "checksum", catalog);
 	opts->page_size = (int) option_int(given, "page_size", catalog);
+	opts->max_objects = (int) option_int(given, "max_objects", catalog);
 }
 
 static void
@@ -482,6 +489,8 @@ resolve_table(StediOptions *opts, List *given)
 		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;
 	opts->reject_limit = option_int(given, "reject_limit", catalog);
 	opts->max_record_size = (Size) option_int(given, "max_record_size", catalog);
+	opts->max_depth = (int) option_int(given, "max_depth", catalog);
+	opts->max_inflate_ratio = (int) option_int(given, "max_inflate_ratio", catalog);
 }
 
 StediOptions *

@@ -70,6 +70,7 @@ typedef struct StediOptions
 	int			retry_timeout;	/* s3: seconds, likewise */
 	bool		checksum;		/* s3: compare objects with their checksums */
 	int			page_size;		/* s3: keys a LIST page */
+	int			max_objects;	/* in a listing */
 
 	/* where in it: below the root or in the bucket; ends in /, or is "" */
 	const char *prefix;
@@ -79,6 +80,8 @@ typedef struct StediOptions
 	StediOnError on_error;
 	int64		reject_limit;	/* 0: none */
 	Size		max_record_size;
+	int			max_depth;		/* of nesting in a record */
+	int			max_inflate_ratio;
 } StediOptions;
 
 /* What a column's options say. */
@@ -166,6 +169,9 @@ extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fe
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);
+
+/* An error when a listing of n objects is full, by option max_objects. */
+extern void stedi_list_check_room(const StediOptions *opts, int n);
 
 /* Add an object to a listing; copies key and etag into the current context. */
 extern void stedi_list_add(StediListing *listing, const char *key,
