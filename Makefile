@@ -37,7 +37,9 @@ OBJS = \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/http.o \
 	src/fetch.o \
+	src/checksum.o \
 	src/inflate.o \
 	src/frame.o \
 	src/decode.o \
@@ -128,8 +130,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml inflate frame decode plain json value
-UNIT = sign s3xml inflate frame decode stream value
+UNIT_SOURCES = sign s3xml checksum inflate frame decode plain json value
+UNIT = sign s3xml checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 

@@ -9,6 +9,7 @@
  *
  *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
+ *	 checksum.c	bytes						-> are they the ones that were stored?
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
  *	 decode.c	bytes						-> records and their fields
@@ -435,5 +436,43 @@ extern bool stedi_s3xml_page(const char *xml, size_t len,
 
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
+
+/* checksum.c: over OpenSSL and zlib */
+
+/* The checksums that S3 may tell of an object; what is quickest comes first. */
+typedef enum StediChecksumKind
+{
+	STEDI_CHECKSUM_CRC32,
+	STEDI_CHECKSUM_CRC32C,
+	STEDI_CHECKSUM_CRC64NVME,
+	STEDI_CHECKSUM_SHA1,
+	STEDI_CHECKSUM_SHA256,
+	STEDI_N_CHECKSUMS,
+	STEDI_CHECKSUM_MD5 = STEDI_N_CHECKSUMS, /* told as an ETag */
+} StediChecksumKind;
+
+/* The most bytes that a checksum has. */
+#define STEDI_CHECKSUM_SIZE 32
+
+typedef struct StediChecksum
+{
+	StediChecksumKind kind;
+	uint64_t	crc;			/* CRCs */
+	void	   *digest;			/* the others: an EVP_MD_CTX, owned */
+	unsigned char expected[STEDI_CHECKSUM_SIZE];
+} StediChecksum;
+
+/*
+ * Begin to compare with what is told: base64, or hex for an ETag, quotes and
+ * all.  False when it is none of one kind of checksum of all the bytes (an
+ * ETag of an object in parts, say), or the library does not have it; then
+ * there is nothing to end.
+ */
+extern bool stedi_checksum_begin(StediChecksum *checksum, StediChecksumKind kind,
+								 const char *told);
+extern void stedi_checksum_add(StediChecksum *checksum, const void *bytes, size_t len);
+
+/* Was it that of the bytes?  Frees what is owned. */
+extern bool stedi_checksum_end(StediChecksum *checksum);
 
 #endif							/* STEDI_BYTES_H */

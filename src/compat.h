@@ -289,7 +289,7 @@ stedi_compat_register_sync(SMgrRelation smgr)
 #endif
 
 /*
- * What fetch.c needs of libcurl; empty for everybody else, as only fetch.c
+ * What http.c needs of libcurl; empty for everybody else, as only http.c
  * includes its header (before this one).
  */
 #ifdef LIBCURL_VERSION_NUM

@@ -1,39 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * fetch.c
- *		Objects -> bytes, several in flight; the only user of libcurl.
+ *		Objects -> bytes, several in flight, whatever the network does.
  *
- *	 stedi_fetch_add -->  waiting  -->  slots, each a Transfer with a ring of
+ *	 stedi_fetch_add -->  waiting  -->  slots, each a transfer with a ring of
  *	 object				  objects		bytes  -->  stedi_fetch_read, oldest first
  *
- * libcurl does nothing between our calls: there is one curl_multi handle, and
- * it is driven while somebody waits in stedi_fetch_read or stedi_fetch_page.
  * A transfer whose ring is full is paused, so memory is bounded however slow
- * the reader is.  Waits are short and interruptible.
+ * the reader is.  Transfers go on while somebody waits in stedi_fetch_read or
+ * stedi_fetch_page.
  *
- * Two things must not meet: libcurl's frames and PostgreSQL's longjmp.
- * Callbacks neither throw nor palloc; they note what is wrong, and
- * trouble.c says so once we are outside.  And the thread in which
- * libcurl resolves a name must not take the backend's signals: they are
- * blocked whenever one may be started.
- *
- * Everything of libcurl's hangs on StediFetch, whose reset callback frees it
- * whatever ends the query.
+ * A request that fails is sent again if trouble.c says that this may help,
+ * after a pause that doubles from try to try and is drawn at random, so that
+ * many clients do not come back at the same moment.  It asks for the bytes
+ * that are still missing, on condition that the object is the same: the ring
+ * then goes on where it broke off, and its reader does not notice.
  *
  *-------------------------------------------------------------------------
  */
-#include "postgres.h"
-
-#include <curl/curl.h>
-
 #include "stedi.h"
 
-#include <pthread.h>
-#include <signal.h>
-
+#include "common/pg_prng.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -46,222 +34,251 @@
 /* The longest page: 1000 keys of 3 kB, and as much again for the rest. */
 #define MAX_PAGE_SIZE (8 * 1024 * 1024)
 
-/* As much of an error's body as is looked at; S3's have less than 2 kB. */
-#define MAX_ERROR_SIZE (64 * 1024)
+/* Longest wait at a time; http.c has an interrupt noticed earlier. */
+#define WAIT_MS 1000
 
-/* What libcurl reads at a time, at most. */
-#define CURL_BUFFER_SIZE (256 * 1024)
+/* The first pause before a request is sent again, and the longest, ms. */
+#define FIRST_PAUSE_MS 100
+#define LONGEST_PAUSE_MS (20 * 1000)
 
-/* Longest wait for the network: as late may a cancel be noticed. */
-#define WAIT_MS 50
+/*
+ * Bytes that make a try one that got on, after which tries are counted anew:
+ * more than a broken network lets through by accident.
+ */
+#define PROGRESS_SIZE (64 * 1024)
 
-StaticAssertDecl(STEDI_ANSWER_MESSAGE_SIZE >= CURL_ERROR_SIZE,
-				 "libcurl writes as much as CURL_ERROR_SIZE");
+typedef enum SlotState
+{
+	SLOT_RUNNING,
+	SLOT_RESTING,				/* sent again at rests_until */
+	SLOT_ENDED,					/* all its bytes came */
+	SLOT_FAILED,				/* as transfer.answer says */
+} SlotState;
 
-typedef struct Transfer
+/* What becomes of one object, or of a page. */
+typedef struct Slot
 {
 	StediFetch *fetch;			/* borrowed: the one it is in */
-
-	/* for good, once made */
-	CURL	   *handle;			/* owned, freed by transfer_free */
+	StediTransfer transfer;
 	char	   *buf;			/* in the context of fetch */
 	Size		buf_size;
 
-	/* the request under way */
-	const StediObject *object;	/* borrowed; NULL: a page */
-	struct curl_slist *headers; /* owned */
-	bool		added;			/* libcurl is at it */
-	bool		done;
+	/* what is asked for */
+	StediObject *object;		/* borrowed; NULL: a page, ... */
+	const char *prefix;			/* ... of this prefix, ... */
+	const char *token;			/* ... from this token on */
+	bool		may_change;
+	bool		newer;			/* it has changed: take it as it is now */
 
-	/* its answer, written by the callbacks */
-	StediAnswer answer;
-	uint64		received;		/* bytes of the body */
-	bool		paused;
+	/* how it goes */
+	SlotState	state;
+	TimestampTz rests_until;
+	bool		head_seen;		/* of the answer under way, ... */
+	bool		head_right;		/* ... and it is about what was asked for */
+	uint64		skip;			/* bytes of it that came before */
+	uint64		received;		/* bytes, over all tries */
+	bool		checked;		/* checksum is at work */
+	StediChecksum checksum;
 
-	/* bytes not read yet, in buf: a ring, or from the start when no 200 */
+	/* of the tries since it last got on */
+	int			n_tries;
+	TimestampTz trouble_since;	/* 0: none */
+	uint64		received_before;	/* the present try */
+	bool		moved;			/* it was sent to another region */
+	bool		renewed;		/* it was sent with other credentials */
+
+	/* received bytes that are not read yet: a ring in buf */
 	Size		start;
 	Size		len;
-} Transfer;
+} Slot;
 
 struct StediFetch
 {
 	/* whole life */
 	MemoryContext cxt;
 	MemoryContext request_cxt;	/* reset for every request */
-	const StediOptions *opts;	/* borrowed */
+	const StediOptions *opts;	/* borrowed, or of another region */
+	bool		moved;			/* the latter */
 	StediCredential credential; /* wiped by fetch_release */
 	StediFetchStats stats;
 	MemoryContextCallback release;	/* armed before the rest exists */
 
-	/* made at the first request, freed by fetch_release */
-	CURLM	   *multi;
-	int			n_slots;		/* descriptors reserved, one a slot */
-	Transfer   *slots;			/* oldest is slots[first], and so on around */
-	Transfer	page;
+	/* made at the first request */
+	StediHttp  *http;
+	int			n_slots;
+	Slot	   *slots;			/* oldest is slots[first], and so on around */
+	Slot		page;
 
 	/* what is to be read */
 	int			first;
-	int			n_running;		/* slots in use */
-	List	   *waiting;		/* of StediObject, borrowed */
+	int			n_used;			/* slots */
+	List	   *waiting;		/* of Waiting */
 };
 
-/* Block all signals; *old is for unblock_signals. */
-static void
-block_signals(sigset_t *old)
+/* An object that waits for a slot. */
+typedef struct Waiting
 {
-	sigset_t	all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-}
-
-static void
-unblock_signals(const sigset_t *old)
-{
-	pthread_sigmask(SIG_SETMASK, old, NULL);
-}
-
-/* For what cannot fail but for want of memory. */
-static void
-report_out_of_memory(const StediFetch *fetch)
-{
-	ereport(ERROR,
-			errcode(ERRCODE_OUT_OF_MEMORY),
-			errmsg("out of memory"),
-			errdetail("Failed on a request to bucket \"%s\".", fetch->opts->bucket));
-}
-
-/* Take a header of the answer.  Never throws. */
-static size_t
-fetch_on_header(char *bytes, size_t size, size_t n, void *arg)
-{
-	static const char name[] = "x-amz-bucket-region:";
-	Transfer   *transfer = arg;
-	size_t		len = size * n;
-	size_t		name_len = strlen(name);
-
-	if (len > name_len && pg_strncasecmp(bytes, name, name_len) == 0)
-	{
-		for (bytes += name_len, len -= name_len; len > 0 && *bytes == ' '; len--)
-			bytes++;
-		while (len > 0 && (unsigned char) bytes[len - 1] <= ' ')
-			len--;
-		if (len < sizeof(transfer->answer.region))
-		{
-			memcpy(transfer->answer.region, bytes, len);
-			transfer->answer.region[len] = '\0';
-		}
-	}
-	return size * n;
-}
+	StediObject *object;
+	bool		may_change;
+} Waiting;
 
 /* Put bytes into the ring, which has room for them.  Never throws. */
 static void
-ring_put(Transfer *transfer, const char *bytes, Size len)
+ring_put(Slot *slot, const char *bytes, Size len)
 {
-	Size		end = (transfer->start + transfer->len) % transfer->buf_size;
-	Size		before_wrap = Min(len, transfer->buf_size - end);
+	Size		end = (slot->start + slot->len) % slot->buf_size;
+	Size		before_wrap = Min(len, slot->buf_size - end);
 
-	memcpy(transfer->buf + end, bytes, before_wrap);
-	memcpy(transfer->buf, bytes + before_wrap, len - before_wrap);
-	transfer->len += len;
+	memcpy(slot->buf + end, bytes, before_wrap);
+	memcpy(slot->buf, bytes + before_wrap, len - before_wrap);
+	slot->len += len;
 }
 
 /* Take at most room bytes out of the ring. */
 static Size
-ring_take(Transfer *transfer, char *dest, Size room)
+ring_take(Slot *slot, char *dest, Size room)
 {
-	Size		n = Min(room, transfer->len);
-	Size		before_wrap = Min(n, transfer->buf_size - transfer->start);
+	Size		n = Min(room, slot->len);
+	Size		before_wrap = Min(n, slot->buf_size - slot->start);
 
-	memcpy(dest, transfer->buf + transfer->start, before_wrap);
-	memcpy(dest + before_wrap, transfer->buf, n - before_wrap);
-	transfer->start = (transfer->start + n) % transfer->buf_size;
-	transfer->len -= n;
+	memcpy(dest, slot->buf + slot->start, before_wrap);
+	memcpy(dest + before_wrap, slot->buf, n - before_wrap);
+	slot->start = (slot->start + n) % slot->buf_size;
+	slot->len -= n;
 	return n;
 }
 
+/* Begin to compare what comes with a checksum, if one is told. */
+static void
+begin_checksum(Slot *slot)
+{
+	const StediAnswer *answer = &slot->transfer.answer;
+
+	for (int kind = 0; kind < STEDI_N_CHECKSUMS && !slot->checked; kind++)
+		slot->checked = stedi_checksum_begin(&slot->checksum, kind, answer->checksums[kind]);
+
+	/* an ETag is that of what is stored, which KMS encrypts */
+	if (!slot->checked && strncmp(answer->encryption, "aws:", 4) != 0)
+		slot->checked = stedi_checksum_begin(&slot->checksum, STEDI_CHECKSUM_MD5, answer->etag);
+}
+
+/* Forget a checksum that will not be needed.  Never throws. */
+static void
+drop_checksum(Slot *slot)
+{
+	if (slot->checked)
+		(void) stedi_checksum_end(&slot->checksum);
+	slot->checked = false;
+}
+
+/* An ETag without what is about it: W/ and quotes. */
+static StediSlice
+bare_etag(const char *etag)
+{
+	StediSlice	bare;
+
+	if (strncmp(etag, "W/", 2) == 0)
+		etag += 2;
+	bare.data = etag + (*etag == '"');
+	bare.len = strcspn(bare.data, "\"");
+	return bare;
+}
+
+static bool
+same_etag(const char *one, const char *other)
+{
+	StediSlice	a = bare_etag(one);
+	StediSlice	b = bare_etag(other);
+
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
 /*
- * Take body bytes from libcurl.
- *
- * Never throws.  Taking fewer bytes than offered ends the transfer; the
- * result that we note before is then the one that is reported.
+ * Is an answer 200 or 206 about what was asked for?  Else its result says why
+ * not.  Never throws.
  */
-static size_t
-fetch_on_body(char *bytes, size_t size, size_t n, void *arg)
+static bool
+slot_check_head(Slot *slot)
 {
-	Transfer   *transfer = arg;
-	size_t		len = size * n;
-	size_t		taken = len;
+	StediAnswer *answer = &slot->transfer.answer;
+	unsigned long long first;
+	unsigned long long size;
 
-	if (transfer->answer.status == 0)
-		curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &transfer->answer.status);
-	if (transfer->answer.status != 200)
-		taken = Min(len, MAX_ERROR_SIZE - transfer->len);
-	else if (transfer->object != NULL &&
-			 transfer->received + len > (uint64) transfer->object->size)
+	slot->head_seen = true;
+	slot->skip = 0;
+	slot->head_right = true;
+	if (slot->object == NULL)
+		return true;
+	if (slot->newer)
 	{
-		transfer->answer.result = STEDI_ANSWER_WRONG_LENGTH;
-		return 0;
+		if (answer->length < 0 || answer->etag[0] == '\0')
+			answer->result = STEDI_ANSWER_CHANGED;
+		else
+			slot->object->size = answer->length;
 	}
-	else if (len > transfer->buf_size - transfer->len)
+	else if (slot->object->etag[0] != '\0' && answer->etag[0] != '\0' &&
+			 !same_etag(answer->etag, slot->object->etag))
+		answer->result = STEDI_ANSWER_CHANGED;
+	else if (answer->status == 200)
+		slot->skip = slot->received;	/* the server knows no ranges */
+	else if (sscanf(answer->content_range, "bytes %llu-%*u/%llu", &first, &size) != 2 ||
+			 first != slot->received || size != (uint64) slot->object->size)
+		answer->result = STEDI_ANSWER_WRONG_RANGE;
+	slot->head_right = (answer->result == 0);
+	if (slot->head_right && slot->fetch->opts->checksum && slot->received == 0)
 	{
-		transfer->paused = transfer->object != NULL;
-		if (transfer->paused)
-			return CURL_WRITEFUNC_PAUSE;
-		transfer->answer.result = STEDI_ANSWER_TOO_LONG;
-		return 0;
+		drop_checksum(slot);
+		begin_checksum(slot);
 	}
-	else if (transfer->object != NULL)
-		transfer->fetch->stats.bytes += len;
-	ring_put(transfer, bytes, taken);
-	transfer->received += len;
-	return len;
+	return slot->head_right;
 }
 
-/* libcurl is no longer at it.  Never throws. */
-static void
-transfer_stop(Transfer *transfer)
+/* Take bytes of a body: see StediTakeFn.  Never throws. */
+static StediTaken
+slot_take(void *arg, const char *bytes, Size len)
 {
-	if (transfer->added)
-		curl_multi_remove_handle(transfer->fetch->multi, transfer->handle);
-	transfer->added = false;
-	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
-		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
-}
+	Slot	   *slot = arg;
+	StediAnswer *answer = &slot->transfer.answer;
+	Size		skipped;
 
-/* Never throws. */
-static void
-transfer_free(Transfer *transfer)
-{
-	transfer_stop(transfer);
-	if (transfer->handle != NULL)
-		curl_easy_cleanup(transfer->handle);
-	transfer->handle = NULL;
+	if (!slot->head_seen && !slot_check_head(slot))
+		return STEDI_TAKEN_NONE;
+	skipped = Min(slot->skip, len);
+	bytes += skipped;
+	len -= skipped;
+	if (slot->object != NULL && slot->received + len > (uint64) slot->object->size)
+	{
+		answer->result = STEDI_ANSWER_WRONG_LENGTH;
+		return STEDI_TAKEN_NONE;
+	}
+	if (len > slot->buf_size - slot->len)
+	{
+		if (slot->object != NULL)
+			return STEDI_TAKEN_LATER;
+		answer->result = STEDI_ANSWER_TOO_LONG;
+		return STEDI_TAKEN_NONE;
+	}
+	ring_put(slot, bytes, len);
+	if (slot->checked)
+		stedi_checksum_add(&slot->checksum, bytes, len);
+	slot->skip -= skipped;
+	slot->received += len;
+	if (slot->object != NULL)
+		slot->fetch->stats.bytes += len;
+	return STEDI_TAKEN_ALL;
 }
 
 /*
- * Free all that is libcurl's, wipe all that is secret.  Never throws;
+ * Free what is not PostgreSQL's memory, wipe what is secret.  Never throws;
  * harmless when called twice.
  */
 static void
 fetch_release(void *arg)
 {
 	StediFetch *fetch = arg;
-	sigset_t	old;
 
-	block_signals(&old);
 	for (int i = 0; i < fetch->n_slots; i++)
-		transfer_free(&fetch->slots[i]);
-	transfer_free(&fetch->page);
-	if (fetch->multi != NULL)
-		curl_multi_cleanup(fetch->multi);
-	unblock_signals(&old);
-	fetch->multi = NULL;
-	for (; fetch->n_slots > 0; fetch->n_slots--)
-		ReleaseExternalFD();
+		drop_checksum(&fetch->slots[i]);
 	stedi_credential_forget(&fetch->credential);
 }
 
@@ -281,8 +298,6 @@ stedi_fetch_open(const StediOptions *opts, Oid userid)
 	fetch->request_cxt = AllocSetContextCreate(fetch->cxt, "stedi request",
 											   ALLOCSET_SMALL_SIZES);
 	fetch->opts = opts;
-	fetch->page.fetch = fetch;
-	fetch->page.buf_size = MAX_PAGE_SIZE;
 	fetch->release.func = fetch_release;
 	fetch->release.arg = fetch;
 	MemoryContextRegisterResetCallback(fetch->cxt, &fetch->release);
@@ -290,249 +305,328 @@ stedi_fetch_open(const StediOptions *opts, Oid userid)
 	return fetch;
 }
 
-/* Make the multi handle and reserve descriptors, unless that is done. */
+/* Make a slot; false when no file may be opened for it. */
+static bool
+slot_make(StediFetch *fetch, Slot *slot, Size buf_size)
+{
+	slot->fetch = fetch;
+	slot->buf_size = buf_size;
+	return stedi_http_add(fetch->http, &slot->transfer, slot_take, slot);
+}
+
+/* Make the client and the slots, unless that is done. */
 static void
 fetch_prepare(StediFetch *fetch)
 {
-	static bool initialized = false;	/* in this backend, never undone */
 	int			connections = fetch->opts->connections;
+	MemoryContext caller;
 
 	if (fetch->n_slots > 0)
 		return;
-	if (!initialized && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		report_out_of_memory(fetch);
-	initialized = true;
-	if (fetch->multi == NULL)
-		fetch->multi = curl_multi_init();
-	if (fetch->multi == NULL)
-		report_out_of_memory(fetch);
-	if (fetch->slots == NULL)
-		fetch->slots = MemoryContextAllocZero(fetch->cxt, connections * sizeof(Transfer));
-	while (fetch->n_slots < connections && AcquireExternalFD())
+	caller = MemoryContextSwitchTo(fetch->cxt);
+	if (fetch->http == NULL)
 	{
-		Transfer   *transfer = &fetch->slots[fetch->n_slots++];
+		StediHttpSettings settings = {
+			.allow_http = fetch->opts->allow_http,
+			.proxy = fetch->opts->proxy,
+			.connect_timeout = fetch->opts->connect_timeout,
+		};
 
-		transfer->fetch = fetch;
-		transfer->buf_size = RING_SIZE;
+		fetch->http = stedi_http_open(&settings);
+		fetch->slots = palloc0(connections * sizeof(Slot));
 	}
+	while (fetch->n_slots < connections &&
+		   slot_make(fetch, &fetch->slots[fetch->n_slots], RING_SIZE))
+		fetch->n_slots++;
+	MemoryContextSwitchTo(caller);
 	if (fetch->n_slots == 0)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				errmsg("could not connect to bucket \"%s\": too many files are open",
 					   fetch->opts->bucket),
 				errhint("Raise max_files_per_process, or lower option \"connections\" of the server."));
-	curl_multi_setopt(fetch->multi, CURLMOPT_MAXCONNECTS, (long) fetch->n_slots);
 }
 
-/* Make a transfer's handle with what is the same for all requests. */
+/* Send the slot's request, for what is missing of its answer. */
 static void
-transfer_make(Transfer *transfer)
+slot_send(Slot *slot)
 {
-	const StediOptions *opts = transfer->fetch->opts;
-	const struct curl_easyoption *quick_exit = curl_easy_option_by_name("QUICK_EXIT");
-	CURL	   *handle;
-	CURLcode	code = CURLE_OK;
+	StediFetch *fetch = slot->fetch;
+	MemoryContext caller;
+	StediRequest *request;
 
-#define SET(option, value) \
-	code = code != CURLE_OK ? code : curl_easy_setopt(handle, option, value)
-
-	handle = transfer->handle = curl_easy_init();
-	if (handle == NULL)
-		report_out_of_memory(transfer->fetch);
-	SET(CURLOPT_PRIVATE, (void *) transfer);
-	SET(CURLOPT_WRITEFUNCTION, fetch_on_body);
-	SET(CURLOPT_WRITEDATA, (void *) transfer);
-	SET(CURLOPT_HEADERFUNCTION, fetch_on_header);
-	SET(CURLOPT_HEADERDATA, (void *) transfer);
-	SET(CURLOPT_ERRORBUFFER, transfer->answer.message);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_USERAGENT, "stedi");
-
-	/* A paused transfer would hold up the others of its HTTP/2 connection. */
-	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-
-	/* Keys may have segments . and ..; a redirect needs another signature. */
-	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-
-	/* Neither files nor the environment have a say. */
-	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
-	SET(CURLOPT_PROXY, opts->proxy != NULL ? opts->proxy : "");
-	SET(CURLOPT_NOPROXY, "");
-
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) opts->connect_timeout);
-	SET(CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);
-	if (code == CURLE_OK)
-		code = STEDI_CURL_SET_PROTOCOLS(handle, !opts->allow_http);
-
-	/* From 7.87: do not wait for the resolver's thread when we give up. */
-	if (quick_exit != NULL)
-		SET(quick_exit->id, 1L);
-	if (code != CURLE_OK)
-		report_out_of_memory(transfer->fetch);
-}
-
-/* Give libcurl a request; it is under way once libcurl is driven. */
-static void
-transfer_start(Transfer *transfer, StediRequest *request)
-{
-	CURL	   *handle = transfer->handle;
-	CURLMcode	code;
-
-	transfer_stop(transfer);	/* what an error may have left */
-	if (transfer->buf == NULL)
-		transfer->buf = MemoryContextAlloc(transfer->fetch->cxt, transfer->buf_size);
-	transfer->done = false;
-	memset(&transfer->answer, 0, sizeof(transfer->answer));
-	transfer->received = 0;
-	transfer->paused = false;
-	transfer->start = 0;
-	transfer->len = 0;
-	for (int i = 0; i < request->n_headers; i++)
+	MemoryContextReset(fetch->request_cxt);
+	caller = MemoryContextSwitchTo(fetch->request_cxt);
+	if (slot->buf == NULL)
+		slot->buf = MemoryContextAlloc(fetch->cxt, slot->buf_size);
+	if (slot->object != NULL)
 	{
-		char	   *line = psprintf("%s: %s", request->headers[i].name, request->headers[i].value);
-		struct curl_slist *headers = curl_slist_append(transfer->headers, line);
-
-		explicit_bzero(line, strlen(line));
-		if (headers == NULL)
-			report_out_of_memory(transfer->fetch);
-		transfer->headers = headers;
+		request = stedi_request_object(fetch->opts, &fetch->credential, slot->object->key,
+									   slot->newer ? "" : slot->object->etag, slot->received);
+		fetch->stats.n_gets++;
 	}
-	stedi_request_forget(request);
-	if (curl_easy_setopt(handle, CURLOPT_URL, request->url) != CURLE_OK ||
-		curl_easy_setopt(handle, CURLOPT_HTTPHEADER, transfer->headers) != CURLE_OK)
-		report_out_of_memory(transfer->fetch);
-	code = curl_multi_add_handle(transfer->fetch->multi, handle);
-	if (code != CURLM_OK)
-		elog(ERROR, "could not start a transfer: %s", curl_multi_strerror(code));
-	transfer->added = true;
+	else
+	{
+		slot->received = slot->start = slot->len = 0;
+		request = stedi_request_page(fetch->opts, &fetch->credential, slot->prefix, slot->token);
+		fetch->stats.n_lists++;
+	}
+	slot->state = SLOT_RUNNING;
+	slot->head_seen = slot->head_right = false;
+	slot->received_before = slot->received;
+	stedi_http_start(&slot->transfer, request);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Begin with an object, or a page. */
+static void
+slot_begin(Slot *slot, StediObject *object, bool may_change)
+{
+	slot->object = object;
+	slot->may_change = may_change;
+	slot->newer = slot->moved = slot->renewed = false;
+	slot->received = slot->start = slot->len = 0;
+	slot->n_tries = 0;
+	slot->trouble_since = 0;
+	drop_checksum(slot);		/* what an error may have left */
+	slot_send(slot);
+}
+
+/*
+ * How long to wait before the next try, ms; -1: no longer.  The server's own
+ * word counts if it is longer.
+ */
+static int64
+slot_pause(Slot *slot)
+{
+	const StediOptions *opts = slot->fetch->opts;
+	int64		longest = Min((int64) FIRST_PAUSE_MS << Min(slot->n_tries - 1, 20), LONGEST_PAUSE_MS);
+	int64		pause = (int64) (pg_prng_double(&pg_global_prng_state) * (double) longest);
+	TimestampTz now = GetCurrentTimestamp();
+
+	pause = Max(pause, (int64) slot->transfer.answer.retry_after * 1000);
+	if (slot->trouble_since == 0)
+		slot->trouble_since = now;
+	if (slot->n_tries >= opts->max_tries ||
+		now + pause * 1000 > slot->trouble_since + (int64) opts->retry_timeout * USECS_PER_SEC)
+		return -1;
+	return pause;
+}
+
+/* Go on in the region that the server told, once; false: that was done. */
+static bool
+slot_move(Slot *slot, const char *region)
+{
+	StediFetch *fetch = slot->fetch;
+
+	if (slot->moved || (fetch->moved && strcmp(region, fetch->opts->region) != 0))
+		return false;
+	slot->moved = true;
+	if (!fetch->moved)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(fetch->cxt);
+
+		fetch->opts = stedi_option_in_region(fetch->opts, pstrdup(region));
+		fetch->moved = true;
+		MemoryContextSwitchTo(caller);
+	}
+	return true;
+}
+
+/* A try failed.  Send the request again, now or later, if that may help. */
+static void
+slot_fail(Slot *slot)
+{
+	const StediAnswer *answer = &slot->transfer.answer;
+	char		region[STEDI_REGION_SIZE];
+	bool		at_once = false;
+	int64		pause = -1;
+
+	if (slot->received - slot->received_before >= PROGRESS_SIZE)
+	{
+		slot->n_tries = 0;
+		slot->trouble_since = 0;
+		slot->moved = slot->renewed = false;
+	}
+	slot->n_tries++;
+	switch (stedi_trouble_remedy(slot->object, answer, region))
+	{
+		case STEDI_REMEDY_NONE:
+			break;
+		case STEDI_REMEDY_AGAIN:
+			pause = slot_pause(slot);
+			break;
+		case STEDI_REMEDY_REGION:
+			at_once = slot_move(slot, region);
+			break;
+		case STEDI_REMEDY_RENEW:
+			break;
+		case STEDI_REMEDY_NEWER:
+			at_once = slot->may_change && !slot->newer && slot->received == 0;
+			slot->newer = at_once;
+			break;
+	}
+	slot->state = SLOT_FAILED;
+	if (at_once)
+		slot_send(slot);
+	else if (pause >= 0)
+	{
+		ereport(DEBUG1,
+				errmsg_internal("a request to bucket \"%s\" is sent again in " INT64_FORMAT " ms",
+								slot->fetch->opts->bucket, pause));
+		slot->rests_until = GetCurrentTimestamp() + pause * 1000;
+		slot->state = SLOT_RESTING;
+	}
+}
+
+/*
+ * The object is another one, and taken as it is now; its size is noted by
+ * slot_check_head, its ETag only here, as callbacks do not palloc.
+ */
+static void
+slot_adopt(Slot *slot)
+{
+	if (!slot->newer || !slot->head_right)
+		return;
+	slot->object->etag = MemoryContextStrdup(slot->fetch->cxt, slot->transfer.answer.etag);
+	slot->newer = slot->may_change = false;
+}
+
+/* The answer is there: is it what was asked for? */
+static void
+slot_settle(Slot *slot)
+{
+	StediAnswer *answer = &slot->transfer.answer;
+	bool		good = answer->status == 200 || answer->status == 206;
+	bool		whole;
+
+	if (good && answer->result == 0 && !slot->head_seen)
+		(void) slot_check_head(slot);	/* nothing came behind it */
+	slot_adopt(slot);
+	whole = slot->object == NULL ? answer->result == 0 :
+		slot->received == (uint64) slot->object->size;
+
+	/* what breaks behind the last byte is no trouble */
+	if (good && slot->head_right && whole && answer->result >= 0)
+	{
+		bool		checked = slot->checked;
+
+		slot->checked = false;
+		slot->state = SLOT_ENDED;
+		if (!checked || stedi_checksum_end(&slot->checksum))
+			return;
+		answer->result = STEDI_ANSWER_WRONG_CHECKSUM;
+	}
+	else if (good && answer->result == 0)
+		answer->result = STEDI_ANSWER_WRONG_LENGTH;
+	slot_fail(slot);
+}
+
+/* See how a slot gets on. */
+static void
+slot_look(Slot *slot)
+{
+	StediTransfer *transfer = &slot->transfer;
+
+	slot_adopt(slot);
+	if (slot->state == SLOT_RESTING)
+	{
+		if (GetCurrentTimestamp() >= slot->rests_until)
+			slot_send(slot);
+	}
+	else if (slot->state == SLOT_RUNNING && transfer->done)
+		slot_settle(slot);
+	else if (slot->state == SLOT_RUNNING &&
+			 transfer->idle_ms >= slot->fetch->opts->stall_timeout * 1000)
+	{
+		stedi_http_stop(transfer);
+		transfer->answer.result = STEDI_ANSWER_STALLED;
+		slot_fail(slot);
+	}
+}
+
+/* The slot of that age, from 0 on; behind them is the page. */
+static Slot *
+fetch_slot(StediFetch *fetch, int age)
+{
+	return &fetch->slots[(fetch->first + age) % fetch->n_slots];
+}
+
+/* Do what can be done without waiting. */
+static void
+fetch_go_on(StediFetch *fetch)
+{
+	stedi_http_perform(fetch->http);
+	for (int age = 0; age < fetch->n_used; age++)
+		slot_look(fetch_slot(fetch, age));
+	if (fetch->page.fetch != NULL)
+		slot_look(&fetch->page);
+}
+
+/* Are there bytes to read from it, or will there be no more? */
+static bool
+slot_is_ready(const Slot *slot)
+{
+	return slot->state == SLOT_ENDED || slot->state == SLOT_FAILED ||
+		(slot->object != NULL && slot->len > 0);
+}
+
+/* When a slot rests, no wait may be longer. */
+static int
+slot_limit_wait(const Slot *slot, int ms)
+{
+	if (slot->state != SLOT_RESTING)
+		return ms;
+	return (int) Min((long) ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+																slot->rests_until));
+}
+
+/* Go on with all slots until this one is ready; an error when it failed. */
+static void
+fetch_wait(StediFetch *fetch, Slot *slot)
+{
+	for (fetch_go_on(fetch); !slot_is_ready(slot); fetch_go_on(fetch))
+	{
+		int			ms = slot_limit_wait(slot, WAIT_MS);
+
+		for (int age = 0; age < fetch->n_used; age++)
+			ms = slot_limit_wait(fetch_slot(fetch, age), ms);
+		stedi_http_wait(fetch->http, ms);
+	}
+	CHECK_FOR_INTERRUPTS();		/* a cancel is not a failed fetch */
+	if (slot->state == SLOT_FAILED)
+		stedi_trouble_report(fetch->opts, slot->object, &slot->transfer.answer, slot->n_tries);
 }
 
 /* Put waiting objects into free slots. */
 static void
 fetch_start_waiting(StediFetch *fetch)
 {
-	while (fetch->waiting != NIL && fetch->n_running < fetch->n_slots)
+	while (fetch->waiting != NIL && fetch->n_used < fetch->n_slots)
 	{
-		Transfer   *transfer = &fetch->slots[(fetch->first + fetch->n_running) % fetch->n_slots];
-		const StediObject *object = linitial(fetch->waiting);
-		MemoryContext old;
+		Waiting    *next = linitial(fetch->waiting);
 
-		if (transfer->handle == NULL)
-			transfer_make(transfer);
-		MemoryContextReset(fetch->request_cxt);
-		old = MemoryContextSwitchTo(fetch->request_cxt);
-		transfer->object = object;
-		transfer_start(transfer, stedi_request_object(fetch->opts, &fetch->credential,
-													  object->key, object->etag));
-		MemoryContextSwitchTo(old);
+		slot_begin(fetch_slot(fetch, fetch->n_used), next->object, next->may_change);
+		fetch->n_used++;
 		fetch->waiting = list_delete_first(fetch->waiting);
-		fetch->n_running++;
-		fetch->stats.n_gets++;
-	}
-}
-
-/* Note which transfers libcurl is done with. */
-static void
-fetch_collect(StediFetch *fetch)
-{
-	CURLMsg    *msg;
-	int			n_left;
-
-	while ((msg = curl_multi_info_read(fetch->multi, &n_left)) != NULL)
-	{
-		CURLcode	code = msg->data.result;
-		Transfer   *transfer;
-
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &transfer->answer.status);
-		if (transfer->answer.result == CURLE_OK)
-			transfer->answer.result = code;
-		if (transfer->answer.result == CURLE_OK && transfer->answer.status == 200 && transfer->object != NULL &&
-			transfer->received != (uint64) transfer->object->size)
-			transfer->answer.result = STEDI_ANSWER_WRONG_LENGTH;
-		transfer->done = true;
-		transfer_stop(transfer);	/* ends msg, too */
-	}
-}
-
-/* Let libcurl do what it can without waiting. */
-static void
-fetch_perform(StediFetch *fetch)
-{
-	sigset_t	old;
-	CURLMcode	code;
-	int			n_left;
-
-	block_signals(&old);
-	code = curl_multi_perform(fetch->multi, &n_left);
-	unblock_signals(&old);
-	if (code != CURLM_OK)
-		elog(ERROR, "could not go on with a transfer: %s", curl_multi_strerror(code));
-	fetch_collect(fetch);
-}
-
-/* Raise the error for a transfer that did not end well. */
-static void
-transfer_report(Transfer *transfer)
-{
-	CHECK_FOR_INTERRUPTS();		/* a cancel is not a failed fetch */
-	transfer->answer.body = transfer->buf;
-	transfer->answer.body_len = transfer->answer.status == 200 ? 0 : transfer->len;
-	stedi_trouble_report(transfer->fetch->opts, transfer->object, &transfer->answer);
-}
-
-/* Are there bytes to read from it, or will there be no more? */
-static bool
-is_ready(const Transfer *transfer)
-{
-	return transfer->done ||
-		(transfer->object != NULL && transfer->answer.status == 200 && transfer->len > 0);
-}
-
-/* Drive all transfers until this one is ready. */
-static void
-fetch_wait(StediFetch *fetch, Transfer *transfer)
-{
-	TimestampTz since = GetCurrentTimestamp();
-	uint64		received = transfer->received;
-
-	for (;;)
-	{
-		CHECK_FOR_INTERRUPTS();
-		fetch_perform(fetch);
-		if (is_ready(transfer))
-			return;
-		if (transfer->received != received)
-		{
-			received = transfer->received;
-			since = GetCurrentTimestamp();
-		}
-		else if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
-											fetch->opts->stall_timeout * 1000))
-		{
-			transfer->answer.result = STEDI_ANSWER_STALLED;
-			transfer->done = true;
-			transfer_stop(transfer);
-			return;
-		}
-		pgstat_report_wait_start(STEDI_WAIT_NETWORK);
-		curl_multi_poll(fetch->multi, NULL, 0, WAIT_MS, NULL);
-		pgstat_report_wait_end();
+		pfree(next);
 	}
 }
 
 /* See stedi.h. */
 void
-stedi_fetch_add(StediFetch *fetch, const StediObject *object)
+stedi_fetch_add(StediFetch *fetch, StediObject *object, bool may_change)
 {
-	MemoryContext old;
+	MemoryContext caller;
+	Waiting    *waiting;
 
 	fetch_prepare(fetch);
-	old = MemoryContextSwitchTo(fetch->cxt);
-	fetch->waiting = lappend(fetch->waiting, unconstify(StediObject *, object));
-	MemoryContextSwitchTo(old);
+	caller = MemoryContextSwitchTo(fetch->cxt);
+	waiting = palloc(sizeof(Waiting));
+	waiting->object = object;
+	waiting->may_change = may_change;
+	fetch->waiting = lappend(fetch->waiting, waiting);
+	MemoryContextSwitchTo(caller);
 	fetch_start_waiting(fetch);
 }
 
@@ -542,33 +636,28 @@ stedi_fetch_has_room(const StediFetch *fetch)
 {
 	int			n_slots = fetch->n_slots > 0 ? fetch->n_slots : fetch->opts->connections;
 
-	return fetch->n_running + list_length(fetch->waiting) < n_slots;
+	return fetch->n_used + list_length(fetch->waiting) < n_slots;
 }
 
 /* See stedi.h. */
 Size
 stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 {
-	Transfer   *transfer;
+	Slot	   *slot;
 	Size		n;
 
 	Assert(room > 0);
-	if (fetch->n_running == 0)
+	if (fetch->n_used == 0)
 		return 0;
-	transfer = &fetch->slots[fetch->first];
-	fetch_wait(fetch, transfer);
-	if (transfer->done && (transfer->answer.result != CURLE_OK || transfer->answer.status != 200))
-		transfer_report(transfer);
-	n = ring_take(transfer, dest, room);
-	if (transfer->paused && transfer->len <= transfer->buf_size / 2)
-	{
-		transfer->paused = false;
-		curl_easy_pause(transfer->handle, CURLPAUSE_CONT);
-	}
+	slot = fetch_slot(fetch, 0);
+	fetch_wait(fetch, slot);
+	n = ring_take(slot, dest, room);
+	if (slot->len <= slot->buf_size / 2)
+		stedi_http_resume(&slot->transfer);
 	if (n == 0)
 	{
 		fetch->first = (fetch->first + 1) % fetch->n_slots;
-		fetch->n_running--;
+		fetch->n_used--;
 		fetch_start_waiting(fetch);
 	}
 	return n;
@@ -578,12 +667,12 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 void
 stedi_fetch_reset(StediFetch *fetch)
 {
-	for (; fetch->n_running > 0; fetch->n_running--)
+	for (; fetch->n_used > 0; fetch->n_used--)
 	{
-		transfer_stop(&fetch->slots[fetch->first]);
+		stedi_http_stop(&fetch_slot(fetch, 0)->transfer);
 		fetch->first = (fetch->first + 1) % fetch->n_slots;
 	}
-	list_free(fetch->waiting);
+	list_free_deep(fetch->waiting);
 	fetch->waiting = NIL;
 }
 
@@ -592,20 +681,19 @@ void
 stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 				 char **xml, Size *len)
 {
-	Transfer   *page = &fetch->page;
-	MemoryContext old;
+	Slot	   *page = &fetch->page;
 
 	fetch_prepare(fetch);
-	if (page->handle == NULL)
-		transfer_make(page);
-	MemoryContextReset(fetch->request_cxt);
-	old = MemoryContextSwitchTo(fetch->request_cxt);
-	transfer_start(page, stedi_request_page(fetch->opts, &fetch->credential, prefix, token));
-	MemoryContextSwitchTo(old);
-	fetch->stats.n_lists++;
+	if (page->fetch == NULL && !slot_make(fetch, page, MAX_PAGE_SIZE))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				errmsg("could not list bucket \"%s\": too many files are open",
+					   fetch->opts->bucket),
+				errhint("Raise max_files_per_process, or lower option \"connections\" of the server."));
+	page->prefix = prefix;
+	page->token = token;
+	slot_begin(page, NULL, false);
 	fetch_wait(fetch, page);
-	if (page->answer.result != CURLE_OK || page->answer.status != 200)
-		transfer_report(page);
 	*xml = palloc(page->len + 1);
 	*len = ring_take(page, *xml, page->len);
 	(*xml)[*len] = '\0';

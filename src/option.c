@@ -74,6 +74,12 @@ static const Option options[] = {
 	"milliseconds to wait for a connection"},
 	{"stall_timeout", ForeignServerRelationId, KIND_INT, "60", 1, 3600, {0},
 	"seconds without a byte after which a transfer is given up"},
+	{"max_tries", ForeignServerRelationId, KIND_INT, "8", 1, 100, {0},
+	"how often a request is sent, unless it gets on, before its trouble is an error"},
+	{"retry_timeout", ForeignServerRelationId, KIND_INT, "120", 0, 3600, {0},
+	"seconds in which a request that does not get on is sent again"},
+	{"checksum", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
+	"compare every object with the checksum that the server tells of it"},
 	{"page_size", ForeignServerRelationId, KIND_INT, "1000", 1, 1000, {0},
 	"keys asked for in one listing request"},
 	{"max_objects", ForeignServerRelationId, KIND_INT, "1000000", 1, 50000000, {0},
@@ -437,6 +443,13 @@ resolve_url(StediOptions *opts, const char *url)
 	}
 }
 
+static char *
+amazon_endpoint(const char *region)
+{
+	return psprintf("https://s3.%s.amazonaws.com%s", region,
+					strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+}
+
 static void
 resolve_server(StediOptions *opts, List *given)
 {
@@ -446,17 +459,20 @@ resolve_server(StediOptions *opts, List *given)
 	resolve_url(opts, option_value(given, "url", catalog));
 	opts->region = option_value(given, "region", catalog);
 	opts->endpoint = option_value(given, "endpoint", catalog);
+	opts->amazon = opts->endpoint == NULL;
 	opts->virtual_hosted = style == NULL ? opts->endpoint == NULL
 		: strcmp(style, "virtual") == 0;
-	if (opts->endpoint == NULL)
-		opts->endpoint = psprintf("https://s3.%s.amazonaws.com%s", opts->region,
-								  strncmp(opts->region, "cn-", 3) == 0 ? ".cn" : "");
+	if (opts->amazon)
+		opts->endpoint = amazon_endpoint(opts->region);
 	opts->allow_http = option_bool(given, "allow_http", catalog);
 	opts->requester_pays = option_bool(given, "requester_pays", catalog);
 	opts->proxy = option_value(given, "proxy", catalog);
 	opts->connections = (int) option_int(given, "connections", catalog);
 	opts->connect_timeout = (int) option_int(given, "connect_timeout", catalog);
 	opts->stall_timeout = (int) option_int(given, "stall_timeout", catalog);
+	opts->max_tries = (int) option_int(given, "max_tries", catalog);
+	opts->retry_timeout = (int) option_int(given, "retry_timeout", catalog);
+	opts->checksum = option_bool(given, "checksum", catalog);
 	opts->page_size = (int) option_int(given, "page_size", catalog);
 	opts->max_objects = (int) option_int(given, "max_objects", catalog);
 }
@@ -487,6 +503,18 @@ stedi_option_get(Oid serverid, Oid relid)
 	resolve_server(opts, GetForeignServer(serverid)->options);
 	resolve_table(opts, OidIsValid(relid) ? GetForeignTable(relid)->options : NIL);
 	return opts;
+}
+
+StediOptions *
+stedi_option_in_region(const StediOptions *opts, const char *region)
+{
+	StediOptions *moved = palloc(sizeof(StediOptions));
+
+	*moved = *opts;
+	moved->region = region;
+	if (opts->amazon)
+		moved->endpoint = amazon_endpoint(region);
+	return moved;
 }
 
 StediOptions *

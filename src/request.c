@@ -101,7 +101,7 @@ sign(StediRequest *request, const StediOptions *opts,
  */
 static StediRequest *
 make_request(const StediOptions *opts, const StediCredential *credential,
-			 const char *path, const char *query, const char *etag)
+			 const char *path, const char *query, const char *etag, uint64 from)
 {
 	StediRequest *request = palloc0(sizeof(StediRequest));
 	Endpoint	endpoint = split_endpoint(opts->endpoint);
@@ -119,6 +119,10 @@ make_request(const StediOptions *opts, const StediCredential *credential,
 	add_header(request, "host", host);
 	if (etag[0] != '\0')
 		add_header(request, "if-match", pstrdup(etag));
+	if (from > 0)
+		add_header(request, "range", psprintf("bytes=" UINT64_FORMAT "-", from));
+	if (opts->checksum)
+		add_header(request, "x-amz-checksum-mode", "ENABLED");
 	add_header(request, "x-amz-content-sha256", STEDI_SHA256_OF_NOTHING);
 	add_header(request, "x-amz-date", date);
 	if (opts->requester_pays)
@@ -145,14 +149,14 @@ start_path(const StediOptions *opts, StringInfo path)
 /* See stedi.h. */
 StediRequest *
 stedi_request_object(const StediOptions *opts, const StediCredential *credential,
-					 const char *key, const char *etag)
+					 const char *key, const char *etag, uint64 from)
 {
 	StringInfoData path;
 
 	start_path(opts, &path);
 	appendStringInfoChar(&path, '/');
 	append_encoded(&path, key, true);
-	return make_request(opts, credential, path.data, "", etag);
+	return make_request(opts, credential, path.data, "", etag, from);
 }
 
 /* See stedi.h. */
@@ -177,7 +181,7 @@ stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 	}
 	appendStringInfo(&query, "encoding-type=url&list-type=2&max-keys=%d&prefix=", opts->page_size);
 	append_encoded(&query, prefix, false);
-	return make_request(opts, credential, path.data, query.data, "");
+	return make_request(opts, credential, path.data, query.data, "", 0);
 }
 
 /* See stedi.h. */

@@ -615,6 +615,7 @@ stedi_scan_rescan(StediScan *scan)
 {
 	if (scan->listing == NULL)
 		return;
+	scan->rescanned |= scan->started;
 	if (scan->object != NULL)
 		stedi_scan_close_object(scan);
 	scan->n_steps = scan->next_step = 0;

@@ -53,7 +53,11 @@ scan_fetch_ahead(StediScan *scan)
 
 	while (stedi_fetch_has_room(scan->fetch) && (object = scan_draw(scan)) != NULL)
 	{
-		stedi_fetch_add(scan->fetch, object);
+		/*
+		 * what this scan has read before, or knows already, is to stay the
+		 * same
+		 */
+		stedi_fetch_add(scan->fetch, object, !scan->rescanned && !object->again);
 		caller = MemoryContextSwitchTo(scan->scan_cxt);
 		scan->ahead = lappend(scan->ahead, object);
 		MemoryContextSwitchTo(caller);

@@ -58,6 +58,7 @@ typedef struct StediOptions
 	const char *bucket;			/* s3 */
 	const char *region;			/* s3 */
 	const char *endpoint;		/* s3: scheme://host[:port], no / at the end */
+	bool		amazon;			/* s3: the endpoint is Amazon's, of the region */
 	bool		virtual_hosted; /* s3: bucket in the host name */
 	bool		allow_http;		/* s3 */
 	bool		requester_pays; /* s3 */
@@ -65,6 +66,9 @@ typedef struct StediOptions
 	int			connections;	/* s3: objects in flight */
 	int			connect_timeout;	/* s3: ms */
 	int			stall_timeout;	/* s3: seconds without a byte */
+	int			max_tries;		/* s3: of one request, without progress */
+	int			retry_timeout;	/* s3: seconds, likewise */
+	bool		checksum;		/* s3: compare objects with their checksums */
 	int			page_size;		/* s3: keys a LIST page */
 	int			max_objects;	/* in a listing */
 
@@ -99,6 +103,9 @@ typedef struct StediColumn
 /* Palloc'd in the current context.  relid may be InvalidOid. */
 extern StediOptions *stedi_option_get(Oid serverid, Oid relid);
 extern StediOptions *stedi_option_get_table(Oid relid);
+
+/* The same in another region, which must outlive opts; in the current context. */
+extern StediOptions *stedi_option_in_region(const StediOptions *opts, const char *region);
 
 /* Is it a foreign table of ours? */
 extern bool stedi_option_is_landing(Oid relid);
@@ -202,17 +209,18 @@ extern void stedi_local_close(StediLocal *local);
 typedef struct StediRequest
 {
 	char	   *url;
-	StediHeader headers[7];		/* all that matter; owned */
+	StediHeader headers[9];		/* all that matter; owned */
 	int			n_headers;
 } StediRequest;
 
 /*
- * A signed request for an object (etag "": whichever is there), or for a page
- * of a listing; in the current context.  Good for some minutes.
+ * A signed request for an object from a byte on (etag "": whichever is
+ * there), or for a page of a listing; in the current context.  Good for some
+ * minutes.
  */
 extern StediRequest *stedi_request_object(const StediOptions *opts,
 										  const StediCredential *credential,
-										  const char *key, const char *etag);
+										  const char *key, const char *etag, uint64 from);
 extern StediRequest *stedi_request_page(const StediOptions *opts,
 										const StediCredential *credential,
 										const char *prefix, const char *token);
@@ -220,12 +228,15 @@ extern StediRequest *stedi_request_page(const StediOptions *opts,
 /* Wipe what is secret in it.  Never throws. */
 extern void stedi_request_forget(StediRequest *request);
 
-/* trouble.c: what can go wrong with a request, in words */
+/* http.c: requests and their answers; the only user of libcurl */
 
 /* How a request ended: a CURLcode, or one of these. */
 #define STEDI_ANSWER_TOO_LONG (-1)	/* a page beyond all bounds */
 #define STEDI_ANSWER_WRONG_LENGTH (-2)	/* not as many bytes as were listed */
 #define STEDI_ANSWER_STALLED (-3)	/* nothing came for stall_timeout */
+#define STEDI_ANSWER_WRONG_RANGE (-4)	/* not the bytes that were asked for */
+#define STEDI_ANSWER_CHANGED (-5)	/* another version of the object */
+#define STEDI_ANSWER_WRONG_CHECKSUM (-6)	/* not the bytes that were stored */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
 
@@ -233,21 +244,134 @@ typedef struct StediAnswer
 {
 	int			result;
 	long		status;			/* HTTP; 0: none */
-	char		region[65];		/* x-amz-bucket-region */
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
-	const char *body;			/* borrowed: of an answer other than 200 */
+	int64		length;			/* Content-Length; -1: not told */
+	int			retry_after;	/* seconds; 0: not told */
+
+	/* some headers, as they are written; "": absent */
+	char		etag[130];
+	char		content_range[70];
+	char		region[65];		/* x-amz-bucket-region */
+	char		encryption[33]; /* x-amz-server-side-encryption */
+	char		checksums[STEDI_N_CHECKSUMS][66];	/* x-amz-checksum-... */
+
+	char	   *body;			/* of an answer other than 200 and 206 */
 	Size		body_len;
 } StediAnswer;
 
-/* Raise the error for a request for an object (NULL: a page) that failed. */
-extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
-								 const StediAnswer *answer);
+/* Who may be asked, and how. */
+typedef struct StediHttpSettings
+{
+	bool		allow_http;		/* else https alone */
+	const char *proxy;			/* NULL: none */
+	int			connect_timeout;	/* ms */
+} StediHttpSettings;
 
-/* fetch.c: the only user of libcurl */
+typedef struct StediHttp StediHttp;
+
+typedef enum StediTaken
+{
+	STEDI_TAKEN_ALL,
+	STEDI_TAKEN_LATER,			/* none now: the transfer waits for _resume */
+	STEDI_TAKEN_NONE,			/* answer->result says why: the transfer ends */
+} StediTaken;
+
+/* Takes bytes of the body of an answer 200 or 206.  Must not throw. */
+typedef StediTaken (*StediTakeFn) (void *arg, const char *bytes, Size len);
+
+/* A request at a time, and its answer; part of its user's state. */
+typedef struct StediTransfer
+{
+	/* for good, set by stedi_http_add */
+	StediHttp  *http;			/* borrowed */
+	struct StediTransfer *next; /* of http */
+	void	   *handle;			/* a CURL, owned by http */
+	StediTakeFn take;
+	void	   *arg;
+
+	/* the request under way */
+	void	   *headers;		/* a curl_slist, owned */
+	bool		running;		/* libcurl is at it */
+	bool		paused;			/* until stedi_http_resume */
+	bool		done;			/* and answer says how it ended */
+	int			idle_ms;		/* that were waited since the last byte */
+	StediAnswer answer;
+} StediTransfer;
+
+/*
+ * A client.  Lives in the current context, whose reset callback frees all that
+ * is libcurl's; the transfers must live as long.
+ */
+extern StediHttp *stedi_http_open(const StediHttpSettings *settings);
+
+/* Make a transfer, which is zeroed; false when no file may be opened for it. */
+extern bool stedi_http_add(StediHttp *http, StediTransfer *transfer, StediTakeFn take,
+						   void *arg);
+
+/* Start a request; what is secret in it is wiped, and in time also here. */
+extern void stedi_http_start(StediTransfer *transfer, StediRequest *request);
+
+/* Give up a request.  Never throws. */
+extern void stedi_http_stop(StediTransfer *transfer);
+
+/* Go on with a transfer that was paused. */
+extern void stedi_http_resume(StediTransfer *transfer);
+
+/* Do what can be done without waiting. */
+extern void stedi_http_perform(StediHttp *http);
+
+/* Wait until there is something to do, but no longer than ms. */
+extern void stedi_http_wait(StediHttp *http, int ms);
+
+/* A small request of another kind than fetch.c's, for credentials. */
+typedef struct StediHttpAsk
+{
+	const char *method;			/* GET, PUT or POST */
+	const char *url;
+	const StediHeader *headers;
+	int			n_headers;
+	const char *body;			/* NULL: none */
+	StediHttpSettings settings;
+	int			timeout;		/* ms, for all of it */
+} StediHttpAsk;
+
+/*
+ * Send it and wait for the answer, whose body, whatever the status, is in the
+ * current context with a 0 behind it.  A trouble is answer->result; thrown are
+ * a cancel and want of memory.
+ */
+extern void stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer);
+
+/* trouble.c: what can go wrong with a request, what helps, and in words */
+
+typedef enum StediRemedy
+{
+	STEDI_REMEDY_NONE,
+	STEDI_REMEDY_AGAIN,			/* the same again, later */
+	STEDI_REMEDY_REGION,		/* the same in the region that was told */
+	STEDI_REMEDY_RENEW,			/* the same with new credentials */
+	STEDI_REMEDY_NEWER,			/* the object as it is now */
+} StediRemedy;
+
+/* Room for a region's name. */
+#define STEDI_REGION_SIZE 33
+
+/*
+ * What may help when a request for an object (NULL: a page) failed; REGION
+ * fills in region.  Never throws.
+ */
+extern StediRemedy stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
+										char region[STEDI_REGION_SIZE]);
+
+/* Raise the error for it; it was tried that often. */
+extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
+								 const StediAnswer *answer, int n_tries) pg_attribute_noreturn();
+
+/* fetch.c: objects -> bytes */
 
 typedef struct StediFetchStats
 {
-	uint64		n_lists;
+	uint64		n_lists;		/* requests, all tries */
 	uint64		n_gets;
 	uint64		bytes;			/* of objects' bodies */
 } StediFetchStats;
@@ -261,8 +385,10 @@ extern StediFetch *stedi_fetch_open(const StediOptions *opts, Oid userid);
 /*
  * Hand over the next object of those to be read.  Transfers run in the order
  * of these calls, opts->connections at a time, each with a bounded buffer.
+ * may_change: when it is no longer the one that was listed, as it is now will
+ * do, and is what *object then says.
  */
-extern void stedi_fetch_add(StediFetch *fetch, const StediObject *object);
+extern void stedi_fetch_add(StediFetch *fetch, StediObject *object, bool may_change);
 
 /* Would another stedi_fetch_add start at once? */
 extern bool stedi_fetch_has_room(const StediFetch *fetch);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * trouble.c
- *		What can go wrong with a request to an S3 server, in words.
+ *		What can go wrong with a request to an S3 server: what helps, in words.
  *
- * One table says, of what libcurl, HTTP and S3 came to, which SQLSTATE it
- * is, how it is called, and what to do.  Messages name bucket and key; no
+ * One table says, of what libcurl, HTTP and S3 came to, whether another try
+ * may help, which SQLSTATE it is, how it is called, and what to do.  Messages name bucket and key; no
  * secret, signature or query is in any of them.  libcurl's header is included
- * for its codes alone: the calls are in fetch.c.
+ * for its codes alone: the calls are in http.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +24,7 @@ typedef struct Trouble
 	int			result;			/* as in StediAnswer; CURLE_OK: with ... */
 	long		status;			/* ... this HTTP status, or 0: any */
 	const char *code;			/* ... this S3 code, or NULL: any */
+	StediRemedy remedy;
 	int			sqlerrcode;
 	const char *reason;
 	const char *hint;			/* NULL: none */
@@ -47,106 +48,121 @@ typedef struct Trouble
 /* The first that fits counts. */
 static const Trouble troubles[] = {
 	/* no answer */
-	{CURLE_COULDNT_RESOLVE_HOST, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_COULDNT_RESOLVE_HOST, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 	"the server's name is not known", "Check options \"endpoint\" and \"region\" of the server."},
-	{CURLE_COULDNT_RESOLVE_PROXY, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_COULDNT_RESOLVE_PROXY, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 	"the proxy's name is not known", "Check option \"proxy\" of the server."},
-	{CURLE_COULDNT_CONNECT, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_COULDNT_CONNECT, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 	"the server does not take the connection", HINT_ENDPOINT},
-	{CURLE_OPERATION_TIMEDOUT, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_OPERATION_TIMEDOUT, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server did not take the connection in time",
 	"Check option \"endpoint\" of the server, or raise its option \"connect_timeout\"."},
-	{CURLE_PEER_FAILED_VERIFICATION, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_PEER_FAILED_VERIFICATION, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is not to be trusted",
 	"Install its authority's certificate in the database server's system; a bucket with a dot in its name needs option \"url_style\" to be path."},
-	{CURLE_SSL_CONNECT_ERROR, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_SSL_CONNECT_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 	"no TLS connection can be made", "Check whether the endpoint speaks https."},
-	{CURLE_SSL_CACERT_BADFILE, 0, NULL, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{CURLE_SSL_CACERT_BADFILE, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the database server has no certificates to check with",
 	"Install its system's package of certificates (Debian: ca-certificates)."},
-	{CURLE_URL_MALFORMAT, 0, NULL, ERRCODE_INVALID_PARAMETER_VALUE,
+	{CURLE_URL_MALFORMAT, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_PARAMETER_VALUE,
 	"the endpoint is not a server's address", "Check options \"endpoint\" and \"url\" of the server."},
-	{CURLE_OUT_OF_MEMORY, 0, NULL, ERRCODE_OUT_OF_MEMORY,
+	{CURLE_OUT_OF_MEMORY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OUT_OF_MEMORY,
 	"out of memory", NULL},
-	{CURLE_PARTIAL_FILE, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	{CURLE_PARTIAL_FILE, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
 	"the connection ended before the answer did", HINT_AGAIN},
-	{CURLE_GOT_NOTHING, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	{CURLE_GOT_NOTHING, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
 	"the server ended the connection without an answer", HINT_AGAIN},
-	{CURLE_RECV_ERROR, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	{CURLE_RECV_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
 	"the connection broke", HINT_AGAIN},
-	{CURLE_SEND_ERROR, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	{CURLE_SEND_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
 	"the connection broke", HINT_AGAIN},
-	{CURLE_UNSUPPORTED_PROTOCOL, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_UNSUPPORTED_PROTOCOL, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the answer is no HTTP", HINT_ENDPOINT},
-	{CURLE_WEIRD_SERVER_REPLY, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_WEIRD_SERVER_REPLY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the answer is no HTTP", HINT_ENDPOINT},
-	{STEDI_ANSWER_STALLED, 0, NULL, ERRCODE_CONNECTION_FAILURE,
+	{STEDI_ANSWER_STALLED, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
 	"the server went silent", "Run the query again, or raise option \"stall_timeout\" of the server."},
-	{STEDI_ANSWER_TOO_LONG, 0, NULL, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	{STEDI_ANSWER_TOO_LONG, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	"the answer is too long", "Lower option \"page_size\" of the server."},
-	{STEDI_ANSWER_WRONG_LENGTH, 0, NULL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{STEDI_ANSWER_WRONG_LENGTH, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"its length is not the one that was listed", HINT_AGAIN},
 
-	/* an answer with a code of S3's */
-	{CURLE_OK, 0, "SignatureDoesNotMatch", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the secret does not go with the access key", HINT_KEYS},
-	{CURLE_OK, 0, "InvalidAccessKeyId", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too."},
-	{CURLE_OK, 0, "ExpiredToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token has expired", HINT_TOKEN},
-	{CURLE_OK, 0, "TokenRefreshRequired", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token has expired", HINT_TOKEN},
-	{CURLE_OK, 0, "InvalidToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token is wrong", HINT_TOKEN},
-	{CURLE_OK, 0, "RequestTimeTooSkewed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the clocks differ too much", "Set the clock of the database server."},
-	{CURLE_OK, 0, "AuthorizationHeaderMalformed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"it was asked for in the wrong region", HINT_REGION},
-	{CURLE_OK, 0, "AccessDenied", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"access denied", HINT_POLICY},
-	{CURLE_OK, 0, "NoSuchBucket", ERRCODE_UNDEFINED_OBJECT,
-	"there is no such bucket", "Check option \"url\" of the server."},
-	{CURLE_OK, 0, "InvalidBucketName", ERRCODE_UNDEFINED_OBJECT,
-	"there can be no such bucket", "Check option \"url\" of the server."},
-	{CURLE_OK, 0, "NoSuchKey", ERRCODE_UNDEFINED_OBJECT,
-	"it was removed since it was listed", HINT_AGAIN},
-	{CURLE_OK, 0, "PermanentRedirect", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is in another region", HINT_REGION},
-	{CURLE_OK, 0, "TemporaryRedirect", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is being moved to another place", "Run the query again later."},
-	{CURLE_OK, 0, "PreconditionFailed", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{STEDI_ANSWER_WRONG_RANGE, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server sent other bytes than those that were asked for", "Check option \"endpoint\" of the server."},
+	{STEDI_ANSWER_CHANGED, 0, NULL, STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"it has changed since it was listed", HINT_AGAIN},
-	{CURLE_OK, 0, "InvalidObjectState", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{STEDI_ANSWER_WRONG_CHECKSUM, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_DATA_CORRUPTED,
+	"its checksum is wrong", "Run the query again; if that does not help, see that the object is what was uploaded."},
+
+	/* an answer with a code of S3's */
+	{CURLE_OK, 0, "SignatureDoesNotMatch", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the secret does not go with the access key", HINT_KEYS},
+	{CURLE_OK, 0, "InvalidAccessKeyId", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too."},
+	{CURLE_OK, 0, "ExpiredToken", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token has expired", HINT_TOKEN},
+	{CURLE_OK, 0, "TokenRefreshRequired", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token has expired", HINT_TOKEN},
+	{CURLE_OK, 0, "InvalidToken", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the session token is wrong", HINT_TOKEN},
+	{CURLE_OK, 0, "RequestTimeTooSkewed", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"the clocks differ too much", "Set the clock of the database server."},
+	{CURLE_OK, 0, "AuthorizationHeaderMalformed", STEDI_REMEDY_REGION, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"it was asked for in the wrong region", HINT_REGION},
+	{CURLE_OK, 0, "AccessDenied", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"access denied", HINT_POLICY},
+	{CURLE_OK, 0, "NoSuchBucket", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
+	"there is no such bucket", "Check option \"url\" of the server."},
+	{CURLE_OK, 0, "InvalidBucketName", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
+	"there can be no such bucket", "Check option \"url\" of the server."},
+	{CURLE_OK, 0, "NoSuchKey", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
+	"it was removed since it was listed", HINT_AGAIN},
+	{CURLE_OK, 0, "PermanentRedirect", STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is in another region", HINT_REGION},
+	{CURLE_OK, 0, "TemporaryRedirect", STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the bucket is being moved to another place", "Run the query again later."},
+	{CURLE_OK, 0, "PreconditionFailed", STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"it has changed since it was listed", HINT_AGAIN},
+	{CURLE_OK, 0, "InvalidObjectState", STEDI_REMEDY_NONE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"it is archived", "Restore it from the archive, or move it out of the prefix."},
-	{CURLE_OK, 0, "SlowDown", ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 0, "SlowDown", STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the server is asked for too much", HINT_LATER},
 
 	/* an answer without one, or with one that needs no words of its own */
-	{CURLE_OK, 301, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 301, NULL, STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the bucket is in another region", HINT_REGION},
-	{CURLE_OK, 307, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 307, NULL, STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the bucket is in another region", HINT_REGION},
-	{CURLE_OK, 401, NULL, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	{CURLE_OK, 401, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"access denied", HINT_KEYS},
-	{CURLE_OK, 403, NULL, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	{CURLE_OK, 403, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"access denied", HINT_POLICY},
-	{CURLE_OK, 404, NULL, ERRCODE_UNDEFINED_OBJECT,
+	{CURLE_OK, 404, NULL, STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
 	"it is not there", "Check options \"url\" and \"endpoint\" of the server."},
-	{CURLE_OK, 412, NULL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{CURLE_OK, 412, NULL, STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"it has changed since it was listed", HINT_AGAIN},
-	{CURLE_OK, 429, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 429, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the server is asked for too much", HINT_LATER},
-	{CURLE_OK, 500, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 0, "RequestTimeout", STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server waited too long", HINT_AGAIN},
+	{CURLE_OK, 408, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server waited too long", HINT_AGAIN},
+	{CURLE_OK, 500, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the server is in trouble", "Run the query again later."},
-	{CURLE_OK, 503, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 502, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is in trouble", "Run the query again later."},
+	{CURLE_OK, 504, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	"the server is in trouble", "Run the query again later."},
+	{CURLE_OK, 503, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the server is busy", HINT_LATER},
-	{CURLE_OK, 0, NULL, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
+	{CURLE_OK, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 	"the server refuses the request", "Check option \"endpoint\" of the server."},
 };
 
 /* All that libcurl can come up with and has no row. */
 static const Trouble other_trouble = {
-	0, 0, NULL, ERRCODE_CONNECTION_FAILURE, "the transfer failed", NULL
+	0, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_CONNECTION_FAILURE, "the transfer failed", NULL
 };
 
 /*
@@ -196,7 +212,7 @@ find_trouble(const StediObject *object, const StediAnswer *answer,
  */
 static char *
 describe_trouble(const StediObject *object, const StediAnswer *answer,
-				 const StediS3Error *error)
+				 const StediS3Error *error, int n_tries)
 {
 	StringInfoData text;
 
@@ -214,24 +230,55 @@ describe_trouble(const StediObject *object, const StediAnswer *answer,
 		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
 			appendStringInfo(&text, " It says: %s.", show_text(error->message));
 	}
+	if (n_tries > 1)
+		appendStringInfo(&text, "%sThe request was sent %d times.", text.len > 0 ? " " : "", n_tries);
 	return text.data;
+}
+
+/* What the answer says is wrong. */
+static void
+read_error(const StediAnswer *answer, StediS3Error *error)
+{
+	bool		good = answer->status == 200 || answer->status == 206;
+
+	stedi_s3xml_error(answer->body, good ? 0 : answer->body_len, error);
+	if (error->region[0] == '\0')
+		strlcpy(error->region, answer->region, sizeof(error->region));
+
+	/* what is no region's name is not to be believed, nor shown */
+	if (strlen(error->region) >= STEDI_REGION_SIZE ||
+		strspn(error->region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(error->region))
+		error->region[0] = '\0';
+}
+
+/* See stedi.h. */
+StediRemedy
+stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
+					 char region[STEDI_REGION_SIZE])
+{
+	StediS3Error error;
+	const Trouble *trouble;
+
+	read_error(answer, &error);
+	trouble = find_trouble(object, answer, &error);
+	strlcpy(region, error.region, STEDI_REGION_SIZE);
+	if (trouble->remedy == STEDI_REMEDY_REGION && region[0] == '\0')
+		return STEDI_REMEDY_NONE;
+	return trouble->remedy;
 }
 
 /* See stedi.h. */
 void
 stedi_trouble_report(const StediOptions *opts, const StediObject *object,
-					 const StediAnswer *answer)
+					 const StediAnswer *answer, int n_tries)
 {
-	const char *region = answer->region;
 	StediS3Error error;
 	const Trouble *trouble;
 	char	   *detail;
 
-	stedi_s3xml_error(answer->body, answer->body_len, &error);
-	if (error.region[0] != '\0')
-		region = error.region;
+	read_error(answer, &error);
 	trouble = find_trouble(object, answer, &error);
-	detail = describe_trouble(object, answer, &error);
+	detail = describe_trouble(object, answer, &error, n_tries);
 	ereport(ERROR,
 			errcode(trouble->sqlerrcode),
 			object != NULL ?
@@ -241,7 +288,8 @@ stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
 			detail[0] != '\0' ? errdetail("%s", detail) : 0,
 			trouble->hint == NULL ? 0 :
-			strcmp(trouble->hint, HINT_REGION) == 0 && region[0] != '\0' ?
-			errhint("Set option \"region\" of the server to \"%s\".", show_text(region)) :
+			strcmp(trouble->hint, HINT_REGION) == 0 && error.region[0] != '\0' ?
+			errhint("Set option \"region\" of the server to \"%s\".", error.region) :
 			errhint("%s", trouble->hint));
+	pg_unreachable();
 }
