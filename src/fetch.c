@@ -489,6 +489,8 @@ slot_adopt(Slot *slot)
 	if (!slot->newer || !slot->head_right)
 		return;
 	slot->object->etag = MemoryContextStrdup(slot->fetch->cxt, slot->transfer.answer.etag);
+	if (slot->transfer.answer.modified >= 0)
+		slot->object->modified = time_t_to_timestamptz((pg_time_t) slot->transfer.answer.modified);
 	slot->newer = slot->may_change = false;
 }
 

@@ -161,6 +161,8 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 		curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &answer->status);
 		curl_easy_getinfo(transfer->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 		answer->length = length;
+		curl_easy_getinfo(transfer->handle, CURLINFO_FILETIME_T, &length);
+		answer->modified = length;
 	}
 	if (answer->status == 200 || answer->status == 206)
 	{
@@ -282,6 +284,7 @@ make_handle(StediTransfer *transfer)
 
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) settings->connect_timeout);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FILETIME, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);
 	if (code == CURLE_OK)
 		code = STEDI_CURL_SET_PROTOCOLS(handle, !settings->allow_http);
@@ -333,7 +336,7 @@ clear_answer(StediAnswer *answer)
 
 	memset(answer, 0, sizeof(*answer));
 	answer->body = body;
-	answer->length = -1;
+	answer->length = answer->modified = -1;
 }
 
 /* Give libcurl a request whose headers are there. */
@@ -400,6 +403,8 @@ collect(StediHttp *http)
 			answer->retry_after = (int) Min(Max(number, 0), INT_MAX / 1000);
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &number) == CURLE_OK)
 			answer->length = number;
+		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
+			answer->modified = number;
 		if (answer->result == CURLE_OK)
 			answer->result = code;
 		transfer->done = true;

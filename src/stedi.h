@@ -247,6 +247,8 @@ typedef struct StediAnswer
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
+	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
+								 * told */
 
 	/* some headers, as they are written; "": absent */
 	char		etag[130];
@@ -834,10 +836,11 @@ extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 
 /*
  * Draw a sketch of each object, of the records that come to the consent test,
- * which there is; done is called when the object has been read to its end, with its number in
- * the listing.
+ * which there is; done is called when the object has been read to its end,
+ * with its number in the listing.
  */
-typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);
+typedef void (*StediSketchDone) (void *arg, const StediObject *object, int number,
+								 const StediSketch *sketch);
 
 extern void stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg);
 
