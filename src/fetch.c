@@ -328,6 +328,7 @@ fetch_prepare(StediFetch *fetch)
 	{
 		StediHttpSettings settings = {
 			.allow_http = fetch->opts->allow_http,
+			.allow_link_local = fetch->opts->allow_link_local,
 			.proxy = fetch->opts->proxy,
 			.connect_timeout = fetch->opts->connect_timeout,
 		};

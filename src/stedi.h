@@ -61,6 +61,7 @@ typedef struct StediOptions
 	bool		amazon;			/* s3: the endpoint is Amazon's, of the region */
 	bool		virtual_hosted; /* s3: bucket in the host name */
 	bool		allow_http;		/* s3 */
+	bool		allow_link_local;	/* s3 */
 	bool		requester_pays; /* s3 */
 	const char *proxy;			/* s3; NULL: none */
 	int			connections;	/* s3: objects in flight */
@@ -237,6 +238,7 @@ extern void stedi_request_forget(StediRequest *request);
 #define STEDI_ANSWER_WRONG_RANGE (-4)	/* not the bytes that were asked for */
 #define STEDI_ANSWER_CHANGED (-5)	/* another version of the object */
 #define STEDI_ANSWER_WRONG_CHECKSUM (-6)	/* not the bytes that were stored */
+#define STEDI_ANSWER_LINK_LOCAL (-11)	/* allow_link_local is off */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
 
@@ -245,6 +247,7 @@ typedef struct StediAnswer
 	int			result;
 	long		status;			/* HTTP; 0: none */
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
+	bool		link_local;		/* an address was left out as such */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
 	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
@@ -265,6 +268,7 @@ typedef struct StediAnswer
 typedef struct StediHttpSettings
 {
 	bool		allow_http;		/* else https alone */
+	bool		allow_link_local;	/* else not to address.c's addresses */
 	const char *proxy;			/* NULL: none */
 	int			connect_timeout;	/* ms */
 } StediHttpSettings;
