@@ -37,6 +37,7 @@ OBJS = \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/address.o \
 	src/http.o \
 	src/fetch.o \
 	src/checksum.o \
@@ -130,8 +131,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml checksum inflate frame decode plain json value
-UNIT = sign s3xml checksum inflate frame decode stream value
+UNIT_SOURCES = sign s3xml address checksum inflate frame decode plain json value
+UNIT = sign s3xml address checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 

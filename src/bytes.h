@@ -9,6 +9,7 @@
  *
  *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
+ *	 address.c	a socket's address			-> may we connect to it?
  *	 checksum.c	bytes						-> are they the ones that were stored?
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
@@ -436,6 +437,15 @@ extern bool stedi_s3xml_page(const char *xml, size_t len,
 
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
+
+/* address.c */
+
+/*
+ * Is it an address of the host's own link, or one at which a cloud answers
+ * whoever asks from there?  Of a struct sockaddr and its length; true also of
+ * what is no IP address.  Never throws.
+ */
+extern bool stedi_address_is_local(const void *address, size_t len);
 
 /* checksum.c: over OpenSSL and zlib */
 

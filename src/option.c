@@ -27,10 +27,14 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* Letters of names that become part of a host's name. */
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
 typedef enum OptionKind
 {
 	KIND_URL,					/* where the landing zone is */
 	KIND_ENDPOINT,				/* scheme://host[:port] */
+	KIND_REGION,				/* becomes part of a host's name */
 	KIND_TEXT,
 	KIND_SECRET,				/* text that no message shows */
 	KIND_PREFIX,
@@ -38,6 +42,8 @@ typedef enum OptionKind
 	KIND_INT,
 	KIND_SIZE,					/* bytes, with unit */
 	KIND_CHOICE,
+	/* what takes the right to read the server's files */
+	KIND_PERMIT,				/* a boolean; only false is free */
 } OptionKind;
 
 typedef struct Option
@@ -56,7 +62,7 @@ static const Option options[] = {
 	/* servers */
 	{"url", ForeignServerRelationId, KIND_URL, NULL, 0, 0, {0},
 	"where the landing zone is: s3://bucket[/prefix] or file:///folder (required)"},
-	{"region", ForeignServerRelationId, KIND_TEXT, "us-east-1", 0, 0, {0},
+	{"region", ForeignServerRelationId, KIND_REGION, "us-east-1", 0, 0, {0},
 	"the AWS region that requests are signed for"},
 	{"endpoint", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
 	"scheme://host[:port] of an S3 server other than AWS"},
@@ -64,6 +70,8 @@ static const Option options[] = {
 	"bucket in the path or in the host name; default virtual on AWS, path with an endpoint"},
 	{"allow_http", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
 	"let an endpoint be http://, which anybody on the way can read and change"},
+	{"allow_link_local", ForeignServerRelationId, KIND_PERMIT, "false", 0, 0, {0},
+	"let endpoint and proxy be at addresses where clouds tell their hosts' secrets; for superusers and pg_read_server_files"},
 	{"requester_pays", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
 	"accept the charges of a requester-pays bucket"},
 	{"proxy", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
@@ -163,7 +171,7 @@ static void
 bad_value(const Option *option, const char *value, const char *wanted)
 {
 	/* what has an @ may hold a password, misplaced as it is */
-	if (option->kind == KIND_SECRET || strchr(value, '@') != NULL)
+	if (option->kind == KIND_SECRET || strpbrk(value, "@\r\n") != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for option \"%s\"", option->name),
@@ -239,8 +247,8 @@ check_url(const Option *option, const char *value)
 	{
 		size_t		len = strcspn(value + 5, "/");
 
-		if (len < 1 || len > 255 ||
-			strspn(value + 5, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != len)
+		if (len < 1 || len > 255 || strspn(value + 5, NAME_CHARS ".") != len ||
+			strspn(value + 5, ".") == len)
 			bad_value(option, value, "Give the url as s3://bucket or s3://bucket/prefix.");
 		return;
 	}
@@ -262,8 +270,23 @@ check_endpoint(const Option *option, const char *value)
 		host = value + 8;
 	else if (strncmp(value, "http://", 7) == 0)
 		host = value + 7;
-	if (host == NULL || *host == '\0' || strpbrk(host, "/?#@ \r\n") != NULL)
+	if (host == NULL || *host == '\0' || strspn(host, NAME_CHARS ".:[]") != strlen(host))
 		bad_value(option, value, "Give scheme://host or scheme://host:port, for example https://s3.example.com.");
+}
+
+/*
+ * What lets its users have what the database server has: its files, and what
+ * others tell it alone.
+ */
+static void
+check_privilege(const Option *option)
+{
+	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		return;
+	ereport(ERROR,
+			errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied to set option \"%s\"", option->name),
+			errdetail("Only superusers and members of role pg_read_server_files may use the files and the credentials of the database server."));
 }
 
 static void
@@ -276,6 +299,15 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_ENDPOINT:
 			check_endpoint(option, value);
+			break;
+		case KIND_REGION:
+			if (strlen(value) >= STEDI_REGION_SIZE || *value == '\0' ||
+				strspn(value, NAME_CHARS) != strlen(value))
+				bad_value(option, value, "Give a region's name, for example us-east-1.");
+			break;
+		case KIND_PERMIT:
+			if (parse_option_bool(option, value))
+				check_privilege(option);
 			break;
 		case KIND_TEXT:
 		case KIND_SECRET:
@@ -465,6 +497,7 @@ resolve_server(StediOptions *opts, List *given)
 	if (opts->amazon)
 		opts->endpoint = amazon_endpoint(opts->region);
 	opts->allow_http = option_bool(given, "allow_http", catalog);
+	opts->allow_link_local = option_bool(given, "allow_link_local", catalog);
 	opts->requester_pays = option_bool(given, "requester_pays", catalog);
 	opts->proxy = option_value(given, "proxy", catalog);
 	opts->connections = (int) option_int(given, "connections", catalog);

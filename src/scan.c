@@ -202,8 +202,8 @@ scan_end_object(StediScan *scan)
 	scan->stats.objects_read++;
 	if (scan->sketch != NULL)
 	{
-		scan->sketch_done(scan->sketch_arg, (int) (scan->object - scan->listing->objects),
-						  scan->sketch);
+		scan->sketch_done(scan->sketch_arg, scan->object,
+						  (int) (scan->object - scan->listing->objects), scan->sketch);
 		stedi_sketch_clear(scan->sketch);
 	}
 	stedi_scan_close_object(scan);

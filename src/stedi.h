@@ -61,6 +61,7 @@ typedef struct StediOptions
 	bool		amazon;			/* s3: the endpoint is Amazon's, of the region */
 	bool		virtual_hosted; /* s3: bucket in the host name */
 	bool		allow_http;		/* s3 */
+	bool		allow_link_local;	/* s3 */
 	bool		requester_pays; /* s3 */
 	const char *proxy;			/* s3; NULL: none */
 	int			connections;	/* s3: objects in flight */
@@ -237,6 +238,7 @@ extern void stedi_request_forget(StediRequest *request);
 #define STEDI_ANSWER_WRONG_RANGE (-4)	/* not the bytes that were asked for */
 #define STEDI_ANSWER_CHANGED (-5)	/* another version of the object */
 #define STEDI_ANSWER_WRONG_CHECKSUM (-6)	/* not the bytes that were stored */
+#define STEDI_ANSWER_LINK_LOCAL (-11)	/* allow_link_local is off */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
 
@@ -245,8 +247,11 @@ typedef struct StediAnswer
 	int			result;
 	long		status;			/* HTTP; 0: none */
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
+	bool		link_local;		/* an address was left out as such */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
+	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
+								 * told */
 
 	/* some headers, as they are written; "": absent */
 	char		etag[130];
@@ -263,6 +268,7 @@ typedef struct StediAnswer
 typedef struct StediHttpSettings
 {
 	bool		allow_http;		/* else https alone */
+	bool		allow_link_local;	/* else not to address.c's addresses */
 	const char *proxy;			/* NULL: none */
 	int			connect_timeout;	/* ms */
 } StediHttpSettings;
@@ -834,10 +840,11 @@ extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 
 /*
  * Draw a sketch of each object, of the records that come to the consent test,
- * which there is; done is called when the object has been read to its end, with its number in
- * the listing.
+ * which there is; done is called when the object has been read to its end,
+ * with its number in the listing.
  */
-typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);
+typedef void (*StediSketchDone) (void *arg, const StediObject *object, int number,
+								 const StediSketch *sketch);
 
 extern void stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg);
 
