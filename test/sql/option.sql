@@ -141,6 +141,10 @@ CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_s
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '513MB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '1GB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size 'MB'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_depth '0'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_depth '10001'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_inflate_ratio '0'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_inflate_ratio '1000001'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '9223372036854775807kB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer OPTIONS (key '')) SERVER regress_bucket; -- ERROR
 CREATE FOREIGN TABLE bad (n integer OPTIONS (source 'bucket')) SERVER regress_bucket; -- ERROR
@@ -151,7 +155,7 @@ CREATE FOREIGN TABLE good (
     n integer OPTIONS (key 'N'), o text OPTIONS (source 'object'), e text OPTIONS (source 'etag'),
     l bigint OPTIONS (source 'line'), f bigint OPTIONS (source 'offset'))
     SERVER regress_bucket OPTIONS (prefix '/customers//', allow_empty 'yes', on_error 'stop',
-        reject_limit '9223372036854775807', max_record_size '512mb');
+        reject_limit '9223372036854775807', max_record_size '512mb', max_depth '10000', max_inflate_ratio '1000000');
 ALTER FOREIGN TABLE good OPTIONS (SET max_record_size '1kB', SET on_error 'reject', DROP prefix);
 DROP SERVER regress_bucket CASCADE;
 
