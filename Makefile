@@ -33,6 +33,7 @@ OBJS = \
 	src/credential.o \
 	src/sign.o \
 	src/s3xml.o \
+	src/ini.o \
 	src/list.o \
 	src/local.o \
 	src/request.o \
@@ -130,8 +131,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml checksum inflate frame decode plain json value
-UNIT = sign s3xml checksum inflate frame decode stream value
+UNIT_SOURCES = sign s3xml ini checksum inflate frame decode plain json value
+UNIT = sign s3xml ini checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
