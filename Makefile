@@ -30,7 +30,14 @@ DATA = sql/stedi--1.0.sql
 OBJS = \
 	src/stedi.o \
 	src/option.o \
+	src/secret.o \
 	src/credential.o \
+	src/credential_environment.o \
+	src/credential_profile.o \
+	src/credential_sts.o \
+	src/credential_host.o \
+	src/credential_cache.o \
+	src/credential_ask.o \
 	src/sign.o \
 	src/s3xml.o \
 	src/ini.o \
@@ -97,6 +104,7 @@ OBJS = \
 
 REGRESS = \
 	option \
+	credential \
 	landing \
 	value \
 	pushdown \
@@ -132,7 +140,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 
 # The sources that need no server (bytes.h), and the programs that test them.
 UNIT_SOURCES = sign s3xml ini checksum inflate frame decode plain json value
-UNIT = sign s3xml ini checksum inflate frame decode stream value
+UNIT = sign s3xml keys ini checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 

@@ -431,23 +431,28 @@ extern bool stedi_s3xml_page(const char *xml, size_t len,
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
 
-/* What AWS's token service answers; strings are cut nowhere: what is too long is none. */
+/* The longest session token, and a 0; AWS' have some 1 to 4 kB. */
 #define STEDI_TOKEN_SIZE 16384
 
-typedef struct StediStsKeys
+/* Credentials that a server told; what is longer than there is room for is none. */
+typedef struct StediToldKeys
 {
 	char		access_key_id[129];
-	char		secret_access_key[257];
+	char		secret_access_key[1025];
 	char		session_token[STEDI_TOKEN_SIZE];
 	int64_t		expires_us;		/* since 1970-01-01 UTC; 0: not told */
-} StediStsKeys;
+	char		code[65];		/* JSON: "Success", or why not; "" */
+} StediToldKeys;
 
 /*
- * The credentials in an answer to AssumeRole and its like; false when there
- * are none, or it is cut off.  The caller wipes *keys, whatever comes of it;
+ * Those in an answer of AWS's token service; false when there are none, or it
+ * is cut off.  The caller wipes *keys, whatever comes of it, and the answer;
  * no other copy is left.
  */
-extern bool stedi_s3xml_keys(const char *xml, size_t len, StediStsKeys *keys);
+extern bool stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys);
+
+/* json.c: the same of a container's or an instance's answer */
+extern bool stedi_json_keys(const char *json, size_t len, StediToldKeys *keys);
 
 /* ini.c: the files that AWS's tools keep */
 

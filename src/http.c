@@ -280,6 +280,13 @@ make_handle(StediTransfer *transfer)
 	SET(CURLOPT_PROXY, settings->proxy != NULL ? settings->proxy : "");
 	SET(CURLOPT_NOPROXY, "");
 
+	/* its authorities and no others: the system's may be a folder, too */
+	if (settings->ca_file != NULL)
+	{
+		SET(CURLOPT_CAINFO, settings->ca_file);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) settings->connect_timeout);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);
@@ -392,6 +399,7 @@ collect(StediHttp *http)
 		StediTransfer *transfer;
 		StediAnswer *answer;
 		curl_off_t	number = 0;
+		long		verify = 0;
 
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		answer = &transfer->answer;
@@ -400,8 +408,9 @@ collect(StediHttp *http)
 			answer->retry_after = (int) Min(Max(number, 0), INT_MAX / 1000);
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &number) == CURLE_OK)
 			answer->length = number;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
 		if (answer->result == CURLE_OK)
-			answer->result = code;
+			answer->result = stedi_trouble_tls(code, verify, answer->message);
 		transfer->done = true;
 		stedi_http_stop(transfer);	/* ends msg, too */
 	}
@@ -481,7 +490,7 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 	StediHttp  *http;
 
 	MemoryContextSwitchTo(cxt);
-	answered = palloc0(sizeof(Answered));
+	answered = stedi_secret_alloc(sizeof(Answered));
 	transfer = &answered->transfer;
 	http = stedi_http_open(&ask->settings);
 	if (!stedi_http_add(http, transfer, answered_take, answered))
@@ -508,11 +517,9 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 		answered->len = answer->body_len;
 		memcpy(answered->body, transfer->answer.body, answered->len);
 	}
-	answer->body = MemoryContextAlloc(caller, answered->len + 1);
-	memcpy(answer->body, answered->body, answered->len);
-	answer->body[answered->len] = '\0';
-	answer->body_len = answered->len;
-	explicit_bzero(answered->body, answered->len);
 	MemoryContextSwitchTo(caller);
+	answer->body = stedi_secret_alloc(answered->len + 1);
+	memcpy(answer->body, answered->body, answered->len);
+	answer->body_len = answered->len;
 	MemoryContextDelete(cxt);
 }

@@ -63,7 +63,7 @@ typedef struct Parse
 	Pass		pass;
 	StediS3Page *page;			/* borrowed; page passes */
 	StediS3Error *error;		/* borrowed; PASS_ERROR */
-	StediStsKeys *keys;			/* borrowed; PASS_KEYS */
+	StediToldKeys *keys;			/* borrowed; PASS_KEYS */
 	StediS3EntryFn entry_fn;
 	void	   *arg;
 	const char *trouble;		/* static; NULL: none so far */
@@ -369,7 +369,7 @@ end_of_error_element(Parse *parse, const char *name)
 static void
 end_of_keys_element(Parse *parse, const char *name)
 {
-	StediStsKeys *keys = parse->keys;
+	StediToldKeys *keys = parse->keys;
 	bool		kept = true;
 
 	if (strcmp(name, "AccessKeyId") == 0)
@@ -596,7 +596,7 @@ stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error)
 
 /* See bytes.h. */
 bool
-stedi_s3xml_keys(const char *xml, size_t len, StediStsKeys *keys)
+stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys)
 {
 	Parse		parse;
 	bool		whole;

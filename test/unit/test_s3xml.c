@@ -284,7 +284,7 @@ test_error(void)
 	is_int((int64_t) strlen(error.message), 511, "a long message is cut between characters");
 }
 
-static StediStsKeys sts;
+static StediToldKeys sts;
 
 static bool
 parse_keys(const char *xml)
