@@ -45,6 +45,7 @@ OBJS = \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/address.o \
 	src/http.o \
 	src/fetch.o \
 	src/checksum.o \
@@ -139,8 +140,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml ini checksum inflate frame decode plain json value
-UNIT = sign s3xml keys ini checksum inflate frame decode stream value
+UNIT_SOURCES = sign s3xml ini address checksum inflate frame decode plain json value
+UNIT = sign s3xml keys ini address checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
@@ -173,7 +174,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-property regress isolation pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -221,6 +222,9 @@ regress isolation pgtap client s3: ## this one layer of tests
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
+
+check-memory: ## the regression and client tests with assertions, under valgrind: an hour
+	@test/memory/run
 
 check-property: ## the long form of the tests that draw their cases: an hour
 	@test/install check
@@ -317,5 +321,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-property regress isolation pgtap client s3 lint unit \
-	indent demo demo-stop bench bench-decode bench-picture dist help
+.PHONY: all install installcheck clean check check-mutants check-memory check-property regress isolation pgtap client \
+	s3 lint unit indent demo demo-stop bench bench-decode bench-picture dist help

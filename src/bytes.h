@@ -9,6 +9,7 @@
  *
  *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
+ *	 address.c	a socket's address			-> may we connect to it?
  *	 checksum.c	bytes						-> are they the ones that were stored?
  *	 inflate.c	gzip, zstd					-> bytes
  *	 frame.c	bytes						-> records
@@ -58,7 +59,7 @@ typedef enum StediReason
 	STEDI_REASON_ARRAY_OPEN,	/* the object ends inside its array */
 	STEDI_REASON_LINE_IN_STRING,	/* a line ends inside a string */
 	STEDI_REASON_NOT_CLOSED,	/* the next record starts before this one ends */
-	STEDI_REASON_TOO_DEEP,		/* nested beyond STEDI_MAX_DEPTH */
+	STEDI_REASON_TOO_DEEP,		/* nested beyond the framer's max_depth */
 	STEDI_REASON_TOO_LONG,		/* longer than max_record_size */
 	STEDI_REASON_DAMAGED,		/* the compressed bytes are not right */
 	/* syntax: decode.c, json.c */
@@ -83,10 +84,12 @@ extern const char *stedi_reason_text(StediReason reason);
 /* frame.c */
 
 /*
- * Nesting allowed in a record.  One bit a level in the framer; cJSON's own
- * limit (1000) is never reached, so its recursion stays shallow.
+ * Nesting allowed in a record: by default, and at most.  It costs one bit a
+ * level here and in json.c, and no stack: nothing recurses.  cJSON sees single
+ * strings only.
  */
 #define STEDI_MAX_DEPTH 256
+#define STEDI_DEEPEST 10000
 
 typedef enum StediFrameStatus
 {
@@ -99,6 +102,8 @@ typedef enum StediFrameStatus
 typedef struct StediFramer
 {
 	/* whole object */
+	int			max_depth;		/* at most STEDI_DEEPEST; the caller may set
+								 * it */
 	uint64_t	offset;			/* of the first byte not yet consumed, from 0 */
 	uint64_t	line;			/* of that byte, from 1 */
 	bool		in_array;		/* inside the array around the records */
@@ -114,15 +119,21 @@ typedef struct StediFramer
 	size_t		scanned;		/* bytes of it already looked at */
 	uint64_t	newlines;		/* line ends among these */
 	int			depth;
-	uint64_t	arrays[STEDI_MAX_DEPTH / 64];	/* level -> is it an array? */
 	char		last;			/* last byte that is not space, in no string */
 
 	/* about the RECORD or BAD just returned */
 	uint64_t	record_offset;	/* of its first byte, from 0 */
 	uint64_t	record_line;	/* of its first byte, from 1 */
 	StediReason reason;			/* of a BAD one */
+
+	/*
+	 * level of the record in progress -> is it an array?  Set as it gets
+	 * there
+	 */
+	uint64_t	arrays[STEDI_DEEPEST / 64 + 1];
 } StediFramer;
 
+/* For a new object; max_depth is STEDI_MAX_DEPTH. */
 extern void stedi_frame_init(StediFramer *framer);
 
 /*
@@ -480,6 +491,15 @@ extern StediIniStatus stedi_ini_next(StediIni *ini, StediSlice *name, StediSlice
  * default are called "profile NAME".
  */
 extern bool stedi_ini_is_profile(StediSlice section, const char *profile, bool config);
+
+/* address.c */
+
+/*
+ * Is it an address of the host's own link, or one at which a cloud answers
+ * whoever asks from there?  Of a struct sockaddr and its length; true also of
+ * what is no IP address.  Never throws.
+ */
+extern bool stedi_address_is_local(const void *address, size_t len);
 
 /* checksum.c: over OpenSSL and zlib */
 

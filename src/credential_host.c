@@ -41,6 +41,7 @@ ask_host(const char *method, const char *url, const char *name, const char *valu
 		.n_headers = value != NULL ? 1 : 0,
 		.settings = {
 			.allow_http = strncmp(url, "http://", 7) == 0,
+			.allow_link_local = true,	/* it is where they are */
 			.connect_timeout = CONNECT_MS,
 		},
 		.timeout = TIMEOUT_MS,

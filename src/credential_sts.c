@@ -181,6 +181,7 @@ fetch_role(const StediKeyQuery *query, const void *arg, StediKeys *keys,
 	StediHttpAsk http = {
 		.method = "POST",
 		.settings = {
+			.allow_link_local = opts->allow_link_local,
 			.proxy = opts->proxy,
 			.ca_file = opts->ca_file,
 			.connect_timeout = opts->connect_timeout,

@@ -325,6 +325,7 @@ fetch_prepare(StediFetch *fetch)
 	{
 		StediHttpSettings settings = {
 			.allow_http = fetch->opts->allow_http,
+			.allow_link_local = fetch->opts->allow_link_local,
 			.proxy = fetch->opts->proxy,
 			.ca_file = fetch->opts->ca_file,
 			.connect_timeout = fetch->opts->connect_timeout,
@@ -519,6 +520,8 @@ slot_adopt(Slot *slot)
 	if (!slot->newer || !slot->head_right)
 		return;
 	slot->object->etag = MemoryContextStrdup(slot->fetch->cxt, slot->transfer.answer.etag);
+	if (slot->transfer.answer.modified >= 0)
+		slot->object->modified = time_t_to_timestamptz((pg_time_t) slot->transfer.answer.modified);
 	slot->newer = slot->may_change = false;
 }
 

@@ -24,7 +24,8 @@ static const char byte_order_mark[] = {(char) 0xEF, (char) 0xBB, (char) 0xBF};
 void
 stedi_frame_init(StediFramer *framer)
 {
-	memset(framer, 0, sizeof(*framer));
+	memset(framer, 0, offsetof(StediFramer, arrays));
+	framer->max_depth = STEDI_MAX_DEPTH;
 	framer->line = 1;
 }
 
@@ -159,7 +160,7 @@ frame_push(StediFramer *framer, bool array)
 	int			level = framer->depth;
 	uint64_t	bit;
 
-	if (level >= STEDI_MAX_DEPTH)
+	if (level >= framer->max_depth)
 		return false;
 	bit = UINT64_C(1) << (level % 64);
 	if (array)

@@ -23,8 +23,11 @@
 
 #include "stedi.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -161,6 +164,8 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 		curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &answer->status);
 		curl_easy_getinfo(transfer->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 		answer->length = length;
+		curl_easy_getinfo(transfer->handle, CURLINFO_FILETIME_T, &length);
+		answer->modified = length;
 	}
 	if (answer->status == 200 || answer->status == 206)
 	{
@@ -180,6 +185,34 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 	memcpy(answer->body + answer->body_len, bytes, size);
 	answer->body_len += size;
 	return len;
+}
+
+/*
+ * Make the socket of a connection, unless it would lead where only the host
+ * itself may ask.
+ *
+ * Never throws.  Without a socket libcurl goes on with the name's next
+ * address, and at the end says that it could not connect.
+ */
+static curl_socket_t
+http_on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	StediTransfer *transfer = arg;
+	int			fd;
+
+	if (!transfer->http->settings.allow_link_local &&
+		stedi_address_is_local(&address->addr, address->addrlen))
+	{
+		transfer->answer.link_local = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype, address->protocol);
+	if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+	{
+		close(fd);
+		fd = -1;
+	}
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 /* See stedi.h. */
@@ -287,8 +320,12 @@ make_handle(StediTransfer *transfer)
 		SET(CURLOPT_CAPATH, NULL);
 	}
 
+	SET(CURLOPT_OPENSOCKETFUNCTION, http_on_socket);
+	SET(CURLOPT_OPENSOCKETDATA, (void *) transfer);
+
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) settings->connect_timeout);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FILETIME, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);
 	if (code == CURLE_OK)
 		code = STEDI_CURL_SET_PROTOCOLS(handle, !settings->allow_http);
@@ -340,7 +377,7 @@ clear_answer(StediAnswer *answer)
 
 	memset(answer, 0, sizeof(*answer));
 	answer->body = body;
-	answer->length = -1;
+	answer->length = answer->modified = -1;
 }
 
 /* Give libcurl a request whose headers are there. */
@@ -408,9 +445,12 @@ collect(StediHttp *http)
 			answer->retry_after = (int) Min(Max(number, 0), INT_MAX / 1000);
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &number) == CURLE_OK)
 			answer->length = number;
+		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
+			answer->modified = number;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
 		if (answer->result == CURLE_OK)
-			answer->result = stedi_trouble_tls(code, verify, answer->message);
+			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
+				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);
 		transfer->done = true;
 		stedi_http_stop(transfer);	/* ends msg, too */
 	}

@@ -9,8 +9,8 @@
  * and keeps every number as a double, which is wrong beyond 2^53.  cJSON
  * undoes the escapes of strings, surrogates and all.
  *
- * Nested values are passed over and kept as written: their depth is bounded
- * by the framer's, and so is the recursion here.
+ * Nested values are passed over and kept as written, without recursion, to a
+ * depth of STEDI_DEEPEST.
  *
  *-------------------------------------------------------------------------
  */
@@ -165,54 +165,19 @@ read_number(Reader *reader, StediSlice *text)
 	return stedi_value_is_number(*text);
 }
 
-static bool skip_value(Reader *reader, int depth);
-
-/* Pass over the members behind the { or [ just taken, and what closes them. */
+/* Pass over a value that has no others inside. */
 static bool
-skip_members(Reader *reader, bool array, int depth)
-{
-	char		close = array ? ']' : '}';
-	RawString	key;
-
-	read_space(reader);
-	if (read_byte(reader, close))
-		return true;
-	do
-	{
-		read_space(reader);
-		if (!array)
-		{
-			if (!read_string(reader, &key))
-				return false;
-			read_space(reader);
-			if (!read_byte(reader, ':'))
-				return false;
-			read_space(reader);
-		}
-		if (!skip_value(reader, depth))
-			return false;
-		read_space(reader);
-	} while (read_byte(reader, ','));
-	return read_byte(reader, close);
-}
-
-/* Pass over any value. */
-static bool
-skip_value(Reader *reader, int depth)
+skip_plain(Reader *reader)
 {
 	RawString	string;
 	StediSlice	number;
 
-	if (reader->p == reader->end || depth > STEDI_MAX_DEPTH)
+	if (reader->p == reader->end)
 		return false;
 	switch (*reader->p)
 	{
 		case '"':
 			return read_string(reader, &string);
-		case '{':
-		case '[':
-			reader->p++;
-			return skip_members(reader, reader->p[-1] == '[', depth + 1);
 		case 't':
 			return read_word(reader, "true");
 		case 'f':
@@ -222,6 +187,111 @@ skip_value(Reader *reader, int depth)
 		default:
 			return read_number(reader, &number);
 	}
+}
+
+/* The key of a member and the colon, up to its value. */
+static bool
+skip_key(Reader *reader)
+{
+	RawString	key;
+
+	if (!read_string(reader, &key))
+		return false;
+	read_space(reader);
+	if (!read_byte(reader, ':'))
+		return false;
+	read_space(reader);
+	return true;
+}
+
+/* The nesting of a value that is passed over: level -> is it an array? */
+typedef struct Nesting
+{
+	int			depth;
+	uint64_t	arrays[STEDI_DEEPEST / 64 + 1];
+} Nesting;
+
+static bool
+in_array(const Nesting *nesting)
+{
+	int			level = nesting->depth - 1;
+
+	return ((nesting->arrays[level / 64] >> (level % 64)) & 1) != 0;
+}
+
+/* Go into the object or array whose bracket was taken. */
+static bool
+enter(Nesting *nesting, bool array)
+{
+	int			level = nesting->depth++;
+	uint64_t	bit = UINT64_C(1) << (level % 64);
+
+	if (level >= STEDI_DEEPEST)
+		return false;
+	if (array)
+		nesting->arrays[level / 64] |= bit;
+	else
+		nesting->arrays[level / 64] &= ~bit;
+	return true;
+}
+
+/*
+ * Behind a value: close what ends here, and go on to the next value of what
+ * is left open, if anything is.
+ */
+static bool
+leave(Reader *reader, Nesting *nesting)
+{
+	while (nesting->depth > 0)
+	{
+		bool		array = in_array(nesting);
+
+		read_space(reader);
+		if (read_byte(reader, ','))
+		{
+			read_space(reader);
+			return array || skip_key(reader);
+		}
+		if (!read_byte(reader, array ? ']' : '}'))
+			return false;
+		nesting->depth--;
+	}
+	return true;
+}
+
+/* Pass over any value. */
+static bool
+skip_value(Reader *reader)
+{
+	Nesting		nesting;
+
+	nesting.depth = 0;
+	do
+	{
+		bool		array = read_byte(reader, '[');
+
+		if (array || read_byte(reader, '{'))
+		{
+			if (!enter(&nesting, array))
+				return false;
+			read_space(reader);
+			if (reader->p == reader->end)
+				return false;
+			if (*reader->p != (array ? ']' : '}'))
+			{
+				if (!array && !skip_key(reader))
+					return false;
+				continue;
+			}
+			reader->p++;
+			nesting.depth--;
+		}
+		else if (!skip_plain(reader))
+			return false;
+		if (!leave(reader, &nesting))
+			return false;
+	} while (nesting.depth > 0);
+	return true;
 }
 
 /*
@@ -273,7 +343,7 @@ read_value(StediDecoder *decoder, Reader *reader, bool wanted,
 			*reason = unescape(decoder, &string, text);
 		return true;
 	}
-	if (!skip_value(reader, 1))
+	if (!skip_value(reader))
 		return false;
 	text->data = start;
 	text->len = reader->p - start;

@@ -27,10 +27,14 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* Letters of names that become part of a host's name. */
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
 typedef enum OptionKind
 {
 	KIND_URL,					/* where the landing zone is */
 	KIND_ENDPOINT,				/* scheme://host[:port] */
+	KIND_REGION,				/* becomes part of a host's name */
 	KIND_TEXT,
 	KIND_SECRET,				/* text that no message shows */
 	KIND_PREFIX,
@@ -42,6 +46,7 @@ typedef enum OptionKind
 	KIND_FILE,					/* absolute path of one of them */
 	KIND_CREDENTIALS,			/* a choice; only the first one is free */
 	KIND_PROFILE,				/* text */
+	KIND_PERMIT,				/* a boolean; only false is free */
 } OptionKind;
 
 typedef struct Option
@@ -60,7 +65,7 @@ static const Option options[] = {
 	/* servers */
 	{"url", ForeignServerRelationId, KIND_URL, NULL, 0, 0, {0},
 	"where the landing zone is: s3://bucket[/prefix] or file:///folder (required)"},
-	{"region", ForeignServerRelationId, KIND_TEXT, "us-east-1", 0, 0, {0},
+	{"region", ForeignServerRelationId, KIND_REGION, "us-east-1", 0, 0, {0},
 	"the AWS region that requests are signed for"},
 	{"endpoint", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
 	"scheme://host[:port] of an S3 server other than AWS"},
@@ -68,6 +73,8 @@ static const Option options[] = {
 	"bucket in the path or in the host name; default virtual on AWS, path with an endpoint"},
 	{"allow_http", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
 	"let an endpoint be http://, which anybody on the way can read and change"},
+	{"allow_link_local", ForeignServerRelationId, KIND_PERMIT, "false", 0, 0, {0},
+	"let endpoint and proxy be at addresses where clouds tell their hosts' secrets; for superusers and pg_read_server_files"},
 	{"requester_pays", ForeignServerRelationId, KIND_BOOL, "false", 0, 0, {0},
 	"accept the charges of a requester-pays bucket"},
 	{"proxy", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
@@ -88,6 +95,8 @@ static const Option options[] = {
 	"compare every object with the checksum that the server tells of it"},
 	{"page_size", ForeignServerRelationId, KIND_INT, "1000", 1, 1000, {0},
 	"keys asked for in one listing request"},
+	{"max_objects", ForeignServerRelationId, KIND_INT, "1000000", 1, 50000000, {0},
+	"the most objects that a listing may have"},
 	/* user mappings */
 	{"credentials", UserMappingRelationId, KIND_CREDENTIALS, "static", 0, 0,
 		{"static", "environment", "profile", "web_identity", "container", "instance"},
@@ -113,6 +122,10 @@ static const Option options[] = {
 	"with on_error reject: more rejects than this end the query"},
 	{"max_record_size", ForeignTableRelationId, KIND_SIZE, "16MB", 1024, 512 * 1024 * 1024, {0},
 	"the longest record that is read; 1kB to 512MB"},
+	{"max_depth", ForeignTableRelationId, KIND_INT, "256", 1, STEDI_DEEPEST, {0},
+	"the deepest nesting of a record that is read"},
+	{"max_inflate_ratio", ForeignTableRelationId, KIND_INT, "200", 1, 1000000, {0},
+	"how many times its size a compressed object may hold; its first 64 MB are free of that"},
 	/* their columns */
 	{"key", AttributeRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"the JSON key of the column; default its name, matched without regard to case"},
@@ -168,7 +181,7 @@ static void
 bad_value(const Option *option, const char *value, const char *wanted)
 {
 	/* what has an @ may hold a password, misplaced as it is */
-	if (option->kind == KIND_SECRET || strchr(value, '@') != NULL)
+	if (option->kind == KIND_SECRET || strpbrk(value, "@\r\n") != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for option \"%s\"", option->name),
@@ -244,8 +257,8 @@ check_url(const Option *option, const char *value)
 	{
 		size_t		len = strcspn(value + 5, "/");
 
-		if (len < 1 || len > 255 ||
-			strspn(value + 5, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != len)
+		if (len < 1 || len > 255 || strspn(value + 5, NAME_CHARS ".") != len ||
+			strspn(value + 5, ".") == len)
 			bad_value(option, value, "Give the url as s3://bucket or s3://bucket/prefix.");
 		return;
 	}
@@ -267,13 +280,13 @@ check_endpoint(const Option *option, const char *value)
 		host = value + 8;
 	else if (strncmp(value, "http://", 7) == 0)
 		host = value + 7;
-	if (host == NULL || *host == '\0' || strpbrk(host, "/?#@ \r\n") != NULL)
+	if (host == NULL || *host == '\0' || strspn(host, NAME_CHARS ".:[]") != strlen(host))
 		bad_value(option, value, "Give scheme://host or scheme://host:port, for example https://s3.example.com.");
 }
 
 /*
  * What lets its users have what the database server has: its files, and what
- * it is to AWS.
+ * others tell it alone.
  */
 static void
 check_privilege(const Option *option, const char *value)
@@ -321,6 +334,15 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_ENDPOINT:
 			check_endpoint(option, value);
+			break;
+		case KIND_REGION:
+			if (strlen(value) >= STEDI_REGION_SIZE || *value == '\0' ||
+				strspn(value, NAME_CHARS) != strlen(value))
+				bad_value(option, value, "Give a region's name, for example us-east-1.");
+			break;
+		case KIND_PERMIT:
+			if (parse_option_bool(option, value))
+				check_privilege(option, value);
 			break;
 		case KIND_TEXT:
 		case KIND_SECRET:
@@ -526,6 +548,7 @@ resolve_server(StediOptions *opts, List *given)
 	if (opts->amazon)
 		opts->endpoint = amazon_endpoint(opts->region);
 	opts->allow_http = option_bool(given, "allow_http", catalog);
+	opts->allow_link_local = option_bool(given, "allow_link_local", catalog);
 	opts->requester_pays = option_bool(given, "requester_pays", catalog);
 	opts->proxy = option_value(given, "proxy", catalog);
 	opts->ca_file = option_value(given, "ca_file", catalog);
@@ -536,6 +559,7 @@ resolve_server(StediOptions *opts, List *given)
 	opts->retry_timeout = (int) option_int(given, "retry_timeout", catalog);
 	opts->checksum = option_bool(given, "checksum", catalog);
 	opts->page_size = (int) option_int(given, "page_size", catalog);
+	opts->max_objects = (int) option_int(given, "max_objects", catalog);
 }
 
 static void
@@ -550,6 +574,8 @@ resolve_table(StediOptions *opts, List *given)
 		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;
 	opts->reject_limit = option_int(given, "reject_limit", catalog);
 	opts->max_record_size = (Size) option_int(given, "max_record_size", catalog);
+	opts->max_depth = (int) option_int(given, "max_depth", catalog);
+	opts->max_inflate_ratio = (int) option_int(given, "max_inflate_ratio", catalog);
 }
 
 StediOptions *

@@ -61,6 +61,7 @@ typedef struct StediOptions
 	bool		amazon;			/* s3: the endpoint is Amazon's, of the region */
 	bool		virtual_hosted; /* s3: bucket in the host name */
 	bool		allow_http;		/* s3 */
+	bool		allow_link_local;	/* s3 */
 	bool		requester_pays; /* s3 */
 	const char *proxy;			/* s3; NULL: none */
 	const char *ca_file;		/* s3; NULL: the system's authorities */
@@ -71,6 +72,7 @@ typedef struct StediOptions
 	int			retry_timeout;	/* s3: seconds, likewise */
 	bool		checksum;		/* s3: compare objects with their checksums */
 	int			page_size;		/* s3: keys a LIST page */
+	int			max_objects;	/* in a listing */
 
 	/* where in it: below the root or in the bucket; ends in /, or is "" */
 	const char *prefix;
@@ -80,6 +82,8 @@ typedef struct StediOptions
 	StediOnError on_error;
 	int64		reject_limit;	/* 0: none */
 	Size		max_record_size;
+	int			max_depth;		/* of nesting in a record */
+	int			max_inflate_ratio;
 } StediOptions;
 
 /* What a column's options say. */
@@ -218,6 +222,9 @@ extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fe
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);
 
+/* An error when a listing of n objects is full, by option max_objects. */
+extern void stedi_list_check_room(const StediOptions *opts, int n);
+
 /* Add an object to a listing; copies key and etag into the current context. */
 extern void stedi_list_add(StediListing *listing, const char *key,
 						   const char *etag, int64 size, TimestampTz modified);
@@ -287,6 +294,7 @@ extern void stedi_request_forget(StediRequest *request);
 #define STEDI_ANSWER_CERT_EXPIRED (-8)
 #define STEDI_ANSWER_CERT_EARLY (-9)	/* it is not valid yet */
 #define STEDI_ANSWER_CERT_HOST (-10)	/* it is for another host */
+#define STEDI_ANSWER_LINK_LOCAL (-11)	/* allow_link_local is off */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
 
@@ -295,8 +303,11 @@ typedef struct StediAnswer
 	int			result;
 	long		status;			/* HTTP; 0: none */
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
+	bool		link_local;		/* an address was left out as such */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
+	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
+								 * told */
 
 	/* some headers, as they are written; "": absent */
 	char		etag[130];
@@ -313,6 +324,7 @@ typedef struct StediAnswer
 typedef struct StediHttpSettings
 {
 	bool		allow_http;		/* else https alone */
+	bool		allow_link_local;	/* else not to address.c's addresses */
 	const char *proxy;			/* NULL: none */
 	const char *ca_file;		/* NULL: the system's authorities */
 	int			connect_timeout;	/* ms */
@@ -898,10 +910,11 @@ extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 
 /*
  * Draw a sketch of each object, of the records that come to the consent test,
- * which there is; done is called when the object has been read to its end, with its number in
- * the listing.
+ * which there is; done is called when the object has been read to its end,
+ * with its number in the listing.
  */
-typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);
+typedef void (*StediSketchDone) (void *arg, const StediObject *object, int number,
+								 const StediSketch *sketch);
 
 extern void stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg);
 

@@ -97,6 +97,9 @@ static const Trouble troubles[] = {
 	"the server went silent", "Run the query again, or raise option \"stall_timeout\" of the server."},
 	{STEDI_ANSWER_TOO_LONG, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	"the answer is too long", "Lower option \"page_size\" of the server."},
+	{STEDI_ANSWER_LINK_LOCAL, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_INSUFFICIENT_PRIVILEGE,
+		"its address is link-local, or one where a cloud answers its own hosts alone",
+	"Check options \"endpoint\" and \"proxy\" of the server. Superusers and members of role pg_read_server_files may set its option \"allow_link_local\"."},
 	{STEDI_ANSWER_WRONG_LENGTH, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"its length is not the one that was listed", HINT_AGAIN},
 

@@ -60,13 +60,25 @@ ALTER SERVER regress_bucket OPTIONS (SET url_style 'virtual', SET allow_http 'no
 ALTER SERVER regress_bucket OPTIONS (DROP url); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET region ''); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET region E'eu\r\nx-amz-acl: public'); -- ERROR
+-- what would be another host than the one of the region
+ALTER SERVER regress_bucket OPTIONS (SET region 'x.evil.example/'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET region 'me@evil'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET region 'evil:443'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET region 'evil#'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET region 'abcdefghijklmnopqrstuvwxyz-0123456'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET url 's3://..'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET url 's3://a:b'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET endpoint '127.0.0.1:1'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET endpoint E'https://host\\evil'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET endpoint 'https://host%2eevil'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET endpoint E'https://host\t'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET endpoint 'ftp://host'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET endpoint 'https://host/path'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET endpoint 'https://me:hush@host'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET endpoint 'https://'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET url_style 'Path'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET allow_http 'perhaps'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (ADD allow_link_local 'perhaps'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET requester_pays ''); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (ADD proxy 'host:80'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (ADD proxy 'http://me:hush@host:80'); -- ERROR
@@ -79,6 +91,18 @@ ALTER SERVER regress_bucket OPTIONS (SET connect_timeout '-1'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET stall_timeout '3601'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET page_size '1001'); -- ERROR
 SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'regress_bucket';
+-- metadata of clouds: who may not read the server's files does not let anybody ask for it, nor move a server that may
+ALTER SERVER regress_bucket OWNER TO regress_reader;
+SET ROLE regress_reader;
+ALTER SERVER regress_bucket OPTIONS (ADD allow_link_local 'true'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (ADD allow_link_local 'false');
+RESET ROLE;
+ALTER SERVER regress_bucket OPTIONS (SET allow_link_local 'true');
+SET ROLE regress_reader;
+ALTER SERVER regress_bucket OPTIONS (SET endpoint 'http://169.254.169.254'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (DROP allow_link_local);
+RESET ROLE;
+ALTER SERVER regress_bucket OWNER TO CURRENT_USER;
 
 -- user mappings: both keys, or anonymous alone; no message shows a secret
 CREATE USER MAPPING FOR PUBLIC SERVER regress_bucket; -- fine: credentials are needed when it is read
