@@ -30,9 +30,17 @@ DATA = sql/stedi--1.0.sql
 OBJS = \
 	src/stedi.o \
 	src/option.o \
+	src/secret.o \
 	src/credential.o \
+	src/credential_environment.o \
+	src/credential_profile.o \
+	src/credential_sts.o \
+	src/credential_host.o \
+	src/credential_cache.o \
+	src/credential_ask.o \
 	src/sign.o \
 	src/s3xml.o \
+	src/ini.o \
 	src/list.o \
 	src/local.o \
 	src/request.o \
@@ -97,6 +105,7 @@ OBJS = \
 
 REGRESS = \
 	option \
+	credential \
 	landing \
 	value \
 	pushdown \
@@ -131,8 +140,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml address checksum inflate frame decode plain json value
-UNIT = sign s3xml address checksum inflate frame decode stream value
+UNIT_SOURCES = sign s3xml ini address checksum inflate frame decode plain json value
+UNIT = sign s3xml keys ini address checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 

@@ -17,6 +17,7 @@
  *	 plain.c	bytes						-> the same in one pass, of plain records
  *	 json.c		record						-> fields, what plain.c leaves
  *	 value.c	field						-> number, time
+ *	 ini.c		a file of AWS's tools		-> profiles and their properties
  *
  * The words: an *object* is what the landing zone stores under a key, a
  * *record* is one JSON object in it, a *field* is the undecoded value that a
@@ -392,6 +393,9 @@ typedef struct StediSignInput
  */
 extern bool stedi_sign_request(const StediSignInput *input, char *out, size_t room);
 
+/* SHA-256 of a request's body, in hex and with a closing NUL; false: the library fails. */
+extern bool stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256_HEX_LEN + 1]);
+
 /*
  * Percent-encode as Signature Version 4 wants it: all but A-Z a-z 0-9 - . _ ~
  * (and / when keep_slash) as %XX in upper case.  Writes at most room bytes,
@@ -437,6 +441,58 @@ extern bool stedi_s3xml_page(const char *xml, size_t len,
 
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
+
+/* The longest session token, and a 0; AWS' have some 1 to 4 kB. */
+#define STEDI_TOKEN_SIZE 16384
+
+/* Credentials that a server told; what is longer than there is room for is none. */
+typedef struct StediToldKeys
+{
+	char		access_key_id[129];
+	char		secret_access_key[1025];
+	char		session_token[STEDI_TOKEN_SIZE];
+	int64_t		expires_us;		/* since 1970-01-01 UTC; 0: not told */
+	char		code[65];		/* JSON: "Success", or why not; "" */
+} StediToldKeys;
+
+/*
+ * Those in an answer of AWS's token service; false when there are none, or it
+ * is cut off.  The caller wipes *keys, whatever comes of it, and the answer;
+ * no other copy is left.
+ */
+extern bool stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys);
+
+/* json.c: the same of a container's or an instance's answer */
+extern bool stedi_json_keys(const char *json, size_t len, StediToldKeys *keys);
+
+/* ini.c: the files that AWS's tools keep */
+
+typedef enum StediIniStatus
+{
+	STEDI_INI_SECTION,			/* name */
+	STEDI_INI_PROPERTY,			/* name and value, of the section before it */
+	STEDI_INI_END,
+	STEDI_INI_BAD,				/* a line that is neither; the next can be
+								 * read */
+} StediIniStatus;
+
+typedef struct StediIni
+{
+	const char *p;				/* the next line */
+	const char *end;
+	int			line;			/* the number of the last one, from 1 */
+	int			indent;			/* of the last property of this section; -1:
+								 * none */
+} StediIni;
+
+extern void stedi_ini_init(StediIni *ini, const char *bytes, size_t len);
+extern StediIniStatus stedi_ini_next(StediIni *ini, StediSlice *name, StediSlice *value);
+
+/*
+ * Is it the section of the profile?  In a config file, profiles other than
+ * default are called "profile NAME".
+ */
+extern bool stedi_ini_is_profile(StediSlice section, const char *profile, bool config);
 
 /* address.c */
 

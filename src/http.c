@@ -313,6 +313,13 @@ make_handle(StediTransfer *transfer)
 	SET(CURLOPT_PROXY, settings->proxy != NULL ? settings->proxy : "");
 	SET(CURLOPT_NOPROXY, "");
 
+	/* its authorities and no others: the system's may be a folder, too */
+	if (settings->ca_file != NULL)
+	{
+		SET(CURLOPT_CAINFO, settings->ca_file);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+
 	SET(CURLOPT_OPENSOCKETFUNCTION, http_on_socket);
 	SET(CURLOPT_OPENSOCKETDATA, (void *) transfer);
 
@@ -429,6 +436,7 @@ collect(StediHttp *http)
 		StediTransfer *transfer;
 		StediAnswer *answer;
 		curl_off_t	number = 0;
+		long		verify = 0;
 
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		answer = &transfer->answer;
@@ -439,9 +447,10 @@ collect(StediHttp *http)
 			answer->length = number;
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
 			answer->modified = number;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
-				STEDI_ANSWER_LINK_LOCAL : code;
+				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);
 		transfer->done = true;
 		stedi_http_stop(transfer);	/* ends msg, too */
 	}
@@ -521,7 +530,7 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 	StediHttp  *http;
 
 	MemoryContextSwitchTo(cxt);
-	answered = palloc0(sizeof(Answered));
+	answered = stedi_secret_alloc(sizeof(Answered));
 	transfer = &answered->transfer;
 	http = stedi_http_open(&ask->settings);
 	if (!stedi_http_add(http, transfer, answered_take, answered))
@@ -548,11 +557,9 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 		answered->len = answer->body_len;
 		memcpy(answered->body, transfer->answer.body, answered->len);
 	}
-	answer->body = MemoryContextAlloc(caller, answered->len + 1);
-	memcpy(answer->body, answered->body, answered->len);
-	answer->body[answered->len] = '\0';
-	answer->body_len = answered->len;
-	explicit_bzero(answered->body, answered->len);
 	MemoryContextSwitchTo(caller);
+	answer->body = stedi_secret_alloc(answered->len + 1);
+	memcpy(answer->body, answered->body, answered->len);
+	answer->body_len = answered->len;
 	MemoryContextDelete(cxt);
 }
