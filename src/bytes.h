@@ -472,7 +472,8 @@ typedef enum StediIniStatus
 	STEDI_INI_SECTION,			/* name */
 	STEDI_INI_PROPERTY,			/* name and value, of the section before it */
 	STEDI_INI_END,
-	STEDI_INI_BAD,				/* a line that is neither; the next can be read */
+	STEDI_INI_BAD,				/* a line that is neither; the next can be
+								 * read */
 } StediIniStatus;
 
 typedef struct StediIni
@@ -480,7 +481,8 @@ typedef struct StediIni
 	const char *p;				/* the next line */
 	const char *end;
 	int			line;			/* the number of the last one, from 1 */
-	int			indent;			/* of the last property of this section; -1: none */
+	int			indent;			/* of the last property of this section; -1:
+								 * none */
 } StediIni;
 
 extern void stedi_ini_init(StediIni *ini, const char *bytes, size_t len);
