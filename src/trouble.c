@@ -321,10 +321,10 @@ stedi_trouble_tls(int result, long verify, const char *message)
 		case 62:				/* host, or address */
 		case 64:
 			return STEDI_ANSWER_CERT_HOST;
-		case 0:
-			return strstr(message, "match") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 	}
-	return result;
+
+	/* "no alternative certificate subject name matches target host name ..." */
+	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 }
 
 /* See stedi.h. */

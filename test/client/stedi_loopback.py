@@ -189,13 +189,13 @@ S3_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Er
 class Bucket:
     """An S3 server with one bucket; keys says who may read it: see Credentials."""
 
-    def __init__(self, test, objects, keys, expired=(400, "ExpiredToken")):
+    def __init__(self, test, objects, keys, expired=(400, "ExpiredToken"), context=None):
         self.objects = objects
         self.keys = keys
         self.expired = expired
         self.delay = 0  # seconds, of every object
         self.refused = 0
-        self.loopback = Loopback(test, self.answer)
+        self.loopback = Loopback(test, self.answer, context)
         self.url = self.loopback.url
 
     @property
