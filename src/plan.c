@@ -234,6 +234,20 @@ estimate_records(RelOptInfo *baserel, Oid relid, double bytes)
 	return bytes / (BYTES_PER_COLUMN * Max(n_columns, 1));
 }
 
+/*
+ * Planning lists objects, and PostgreSQL looks at privileges only after it:
+ * whoever may not read the table is not told by then what there is.  Of a
+ * child of another table it is the parent that counts.
+ */
+static void
+check_may_read(const RelOptInfo *baserel, Oid relid, Oid userid)
+{
+	if (baserel->reloptkind == RELOPT_BASEREL &&
+		pg_class_aclcheck(relid, userid, ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, userid, ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
+}
+
 void
 stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -243,6 +257,7 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 	const StediListing *listing;
 	ListCell   *lc;
 
+	check_may_read(baserel, foreigntableid, userid);
 	listing = stedi_list_get(stedi_option_get_table(foreigntableid), userid, NULL);
 	state->bytes = (double) listing->total_size;
 	state->n_objects = listing->n_objects;
