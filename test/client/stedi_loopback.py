@@ -9,11 +9,56 @@ others, and verifies signatures with a signer of its own.
 import datetime
 import hashlib
 import hmac
+import http.client
 import http.server
 import json
 import threading
 import time
 import urllib.parse
+
+
+def signature(method, path, query, headers, names, body, scope, secret):
+    """The signature of a request: in hex, of the headers of these names."""
+    canonical = "\n".join((
+        method, path, query,
+        *(f"{name}:{headers[name].strip()}" for name in names),
+        "", ";".join(names), hashlib.sha256(body).hexdigest(),
+    ))
+    to_sign = "\n".join((
+        "AWS4-HMAC-SHA256", headers["x-amz-date"], scope,
+        hashlib.sha256(canonical.encode()).hexdigest(),
+    ))
+    key = b"AWS4" + secret.encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+
+
+def sign(endpoint, method, path, body, service, access_key, secret):
+    """Send a signed request; returns the answer's body."""
+    host = endpoint.partition("://")[2]
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "host": host,
+        "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+        "x-amz-date": date,
+    }
+    names = sorted(headers)
+    scope = f"{date[:8]}/us-east-1/{service}/aws4_request"
+    signed = signature(method, path, "", headers, names, body, scope, secret)
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, "
+        f"SignedHeaders={';'.join(names)}, Signature={signed}"
+    )
+    connection = http.client.HTTPConnection(host, timeout=60)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    if answer.status != 200:
+        raise AssertionError(f"{method} {endpoint}{path}: {answer.status} {content[:500]}")
+    return content
 
 
 class Request:
@@ -39,23 +84,11 @@ class Request:
         words = self.headers["authorization"].replace(",", "").split()
         parts = dict(word.split("=", 1) for word in words[1:])
         _, scope = parts["Credential"].split("/", 1)
-        names = parts["SignedHeaders"].split(";")
-        payload = hashlib.sha256(self.body).hexdigest()
-        canonical = "\n".join((
-            self.method, self.path, self.query,
-            *(f"{name}:{self.headers[name].strip()}" for name in names),
-            "", ";".join(names), payload,
-        ))
-        to_sign = "\n".join((
-            words[0], self.headers["x-amz-date"], scope,
-            hashlib.sha256(canonical.encode()).hexdigest(),
-        ))
-        key = b"AWS4" + secret.encode()
-        for part in scope.split("/"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        return hmac.compare_digest(
-            hmac.digest(key, to_sign.encode(), "sha256").hex(), parts["Signature"]
+        expected = signature(
+            self.method, self.path, self.query, self.headers, parts["SignedHeaders"].split(";"),
+            self.body, scope, secret,
         )
+        return hmac.compare_digest(expected, parts["Signature"])
 
 
 class Loopback:
