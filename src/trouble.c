@@ -294,6 +294,12 @@ stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 	trouble = find_trouble(NULL, answer, &error);
 	*sqlerrcode = trouble->sqlerrcode;
 	*detail = describe_trouble(NULL, answer, &error, 1);
+
+	/* where it is another than of S3 */
+	if (answer->result == CURLE_OPERATION_TIMEDOUT)
+		return "nobody answered in time";
+	if (answer->result == CURLE_OK && answer->status >= 300 && answer->status < 400)
+		return "it is elsewhere, where it is not asked for";
 	return trouble->reason;
 }
 

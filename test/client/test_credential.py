@@ -7,6 +7,7 @@ what they are asked is looked at, signatures are verified.  Guards
 src/credential*.c, and how src/fetch.c renews.
 """
 import os
+import threading
 import time
 import types
 import unittest
@@ -363,7 +364,8 @@ no property
             ("container", "container", (200, "x" * 100000), "54000", "the answer is too long"),
             ("container", "container", (403, "no"), "28000", "access denied"),
             ("container", "container", (404, "no"), "42704", "it is not there"),
-            ("container", "container", (302, "", {"Location": "/container"}), "HV00M", "the server refuses the request"),
+            ("container", "container", (302, "", {"Location": "/x"}), "HV00M", "it is elsewhere, where it is not asked for"),
+            ("container", "container", (307, "", {"Location": "/x"}), "HV00M", "it is elsewhere, where it is not asked for"),
             ("instance", "instance", (404, "no"), "42704", "it is not there"),
             ("instance", "instance", (200, "two\nlines"), "HV00M", "the metadata has no token"),
             ("instance", "instance", (200, "a/../role"), "HV00M", "the instance has no role"),
@@ -373,7 +375,7 @@ no property
                 self.credentials.broken = broken
                 self.use(source)
                 self.assert_failure(code, start.format(name) + words)
-                self.assertEqual(len([r for r in self.credentials.requests if r.path == "/x"]), 0)
+                self.assertNotIn("/x", [request.path for request in self.credentials.requests])
         self.use("web_identity")
         self.credentials.broken = (200, "<AssumeRoleWithWebIdentityResponse/>")
         self.assert_failure("HV00M", "could not get credentials from a web identity: the token service's answer has no credentials")
@@ -396,6 +398,30 @@ no property
         self.credentials.loopback.answer = lambda request: (503, "busy")
         self.assert_failure("HV00M", "could not get credentials from the instance: the server is busy")
         self.assertEqual(len(self.credentials.requests), 3)
+
+    def test_cancelled(self):
+        """Whoever waits for keys can be told to stop; the session works on."""
+        answered = threading.Event()
+        good = self.credentials.answer
+
+        def silent(request):
+            answered.wait(60)
+            return good(request)
+
+        self.addCleanup(setattr, self.credentials.loopback, "answer", good)
+        self.addCleanup(answered.set)
+        self.credentials.loopback.answer = silent
+        for source in ("container", "instance", "web_identity"):
+            for query in ("SELECT * FROM stedi.credential('lake')", COUNT):
+                with self.subTest(source=source, query=query):
+                    self.use(source)
+                    self.db.run("SET statement_timeout = '300ms'")
+                    began = time.monotonic()
+                    self.assertEqual(self.failure(query).sqlstate, "57014")
+                    self.assertLess(time.monotonic() - began, 2)
+                    self.db.run("RESET statement_timeout")
+        answered.set()
+        self.assertEqual(self.db.value(COUNT), N_OBJECTS)
 
     def test_tokens_that_are_none(self):
         self.use("web_identity")
