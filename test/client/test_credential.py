@@ -7,6 +7,7 @@ what they are asked is looked at, signatures are verified.  Guards
 src/credential*.c, and how src/fetch.c renews.
 """
 import os
+import shutil
 import threading
 import time
 import types
@@ -16,7 +17,7 @@ import psycopg
 
 from stedi_client import ServerTest, make_folder, options_list, sql
 from stedi_cluster import Cluster, wait_until
-from stedi_loopback import STS_ERROR, Bucket, Credentials, iso
+from stedi_loopback import HERE, STS_ERROR, Authority, Bucket, Credentials, iso
 
 ENVIRONMENT_KEYS = ("AKIAENVIRONMENT0", "environment/secret", "environment/token")
 PROFILE_KEYS = ("AKIAPROFILE00000", "profile/secret+")
@@ -91,7 +92,7 @@ class CredentialTest(ServerTest):
     def use(self, source, database=None, **more):
         """Landing tables with credentials of that source."""
         options = {"endpoint": self.bucket.url, "allow_http": "true", "connections": "2"}
-        for name in ("ca_file", "region", "max_tries"):
+        for name in ("proxy", "max_tries"):
             if name in more:
                 options[name] = more.pop(name)
         self.db.drop("lake")
@@ -589,13 +590,24 @@ no property
         self.assertEqual(diag.message_primary, 'could not list bucket "bucket": the session token has expired')
         self.assertEqual(len(self.bucket.requests), 1)
 
+    def test_proxy(self):
+        """The token service is asked through the server's proxy; what is near is not."""
+        for source, proxied in (("web_identity", True), ("container", False), ("instance", False)):
+            with self.subTest(source=source):
+                self.use(source, proxy=self.credentials.url)
+                self.credentials.requests.clear()
+                self.shown()
+                self.assertEqual({request.proxied for request in self.credentials.requests}, {proxied})
+
     def test_parallel_workers_have_them(self):
         self.use("container")
         for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             self.db.run(f"SET {setting} = 0")
         self.db.run("SET max_parallel_workers_per_gather = 2")
-        self.assertEqual(self.db.value(COUNT), N_OBJECTS)
+        plan = "\n".join(row[0] for row in self.db.rows("EXPLAIN (ANALYZE) " + COUNT))
+        self.assertRegex(plan, "Workers Launched: [12]")
         self.assertEqual(self.bucket.refused, 0)
+        self.assertGreater(len(self.credentials.requests), 1)
 
 
 class OtherEnvironmentTest(ServerTest):
@@ -676,6 +688,23 @@ class OtherEnvironmentTest(ServerTest):
         self.assertEqual(self.told("container"), "role of the container")
         self.assertEqual(credentials.requests[0].headers["authorization"], "from a variable")
         self.assertEqual(self.told("web_identity"), "AWS_ENDPOINT_URL_STS is not encrypted")
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_token_service_over_tls(self):
+        """It is trusted as the S3 server is: by ca_file."""
+        authority = Authority(self.files, "ours")
+        credentials = Credentials(self, context=authority.sign("sts", HERE))
+        (self.files / "token").write_text("t")
+        self.restart(
+            AWS_ENDPOINT_URL_STS=credentials.url, AWS_ROLE_ARN="arn:x",
+            AWS_WEB_IDENTITY_TOKEN_FILE=self.files / "token",
+        )
+        self.assertEqual(
+            self.told("web_identity"), "the server's certificate is signed by nobody who is trusted"
+        )
+        self.assertEqual(credentials.requests, [])
+        self.db.run(f"ALTER SERVER lake OPTIONS (ADD ca_file '{authority.certificate}')")
+        self.assertEqual(self.told("web_identity"), "role arn:x")
 
 
 if __name__ == "__main__":
