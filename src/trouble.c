@@ -191,6 +191,38 @@ show_text(const char *text)
 	return copy;
 }
 
+/*
+ * Wipe out, in a server's words, what may be a secret that it was sent: long
+ * runs of the letters that tokens and signatures are made of.  Servers have no
+ * reason to repeat these, but some do.
+ */
+static char *
+hide_secrets(char *text)
+{
+	char	   *to = text;
+
+	for (const char *p = text; *p != '\0';)
+	{
+		size_t		len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-%");
+
+		if (len >= 40 || (len >= 20 && strcspn(p, "0123456789") < len))
+		{
+			memcpy(to, "...", 3);
+			to += 3;
+			p += len;
+		}
+		else
+		{
+			len = Max(len, 1);
+			memmove(to, p, len);
+			to += len;
+			p += len;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
 /* The row that fits.  Only of an object can one say that it has changed. */
 static const Trouble *
 find_trouble(const StediObject *object, const StediAnswer *answer,
@@ -228,10 +260,10 @@ describe_trouble(const StediObject *object, const StediAnswer *answer,
 	{
 		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
 		if (error->code[0] != '\0')
-			appendStringInfo(&text, ", code %s", show_text(error->code));
+			appendStringInfo(&text, ", code %s", hide_secrets(show_text(error->code)));
 		appendStringInfoChar(&text, '.');
 		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
-			appendStringInfo(&text, " It says: %s.", show_text(error->message));
+			appendStringInfo(&text, " It says: %s.", hide_secrets(show_text(error->message)));
 	}
 	if (n_tries > 1)
 		appendStringInfo(&text, "%sThe request was sent %d times.", text.len > 0 ? " " : "", n_tries);

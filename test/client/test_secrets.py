@@ -1,26 +1,81 @@
-"""Where a person's name goes while they are forgotten, asked for and withdrawn: nowhere.
+"""Where people's values and the keys of S3 go: nowhere that they need not.
 
-A server of its own logs everything that it can.  A canary, an e-mail and a
-serial number that nothing else has, goes through calls with bound parameters,
-through runs, and through errors in the middle of both; afterwards it is in no
-log, no view of what others run, no message, no plan and no statistics.  What
-is planted there is found by the same search.  Guards src/zone_forget.c,
-src/zone_subject.c, src/zone_find.c and src/zone_stats.c.
+A server of its own logs everything that it can, with plans.  Canaries that
+nothing else has go through calls with bound parameters, through runs and scans,
+and through errors in the middle of both:
+
+- SecretsTest: somebody who consents, and is forgotten, asked for and withdrawn;
+- CanaryTest: people who never consented, and the keys of a user mapping, with an
+  S3 server that repeats in its answers whatever it was sent.
+
+Afterwards they are in no log, no view of what others run, no message, no plan,
+no statistics, no dump and no file of the data directory, but for what PostgreSQL
+keeps itself, which is looked for as well.  What is planted in a place is found
+there by the same search.  The server's memory, its WAL and its log of statements
+that somebody types are not looked at.
+
+Guards src/zone_forget.c, src/zone_subject.c, src/zone_find.c, src/zone_stats.c,
+src/trouble.c, src/credential.c and src/analyze.c.  STEDI_TEST_SECURITY=long has
+each error of S3 in each place, and each format of plans.
 """
+import base64
+import contextlib
 import json
+import os
+import re
+import struct
+import subprocess
 import threading
 import types
 import unittest
 
 import psycopg
 
-from stedi_client import LANDING_TABLES, TABLES, ServerTest, file_url, make_folder
+from stedi_client import LANDING_TABLES, TABLES, ServerTest, file_url, make_folder, options_list
 from stedi_cluster import Cluster, wait_until
+from stedi_fake import FakeS3, error, store
+
+LONG = os.environ.get("STEDI_TEST_SECURITY") == "long"
 
 EMAIL = "canary.q7x@example.com"
 SERIAL = "SN-canary-Q7X"
-# Any of these tells: as text, and as the bytes of one.
-SIGNS = ("canary", "canary".encode().hex())
+# A birthday, and a reading, of somebody who does not consent.
+BIRTHDAY = "1877-03-14"
+READING = 31337.4242
+# Any of these tells: as text, as the bytes of one, and as a printed plan has them.
+SIGNS = (
+    "canary",
+    "canary".encode().hex(),
+    " ".join(str(byte) for byte in b"canary"),
+    base64.b64encode(b"canary").decode().lower(),
+    BIRTHDAY,
+    str(READING),
+)
+
+# A server that says all that it can.
+LOUD = {
+    "log_min_messages": "debug5",
+    "log_min_error_statement": "error",
+    "log_statement": "none",
+    "log_parameter_max_length": "-1",
+    "log_lock_waits": "on",
+    "deadlock_timeout": "10ms",
+    "debug_print_parse": "on",
+    "debug_print_rewritten": "on",
+    "debug_print_plan": "on",
+    "track_activity_query_size": "1MB",
+    "shared_preload_libraries": "pg_stat_statements,auto_explain",
+    "pg_stat_statements.track": "all",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_analyze": "on",
+    "auto_explain.log_verbose": "on",
+    "auto_explain.log_buffers": "on",
+    "auto_explain.log_settings": "on",
+    "auto_explain.log_triggers": "on",
+    "auto_explain.log_nested_statements": "on",
+    # else the plans of what a test calls have its own parameters, which is PostgreSQL's doing
+    "plan_cache_mode": "force_generic_plan",
+}
 
 FORGET = "SELECT * FROM stedi.forget('target', %s, 'objection', 'lake')"
 UNFORGET = "SELECT stedi.unforget('target', %s)"
@@ -69,13 +124,7 @@ class SecretsTest(ServerTest):
 
         cls.cluster = Cluster(
             types.SimpleNamespace(addCleanup=cls.addClassCleanup, skipTest=skip),
-            log_min_messages="debug5",
-            log_min_error_statement="error",
-            log_statement="none",
-            log_lock_waits="on",
-            deadlock_timeout="10ms",
-            shared_preload_libraries="pg_stat_statements",
-            **{"pg_stat_statements.track": "all"},
+            **LOUD,
         ).make()
 
     def setUp(self):
