@@ -199,7 +199,7 @@ show_text(const char *text)
 static char *
 hide_secrets(char *text)
 {
-	char	   *to = text;
+	char	   *to = text;		/* not beyond p */
 
 	for (const char *p = text; *p != '\0';)
 	{
@@ -323,7 +323,8 @@ stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
 			detail[0] != '\0' ? errdetail("%s", detail) : 0,
 			trouble->hint == NULL ? 0 :
-			strcmp(trouble->hint, HINT_REGION) == 0 && error.region[0] != '\0' ?
+			strcmp(trouble->hint, HINT_REGION) == 0 && error.region[0] != '\0' &&
+			strcmp(hide_secrets(pstrdup(error.region)), error.region) == 0 ?
 			errhint("Set option \"region\" of the server to \"%s\".", error.region) :
 			errhint("%s", trouble->hint));
 	pg_unreachable();
