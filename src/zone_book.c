@@ -561,6 +561,6 @@ stedi_zone_book_settle(ZoneRun *run)
 	values[3] = BoolGetDatum(!run->rule_changed && !run->match_changed);
 	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
 														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
-													  " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
+														 " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
 								 lengthof(types), types, values, NULL);
 }
