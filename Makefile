@@ -30,9 +30,17 @@ DATA = sql/stedi--1.0.sql
 OBJS = \
 	src/stedi.o \
 	src/option.o \
+	src/secret.o \
 	src/credential.o \
+	src/credential_environment.o \
+	src/credential_profile.o \
+	src/credential_sts.o \
+	src/credential_host.o \
+	src/credential_cache.o \
+	src/credential_ask.o \
 	src/sign.o \
 	src/s3xml.o \
+	src/ini.o \
 	src/list.o \
 	src/local.o \
 	src/request.o \
@@ -97,6 +105,7 @@ OBJS = \
 
 REGRESS = \
 	option \
+	credential \
 	landing \
 	value \
 	pushdown \
@@ -131,8 +140,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml address checksum inflate frame decode plain json value
-UNIT = sign s3xml address checksum inflate frame decode stream value
+UNIT_SOURCES = sign s3xml ini address checksum inflate frame decode plain json value
+UNIT = sign s3xml keys ini address checksum inflate frame decode stream value
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
@@ -165,7 +174,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-property regress isolation pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -213,6 +222,9 @@ regress isolation pgtap client s3: ## this one layer of tests
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
+
+check-memory: ## the regression and client tests with assertions, under valgrind: an hour
+	@test/memory/run
 
 check-property: ## the long form of the tests that draw their cases: an hour
 	@test/install check
@@ -309,5 +321,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-property regress isolation pgtap client s3 lint unit \
-	indent demo demo-stop bench bench-decode bench-picture dist help
+.PHONY: all install installcheck clean check check-mutants check-memory check-property regress isolation pgtap client \
+	s3 lint unit indent demo demo-stop bench bench-decode bench-picture dist help

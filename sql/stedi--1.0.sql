@@ -35,6 +35,14 @@ CREATE FUNCTION stedi.options(OUT option text, OUT belongs_to text, OUT initial 
 COMMENT ON FUNCTION stedi.options() IS
     'the options of servers, user mappings, foreign tables and columns of stedi_fdw, with their defaults';
 
+CREATE FUNCTION stedi.credential(server name,
+        OUT source text, OUT access_key_id text, OUT temporary boolean, OUT expires timestamptz, OUT detail text)
+    RETURNS record
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.credential(name) IS
+    'who the caller is to the S3 server of a foreign server, and until when: where the keys come from, the end of the access key, never a secret; gets them, and says why if it cannot; needs USAGE on the server';
+
 CREATE FUNCTION stedi.rejects(landing_table regclass,
         OUT object text, OUT line bigint, OUT byte_offset bigint, OUT reason text, OUT record bytea)
     RETURNS SETOF record

@@ -206,6 +206,7 @@ move_numbers(Sample *sample, int attno, Oid type)
 	{
 		double		number;
 
+		CHECK_FOR_INTERRUPTS();
 		if (sample->nulls[row][attno])
 			continue;
 		number = number_of(type, sample->values[row][attno]);
@@ -243,9 +244,12 @@ hide_column(Sample *sample, int attno)
 			return;
 	}
 	for (int row = 0; row < sample->n_rows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (!sample->nulls[row][attno])
 			sample->values[row][attno] = pseudonym(sample->values[row][attno],
 												   sample->key + attno);
+	}
 }
 
 /* Copy a row into the sample's place for it. */
@@ -338,7 +342,10 @@ stedi_analyze_sample(Relation relation, int elevel, HeapTuple *rows, int targrow
 			hide_column(&sample, i);
 	MemoryContextSwitchTo(caller);
 	for (int row = 0; row < sample.n_rows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		rows[row] = heap_form_tuple(tupdesc, sample.values[row], sample.nulls[row]);
+	}
 	MemoryContextDelete(cxt);
 	return sample.n_rows;
 }

@@ -17,6 +17,7 @@
  *	 plain.c	bytes						-> the same in one pass, of plain records
  *	 json.c		record						-> fields, what plain.c leaves
  *	 value.c	field						-> number, time
+ *	 ini.c		a file of AWS's tools		-> profiles and their properties
  *
  * The words: an *object* is what the landing zone stores under a key, a
  * *record* is one JSON object in it, a *field* is the undecoded value that a
@@ -58,7 +59,7 @@ typedef enum StediReason
 	STEDI_REASON_ARRAY_OPEN,	/* the object ends inside its array */
 	STEDI_REASON_LINE_IN_STRING,	/* a line ends inside a string */
 	STEDI_REASON_NOT_CLOSED,	/* the next record starts before this one ends */
-	STEDI_REASON_TOO_DEEP,		/* nested beyond STEDI_MAX_DEPTH */
+	STEDI_REASON_TOO_DEEP,		/* nested beyond the framer's max_depth */
 	STEDI_REASON_TOO_LONG,		/* longer than max_record_size */
 	STEDI_REASON_DAMAGED,		/* the compressed bytes are not right */
 	/* syntax: decode.c, json.c */
@@ -83,10 +84,12 @@ extern const char *stedi_reason_text(StediReason reason);
 /* frame.c */
 
 /*
- * Nesting allowed in a record.  One bit a level in the framer; cJSON's own
- * limit (1000) is never reached, so its recursion stays shallow.
+ * Nesting allowed in a record: by default, and at most.  It costs one bit a
+ * level here and in json.c, and no stack: nothing recurses.  cJSON sees single
+ * strings only.
  */
 #define STEDI_MAX_DEPTH 256
+#define STEDI_DEEPEST 10000
 
 typedef enum StediFrameStatus
 {
@@ -99,6 +102,8 @@ typedef enum StediFrameStatus
 typedef struct StediFramer
 {
 	/* whole object */
+	int			max_depth;		/* at most STEDI_DEEPEST; the caller may set
+								 * it */
 	uint64_t	offset;			/* of the first byte not yet consumed, from 0 */
 	uint64_t	line;			/* of that byte, from 1 */
 	bool		in_array;		/* inside the array around the records */
@@ -114,15 +119,21 @@ typedef struct StediFramer
 	size_t		scanned;		/* bytes of it already looked at */
 	uint64_t	newlines;		/* line ends among these */
 	int			depth;
-	uint64_t	arrays[STEDI_MAX_DEPTH / 64];	/* level -> is it an array? */
 	char		last;			/* last byte that is not space, in no string */
 
 	/* about the RECORD or BAD just returned */
 	uint64_t	record_offset;	/* of its first byte, from 0 */
 	uint64_t	record_line;	/* of its first byte, from 1 */
 	StediReason reason;			/* of a BAD one */
+
+	/*
+	 * level of the record in progress -> is it an array?  Set as it gets
+	 * there
+	 */
+	uint64_t	arrays[STEDI_DEEPEST / 64 + 1];
 } StediFramer;
 
+/* For a new object; max_depth is STEDI_MAX_DEPTH. */
 extern void stedi_frame_init(StediFramer *framer);
 
 /*
@@ -382,6 +393,9 @@ typedef struct StediSignInput
  */
 extern bool stedi_sign_request(const StediSignInput *input, char *out, size_t room);
 
+/* SHA-256 of a request's body, in hex and with a closing NUL; false: the library fails. */
+extern bool stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256_HEX_LEN + 1]);
+
 /*
  * Percent-encode as Signature Version 4 wants it: all but A-Z a-z 0-9 - . _ ~
  * (and / when keep_slash) as %XX in upper case.  Writes at most room bytes,
@@ -427,6 +441,58 @@ extern bool stedi_s3xml_page(const char *xml, size_t len,
 
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
+
+/* The longest session token, and a 0; AWS' have some 1 to 4 kB. */
+#define STEDI_TOKEN_SIZE 16384
+
+/* Credentials that a server told; what is longer than there is room for is none. */
+typedef struct StediToldKeys
+{
+	char		access_key_id[129];
+	char		secret_access_key[1025];
+	char		session_token[STEDI_TOKEN_SIZE];
+	int64_t		expires_us;		/* since 1970-01-01 UTC; 0: not told */
+	char		code[65];		/* JSON: "Success", or why not; "" */
+} StediToldKeys;
+
+/*
+ * Those in an answer of AWS's token service; false when there are none, or it
+ * is cut off.  The caller wipes *keys, whatever comes of it, and the answer;
+ * no other copy is left.
+ */
+extern bool stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys);
+
+/* json.c: the same of a container's or an instance's answer */
+extern bool stedi_json_keys(const char *json, size_t len, StediToldKeys *keys);
+
+/* ini.c: the files that AWS's tools keep */
+
+typedef enum StediIniStatus
+{
+	STEDI_INI_SECTION,			/* name */
+	STEDI_INI_PROPERTY,			/* name and value, of the section before it */
+	STEDI_INI_END,
+	STEDI_INI_BAD,				/* a line that is neither; the next can be
+								 * read */
+} StediIniStatus;
+
+typedef struct StediIni
+{
+	const char *p;				/* the next line */
+	const char *end;
+	int			line;			/* the number of the last one, from 1 */
+	int			indent;			/* of the last property of this section; -1:
+								 * none */
+} StediIni;
+
+extern void stedi_ini_init(StediIni *ini, const char *bytes, size_t len);
+extern StediIniStatus stedi_ini_next(StediIni *ini, StediSlice *name, StediSlice *value);
+
+/*
+ * Is it the section of the profile?  In a config file, profiles other than
+ * default are called "profile NAME".
+ */
+extern bool stedi_ini_is_profile(StediSlice section, const char *profile, bool config);
 
 /* address.c */
 

@@ -158,13 +158,15 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 }
 #endif
 
-/* object_aclcheck came in 16; we ask of schemas alone. */
+/* object_aclcheck came in 16; we ask of schemas and foreign servers alone. */
 #if PG_VERSION_NUM < 160000
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "utils/acl.h"
 #define object_aclcheck(classid, objectid, roleid, mode) \
-	(AssertMacro((classid) == NamespaceRelationId), \
-	 pg_namespace_aclcheck(objectid, roleid, mode))
+	((classid) == NamespaceRelationId ? \
+	 pg_namespace_aclcheck(objectid, roleid, mode) : \
+	 pg_foreign_server_aclcheck(objectid, roleid, mode))
 #endif
 
 /* A tuple can have bytes before it from 18 on, which we never want. */

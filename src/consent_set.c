@@ -11,6 +11,7 @@
  */
 #include "consent.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -104,7 +105,10 @@ building_grow(Building *building, Size size)
 			pfree(building->slots);
 		building->slots = MemoryContextAllocZero(building->cxt, set->n_slots * sizeof(Slot));
 		for (uint32 i = 0; i < set->n_members; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			put_slot(building, SET_MEMBER(set, building->places[i]), building->places[i]);
+		}
 	}
 }
 
@@ -307,6 +311,7 @@ compare_numbered(const void *a, const void *b)
 	uint64		one = ((const Numbered *) a)->hash;
 	uint64		other = ((const Numbered *) b)->hash;
 
+	CHECK_FOR_INTERRUPTS();
 	return (one > other) - (one < other);
 }
 
@@ -320,12 +325,14 @@ number_members(Building *building)
 
 	for (uint32 i = 0; i < set->n_members; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		numbered[i].place = building->places[i];
 		numbered[i].hash = SET_MEMBER(set, numbered[i].place)->hash;
 	}
 	qsort(numbered, set->n_members, sizeof(Numbered), compare_numbered);
 	for (uint32 i = 0; i < set->n_members; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		building->places[i] = numbered[i].place;
 		SET_MEMBER(set, numbered[i].place)->which = i;
 	}

@@ -86,6 +86,7 @@ typedef struct Slot
 	uint64		received_before;	/* the present try */
 	bool		moved;			/* it was sent to another region */
 	bool		renewed;		/* it was sent with other credentials */
+	int			generation;		/* of those that it was sent with */
 
 	/* received bytes that are not read yet: a ring in buf */
 	Size		start;
@@ -99,7 +100,7 @@ struct StediFetch
 	MemoryContext request_cxt;	/* reset for every request */
 	const StediOptions *opts;	/* borrowed, or of another region */
 	bool		moved;			/* the latter */
-	StediCredential credential; /* wiped by fetch_release */
+	StediCredential *credential;
 	StediFetchStats stats;
 	MemoryContextCallback release;	/* armed before the rest exists */
 
@@ -268,10 +269,7 @@ slot_take(void *arg, const char *bytes, Size len)
 	return STEDI_TAKEN_ALL;
 }
 
-/*
- * Free what is not PostgreSQL's memory, wipe what is secret.  Never throws;
- * harmless when called twice.
- */
+/* Free what is not PostgreSQL's memory.  Never throws; harmless when called twice. */
 static void
 fetch_release(void *arg)
 {
@@ -279,7 +277,6 @@ fetch_release(void *arg)
 
 	for (int i = 0; i < fetch->n_slots; i++)
 		drop_checksum(&fetch->slots[i]);
-	stedi_credential_forget(&fetch->credential);
 }
 
 /* See stedi.h.  Nothing is sent yet, and nothing of libcurl's made. */
@@ -301,7 +298,7 @@ stedi_fetch_open(const StediOptions *opts, Oid userid)
 	fetch->release.func = fetch_release;
 	fetch->release.arg = fetch;
 	MemoryContextRegisterResetCallback(fetch->cxt, &fetch->release);
-	stedi_credential_get(opts, userid, &fetch->credential);
+	fetch->credential = stedi_credential_open(opts, userid);
 	return fetch;
 }
 
@@ -330,6 +327,7 @@ fetch_prepare(StediFetch *fetch)
 			.allow_http = fetch->opts->allow_http,
 			.allow_link_local = fetch->opts->allow_link_local,
 			.proxy = fetch->opts->proxy,
+			.ca_file = fetch->opts->ca_file,
 			.connect_timeout = fetch->opts->connect_timeout,
 		};
 
@@ -358,18 +356,20 @@ slot_send(Slot *slot)
 
 	MemoryContextReset(fetch->request_cxt);
 	caller = MemoryContextSwitchTo(fetch->request_cxt);
+	stedi_credential_refresh(fetch->credential);
+	slot->generation = fetch->credential->generation;
 	if (slot->buf == NULL)
 		slot->buf = MemoryContextAlloc(fetch->cxt, slot->buf_size);
 	if (slot->object != NULL)
 	{
-		request = stedi_request_object(fetch->opts, &fetch->credential, slot->object->key,
+		request = stedi_request_object(fetch->opts, fetch->credential, slot->object->key,
 									   slot->newer ? "" : slot->object->etag, slot->received);
 		fetch->stats.n_gets++;
 	}
 	else
 	{
 		slot->received = slot->start = slot->len = 0;
-		request = stedi_request_page(fetch->opts, &fetch->credential, slot->prefix, slot->token);
+		request = stedi_request_page(fetch->opts, fetch->credential, slot->prefix, slot->token);
 		fetch->stats.n_lists++;
 	}
 	slot->state = SLOT_RUNNING;
@@ -434,11 +434,40 @@ slot_move(Slot *slot, const char *region)
 	return true;
 }
 
+/*
+ * Go on with other credentials, once; false: that was done, or there are
+ * none.  Those of a request that was under way may have been renewed since.
+ */
+static bool
+slot_renew(Slot *slot)
+{
+	StediCredential *credential = slot->fetch->credential;
+
+	if (slot->renewed)
+		return false;
+	slot->renewed = true;
+	return slot->generation != credential->generation || stedi_credential_renew(credential);
+}
+
+/* What may help, by what is known of the answer and of the credentials. */
+static StediRemedy
+slot_remedy(Slot *slot, char region[STEDI_REGION_SIZE])
+{
+	const StediAnswer *answer = &slot->transfer.answer;
+	StediRemedy remedy = stedi_trouble_remedy(slot->object, answer, region);
+
+	/* some servers deny access when a token has run out, and say no more */
+	if (remedy == STEDI_REMEDY_NONE && answer->result == 0 && answer->status == 403 &&
+		(slot->generation != slot->fetch->credential->generation ||
+		 stedi_credential_may_be_over(slot->fetch->credential)))
+		return STEDI_REMEDY_RENEW;
+	return remedy;
+}
+
 /* A try failed.  Send the request again, now or later, if that may help. */
 static void
 slot_fail(Slot *slot)
 {
-	const StediAnswer *answer = &slot->transfer.answer;
 	char		region[STEDI_REGION_SIZE];
 	bool		at_once = false;
 	int64		pause = -1;
@@ -450,7 +479,7 @@ slot_fail(Slot *slot)
 		slot->moved = slot->renewed = false;
 	}
 	slot->n_tries++;
-	switch (stedi_trouble_remedy(slot->object, answer, region))
+	switch (slot_remedy(slot, region))
 	{
 		case STEDI_REMEDY_NONE:
 			break;
@@ -461,6 +490,7 @@ slot_fail(Slot *slot)
 			at_once = slot_move(slot, region);
 			break;
 		case STEDI_REMEDY_RENEW:
+			at_once = slot_renew(slot);
 			break;
 		case STEDI_REMEDY_NEWER:
 			at_once = slot->may_change && !slot->newer && slot->received == 0;
@@ -490,6 +520,8 @@ slot_adopt(Slot *slot)
 	if (!slot->newer || !slot->head_right)
 		return;
 	slot->object->etag = MemoryContextStrdup(slot->fetch->cxt, slot->transfer.answer.etag);
+	if (slot->transfer.answer.modified >= 0)
+		slot->object->modified = time_t_to_timestamptz((pg_time_t) slot->transfer.answer.modified);
 	slot->newer = slot->may_change = false;
 }
 

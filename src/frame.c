@@ -24,7 +24,8 @@ static const char byte_order_mark[] = {(char) 0xEF, (char) 0xBB, (char) 0xBF};
 void
 stedi_frame_init(StediFramer *framer)
 {
-	memset(framer, 0, sizeof(*framer));
+	memset(framer, 0, offsetof(StediFramer, arrays));
+	framer->max_depth = STEDI_MAX_DEPTH;
 	framer->line = 1;
 }
 
@@ -159,7 +160,7 @@ frame_push(StediFramer *framer, bool array)
 	int			level = framer->depth;
 	uint64_t	bit;
 
-	if (level >= STEDI_MAX_DEPTH)
+	if (level >= framer->max_depth)
 		return false;
 	bit = UINT64_C(1) << (level % 64);
 	if (array)
@@ -443,7 +444,7 @@ stedi_reason_text(StediReason reason)
 		case STEDI_REASON_NOT_CLOSED:
 			return "the next record starts before this one is closed";
 		case STEDI_REASON_TOO_DEEP:
-			return "nested too deeply";
+			return "nested deeper than option \"max_depth\" allows";
 		case STEDI_REASON_TOO_LONG:
 			return "longer than option \"max_record_size\" allows";
 		case STEDI_REASON_DAMAGED:

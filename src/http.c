@@ -164,6 +164,8 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 		curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &answer->status);
 		curl_easy_getinfo(transfer->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 		answer->length = length;
+		curl_easy_getinfo(transfer->handle, CURLINFO_FILETIME_T, &length);
+		answer->modified = length;
 	}
 	if (answer->status == 200 || answer->status == 206)
 	{
@@ -311,11 +313,19 @@ make_handle(StediTransfer *transfer)
 	SET(CURLOPT_PROXY, settings->proxy != NULL ? settings->proxy : "");
 	SET(CURLOPT_NOPROXY, "");
 
+	/* its authorities and no others: the system's may be a folder, too */
+	if (settings->ca_file != NULL)
+	{
+		SET(CURLOPT_CAINFO, settings->ca_file);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+
 	SET(CURLOPT_OPENSOCKETFUNCTION, http_on_socket);
 	SET(CURLOPT_OPENSOCKETDATA, (void *) transfer);
 
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) settings->connect_timeout);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FILETIME, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long) CURL_BUFFER_SIZE);
 	if (code == CURLE_OK)
 		code = STEDI_CURL_SET_PROTOCOLS(handle, !settings->allow_http);
@@ -367,7 +377,7 @@ clear_answer(StediAnswer *answer)
 
 	memset(answer, 0, sizeof(*answer));
 	answer->body = body;
-	answer->length = -1;
+	answer->length = answer->modified = -1;
 }
 
 /* Give libcurl a request whose headers are there. */
@@ -426,6 +436,7 @@ collect(StediHttp *http)
 		StediTransfer *transfer;
 		StediAnswer *answer;
 		curl_off_t	number = 0;
+		long		verify = 0;
 
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		answer = &transfer->answer;
@@ -434,9 +445,12 @@ collect(StediHttp *http)
 			answer->retry_after = (int) Min(Max(number, 0), INT_MAX / 1000);
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &number) == CURLE_OK)
 			answer->length = number;
+		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
+			answer->modified = number;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
-				STEDI_ANSWER_LINK_LOCAL : code;
+				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);
 		transfer->done = true;
 		stedi_http_stop(transfer);	/* ends msg, too */
 	}
@@ -516,7 +530,7 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 	StediHttp  *http;
 
 	MemoryContextSwitchTo(cxt);
-	answered = palloc0(sizeof(Answered));
+	answered = stedi_secret_alloc(sizeof(Answered));
 	transfer = &answered->transfer;
 	http = stedi_http_open(&ask->settings);
 	if (!stedi_http_add(http, transfer, answered_take, answered))
@@ -543,11 +557,9 @@ stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 		answered->len = answer->body_len;
 		memcpy(answered->body, transfer->answer.body, answered->len);
 	}
-	answer->body = MemoryContextAlloc(caller, answered->len + 1);
-	memcpy(answer->body, answered->body, answered->len);
-	answer->body[answered->len] = '\0';
-	answer->body_len = answered->len;
-	explicit_bzero(answered->body, answered->len);
 	MemoryContextSwitchTo(caller);
+	answer->body = stedi_secret_alloc(answered->len + 1);
+	memcpy(answer->body, answered->body, answered->len);
+	answer->body_len = answered->len;
 	MemoryContextDelete(cxt);
 }

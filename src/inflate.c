@@ -14,9 +14,9 @@
  *
  * Backend-free (see bytes.h): nothing here throws, and memory comes from
  * malloc through the two libraries, to be freed by stedi_inflate_close.  A
- * zstd frame that wants a window beyond libzstd's default limit (128 MB) is
- * refused as damaged, so what a hostile object can make us allocate is
- * bounded.
+ * zstd frame that wants too large a window is refused as damaged, so what a
+ * hostile object can make us allocate is bounded.  How many bytes come of
+ * how few is for the caller to judge.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +29,13 @@
 #include <zstd_errors.h>
 
 #include "bytes.h"
+
+/*
+ * The largest window of a zstd frame, as a power of two: libzstd's own default
+ * for streams, and what `zstd --ultra -22` and --long ask for.  It is what a
+ * hostile object can make us allocate, beyond the buffer of the scan.
+ */
+#define INFLATE_ZSTD_WINDOW_LOG 27
 
 /* windowBits for inflateInit2: the largest window, 16 added for gzip alone */
 #define INFLATE_GZIP_BITS (15 + 16)
@@ -93,8 +100,11 @@ stedi_inflate_open(StediCodec codec)
 	else
 	{
 		state->zstd = ZSTD_createDStream();
-		if (state->zstd != NULL)
+		if (state->zstd != NULL &&
+			!ZSTD_isError(ZSTD_DCtx_setParameter(state->zstd, ZSTD_d_windowLogMax,
+												 INFLATE_ZSTD_WINDOW_LOG)))
 			return state;
+		ZSTD_freeDStream(state->zstd);	/* takes NULL */
 	}
 	free(state);
 	return NULL;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * json.c
- *		Decode the records that plain.c does not take.
+ *		Decode the records that plain.c does not take, and credentials.
  *
  * Backend-free (see bytes.h); the only user of cJSON.  The grammar of RFC
  * 8259 is checked here, byte by byte, since cJSON is more lenient than it
@@ -9,8 +9,8 @@
  * and keeps every number as a double, which is wrong beyond 2^53.  cJSON
  * undoes the escapes of strings, surrogates and all.
  *
- * Nested values are passed over and kept as written: their depth is bounded
- * by the framer's, and so is the recursion here.
+ * Nested values are passed over and kept as written, without recursion, to a
+ * depth of STEDI_DEEPEST.
  *
  *-------------------------------------------------------------------------
  */
@@ -165,54 +165,19 @@ read_number(Reader *reader, StediSlice *text)
 	return stedi_value_is_number(*text);
 }
 
-static bool skip_value(Reader *reader, int depth);
-
-/* Pass over the members behind the { or [ just taken, and what closes them. */
+/* Pass over a value that has no others inside. */
 static bool
-skip_members(Reader *reader, bool array, int depth)
-{
-	char		close = array ? ']' : '}';
-	RawString	key;
-
-	read_space(reader);
-	if (read_byte(reader, close))
-		return true;
-	do
-	{
-		read_space(reader);
-		if (!array)
-		{
-			if (!read_string(reader, &key))
-				return false;
-			read_space(reader);
-			if (!read_byte(reader, ':'))
-				return false;
-			read_space(reader);
-		}
-		if (!skip_value(reader, depth))
-			return false;
-		read_space(reader);
-	} while (read_byte(reader, ','));
-	return read_byte(reader, close);
-}
-
-/* Pass over any value. */
-static bool
-skip_value(Reader *reader, int depth)
+skip_plain(Reader *reader)
 {
 	RawString	string;
 	StediSlice	number;
 
-	if (reader->p == reader->end || depth > STEDI_MAX_DEPTH)
+	if (reader->p == reader->end)
 		return false;
 	switch (*reader->p)
 	{
 		case '"':
 			return read_string(reader, &string);
-		case '{':
-		case '[':
-			reader->p++;
-			return skip_members(reader, reader->p[-1] == '[', depth + 1);
 		case 't':
 			return read_word(reader, "true");
 		case 'f':
@@ -222,6 +187,111 @@ skip_value(Reader *reader, int depth)
 		default:
 			return read_number(reader, &number);
 	}
+}
+
+/* The key of a member and the colon, up to its value. */
+static bool
+skip_key(Reader *reader)
+{
+	RawString	key;
+
+	if (!read_string(reader, &key))
+		return false;
+	read_space(reader);
+	if (!read_byte(reader, ':'))
+		return false;
+	read_space(reader);
+	return true;
+}
+
+/* The nesting of a value that is passed over: level -> is it an array? */
+typedef struct Nesting
+{
+	int			depth;
+	uint64_t	arrays[STEDI_DEEPEST / 64 + 1];
+} Nesting;
+
+static bool
+in_array(const Nesting *nesting)
+{
+	int			level = nesting->depth - 1;
+
+	return ((nesting->arrays[level / 64] >> (level % 64)) & 1) != 0;
+}
+
+/* Go into the object or array whose bracket was taken. */
+static bool
+enter(Nesting *nesting, bool array)
+{
+	int			level = nesting->depth++;
+	uint64_t	bit = UINT64_C(1) << (level % 64);
+
+	if (level >= STEDI_DEEPEST)
+		return false;
+	if (array)
+		nesting->arrays[level / 64] |= bit;
+	else
+		nesting->arrays[level / 64] &= ~bit;
+	return true;
+}
+
+/*
+ * Behind a value: close what ends here, and go on to the next value of what
+ * is left open, if anything is.
+ */
+static bool
+leave(Reader *reader, Nesting *nesting)
+{
+	while (nesting->depth > 0)
+	{
+		bool		array = in_array(nesting);
+
+		read_space(reader);
+		if (read_byte(reader, ','))
+		{
+			read_space(reader);
+			return array || skip_key(reader);
+		}
+		if (!read_byte(reader, array ? ']' : '}'))
+			return false;
+		nesting->depth--;
+	}
+	return true;
+}
+
+/* Pass over any value. */
+static bool
+skip_value(Reader *reader)
+{
+	Nesting		nesting;
+
+	nesting.depth = 0;
+	do
+	{
+		bool		array = read_byte(reader, '[');
+
+		if (array || read_byte(reader, '{'))
+		{
+			if (!enter(&nesting, array))
+				return false;
+			read_space(reader);
+			if (reader->p == reader->end)
+				return false;
+			if (*reader->p != (array ? ']' : '}'))
+			{
+				if (!array && !skip_key(reader))
+					return false;
+				continue;
+			}
+			reader->p++;
+			nesting.depth--;
+		}
+		else if (!skip_plain(reader))
+			return false;
+		if (!leave(reader, &nesting))
+			return false;
+	} while (nesting.depth > 0);
+	return true;
 }
 
 /*
@@ -273,7 +343,7 @@ read_value(StediDecoder *decoder, Reader *reader, bool wanted,
 			*reason = unescape(decoder, &string, text);
 		return true;
 	}
-	if (!skip_value(reader, 1))
+	if (!skip_value(reader))
 		return false;
 	text->data = start;
 	text->len = reader->p - start;
@@ -375,4 +445,65 @@ stedi_json_record(StediDecoder *decoder, StediSlice record,
 	if (reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record))
 		return STEDI_REASON_ENCODING;
 	return reason;
+}
+
+/* Copy a string that is no longer than room allows; one that is absent is "". */
+static bool
+keep_field(const StediField *field, char *to, size_t room)
+{
+	to[0] = '\0';
+	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL)
+		return true;
+	if (field->kind != STEDI_FIELD_STRING || field->text.len >= room)
+		return false;
+	memcpy(to, field->text.data, field->text.len);
+	to[field->text.len] = '\0';
+	return true;
+}
+
+/* Wipe what cJSON has of strings with escapes. */
+static void
+wipe_strings(StediDecoder *decoder)
+{
+	cJSON	   *item;
+
+	cJSON_ArrayForEach(item, (cJSON *) decoder->strings)
+		explicit_bzero(item->valuestring, strlen(item->valuestring));
+	stedi_json_release(decoder);
+}
+
+/* See bytes.h. */
+bool
+stedi_json_keys(const char *json, size_t len, StediToldKeys *keys)
+{
+	enum
+	{
+		ID, SECRET, TOKEN, EXPIRATION, CODE, N_KEYS
+	};
+	static const StediSlice names[N_KEYS] = {
+		{"accesskeyid", 11}, {"secretaccesskey", 15}, {"token", 5}, {"expiration", 10}, {"code", 4},
+	};
+	StediField	fields[N_KEYS];
+	StediDecoder decoder;
+	StediSlice	record = {json, len};
+	int			where;
+	bool		told;
+
+	memset(keys, 0, sizeof(*keys));
+	while (record.len > 0 && memchr(" \t\r\n", record.data[0], 4) != NULL)
+		record.data++, record.len--;
+	while (record.len > 0 && memchr(" \t\r\n", record.data[record.len - 1], 4) != NULL)
+		record.len--;
+	stedi_decode_init(&decoder, names, N_KEYS);
+	told = stedi_json_record(&decoder, record, fields, &where) == STEDI_REASON_NONE &&
+		keep_field(&fields[CODE], keys->code, sizeof(keys->code)) &&
+		keep_field(&fields[ID], keys->access_key_id, sizeof(keys->access_key_id)) &&
+		keep_field(&fields[SECRET], keys->secret_access_key, sizeof(keys->secret_access_key)) &&
+		keep_field(&fields[TOKEN], keys->session_token, sizeof(keys->session_token)) &&
+		(fields[EXPIRATION].kind == STEDI_FIELD_MISSING || fields[EXPIRATION].kind == STEDI_FIELD_NULL ||
+		 (fields[EXPIRATION].kind == STEDI_FIELD_STRING &&
+		  stedi_value_time(&fields[EXPIRATION], &keys->expires_us) == STEDI_REASON_NONE));
+	wipe_strings(&decoder);
+	return told && keys->access_key_id[0] != '\0' && keys->secret_access_key[0] != '\0' &&
+		(keys->code[0] == '\0' || strcmp(keys->code, "Success") == 0);
 }

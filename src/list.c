@@ -150,7 +150,10 @@ add_entries(const StediOptions *opts, const char *prefix,
 		if (stedi_list_skips(key, prefix))
 			listing->n_skipped++;
 		else
+		{
+			stedi_list_check_room(opts, listing->n_objects);
 			stedi_list_add(listing, key, entry->etag, entry->size, modified);
+		}
 	}
 }
 
@@ -183,9 +186,11 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	MemoryContextDelete(page_cxt);
 }
 
+/* Of millions of keys it is called long enough for somebody to cancel. */
 static int
 compare_keys(const void *a, const void *b)
 {
+	CHECK_FOR_INTERRUPTS();
 	return strcmp(((const StediObject *) a)->key, ((const StediObject *) b)->key);
 }
 
@@ -222,8 +227,11 @@ stedi_list_objects(const StediOptions *opts, StediFetch *fetch)
 	if (listing->n_objects > 1)
 		qsort(listing->objects, listing->n_objects, sizeof(StediObject), compare_keys);
 	for (int i = 1; i < listing->n_objects; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (strcmp(listing->objects[i - 1].key, listing->objects[i].key) == 0)
 			report_page(opts, "a key comes twice");
+	}
 	return listing;
 }
 
@@ -248,6 +256,22 @@ stedi_list_skips(const char *key, const char *prefix)
 			return false;
 		name += len + 1;
 	}
+}
+
+/* See stedi.h. */
+void
+stedi_list_check_room(const StediOptions *opts, int n)
+{
+	if (n < opts->max_objects)
+		return;
+	ereport(ERROR,
+			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			opts->local ?
+			errmsg("could not list folder \"%s/%s\": it has more than option \"max_objects\" (%d) allows",
+				   opts->root, opts->prefix, opts->max_objects) :
+			errmsg("could not list bucket \"%s\": prefix \"%s\" has more objects than option \"max_objects\" (%d) allows",
+				   opts->bucket, opts->prefix, opts->max_objects),
+			errhint("Name a smaller part in option \"prefix\" of the foreign table, or raise option \"max_objects\" of the server."));
 }
 
 /* See stedi.h. */
@@ -284,6 +308,7 @@ stedi_list_copy(const StediListing *listing)
 									MCXT_ALLOC_HUGE);
 	for (int i = 0; i < listing->n_objects; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		copy->objects[i] = listing->objects[i];
 		copy->objects[i].key = pstrdup(listing->objects[i].key);
 		copy->objects[i].etag = pstrdup(listing->objects[i].etag);

@@ -124,7 +124,7 @@ resolve_key(const StediOptions *opts, const char *root, const char *key)
 
 /* The names in a folder, in the current context; none when it is gone. */
 static List *
-read_names(const char *path)
+read_names(const StediOptions *opts, const char *path)
 {
 	List	   *names = NIL;
 	DIR		   *dir = AllocateDir(path);
@@ -133,8 +133,15 @@ read_names(const char *path)
 	if (dir == NULL && errno == ENOENT)
 		return NIL;
 	while ((entry = ReadDir(dir, path)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			names = lappend(names, pstrdup(entry->d_name));
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+
+		/* of those that are passed over, memory is taken as well */
+		stedi_list_check_room(opts, list_length(names));
+		names = lappend(names, pstrdup(entry->d_name));
+	}
 	FreeDir(dir);
 	return names;
 }
@@ -150,6 +157,7 @@ add_file(LocalWalk *walk, const char *key, const struct stat *st)
 	char		etag[ETAG_LEN];
 
 	make_etag(st, etag);
+	stedi_list_check_room(walk->opts, walk->listing->n_objects);
 	stedi_list_add(walk->listing, key, etag, st->st_size,
 				   time_t_to_timestamptz(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000);
 	MemoryContextSwitchTo(old);
@@ -160,10 +168,11 @@ static void
 walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 		  const char *prefix, const char *name)
 {
-	char	   *key = psprintf("%s%s", prefix, name);
-	char	   *target = psprintf("%s/%s", path, name);
+	char	   *key;
+	char	   *target;
 	struct stat st;
 
+	CHECK_FOR_INTERRUPTS();
 	if (name[0] == '_' || name[0] == '.')
 	{
 		walk->listing->n_skipped++;
@@ -174,6 +183,8 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 				errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				errmsg("could not list folder \"%s/%s\": a name in it is not UTF-8",
 					   walk->opts->root, stedi_tuple_show(prefix)));
+	key = psprintf("%s%s", prefix, name);
+	target = psprintf("%s/%s", path, name);
 	if (lstat(target, &st) == 0 && S_ISLNK(st.st_mode))
 	{
 		target = resolve_key(walk->opts, walk->root, key);
@@ -197,6 +208,8 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 		add_file(walk, key, &st);
 	else
 		walk->listing->n_skipped++;
+	pfree(key);
+	pfree(target);
 }
 
 /* Everything in the folder with this resolved path; keys start with prefix. */
@@ -221,7 +234,7 @@ walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *path,
 					errmsg("could not list folder \"%s/%s\": it is inside itself",
 						   walk->opts->root, prefix),
 					errdetail("A symbolic link leads back to a folder around it."));
-	foreach(lc, read_names(path))
+	foreach(lc, read_names(walk->opts, path))
 		walk_name(walk, &folder, path, prefix, lfirst(lc));
 }
 

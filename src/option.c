@@ -44,6 +44,9 @@ typedef enum OptionKind
 	KIND_SIZE,					/* bytes, with unit */
 	KIND_CHOICE,
 	/* what takes the right to read the server's files */
+	KIND_FILE,					/* absolute path of one of them */
+	KIND_CREDENTIALS,			/* a choice; only the first one is free */
+	KIND_PROFILE,				/* text */
 	KIND_PERMIT,				/* a boolean; only false is free */
 } OptionKind;
 
@@ -55,7 +58,7 @@ typedef struct Option
 	const char *initial;		/* default, as written; NULL: none */
 	int64		min;			/* KIND_INT, KIND_SIZE */
 	int64		max;
-	const char *choices[6];		/* KIND_CHOICE */
+	const char *choices[7];		/* KIND_CHOICE, KIND_CREDENTIALS */
 	const char *help;
 } Option;
 
@@ -77,6 +80,8 @@ static const Option options[] = {
 	"accept the charges of a requester-pays bucket"},
 	{"proxy", ForeignServerRelationId, KIND_ENDPOINT, NULL, 0, 0, {0},
 	"scheme://host[:port] of a proxy; the environment's proxy is never used"},
+	{"ca_file", ForeignServerRelationId, KIND_FILE, NULL, 0, 0, {0},
+	"a PEM file of the authorities that are trusted, in place of the system's"},
 	{"connections", ForeignServerRelationId, KIND_INT, "8", 1, 64, {0},
 	"objects fetched at the same time by one scan"},
 	{"connect_timeout", ForeignServerRelationId, KIND_INT, "10000", 1, 600000, {0},
@@ -91,7 +96,14 @@ static const Option options[] = {
 	"compare every object with the checksum that the server tells of it"},
 	{"page_size", ForeignServerRelationId, KIND_INT, "1000", 1, 1000, {0},
 	"keys asked for in one listing request"},
+	{"max_objects", ForeignServerRelationId, KIND_INT, "1000000", 1, 50000000, {0},
+	"the most objects that a listing may have"},
 	/* user mappings */
+	{"credentials", UserMappingRelationId, KIND_CREDENTIALS, "static", 0, 0,
+		{"static", "environment", "profile", "web_identity", "container", "instance"},
+	"where keys come from: this mapping, or what the database server itself has"},
+	{"profile", UserMappingRelationId, KIND_PROFILE, NULL, 0, 0, {0},
+	"with credentials profile: its name in the files of AWS's tools"},
 	{"access_key_id", UserMappingRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"access key of the S3 account"},
 	{"secret_access_key", UserMappingRelationId, KIND_SECRET, NULL, 0, 0, {0},
@@ -111,6 +123,10 @@ static const Option options[] = {
 	"with on_error reject: more rejects than this end the query"},
 	{"max_record_size", ForeignTableRelationId, KIND_SIZE, "16MB", 1024, 512 * 1024 * 1024, {0},
 	"the longest record that is read; 1kB to 512MB"},
+	{"max_depth", ForeignTableRelationId, KIND_INT, "256", 1, STEDI_DEEPEST, {0},
+	"the deepest nesting of a record that is read"},
+	{"max_inflate_ratio", ForeignTableRelationId, KIND_INT, "200", 1, 1000000, {0},
+	"how many times its size a compressed object may hold; its first 64 MB are free of that"},
 	/* their columns */
 	{"key", AttributeRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"the JSON key of the column; default its name, matched without regard to case"},
@@ -274,14 +290,26 @@ check_endpoint(const Option *option, const char *value)
  * others tell it alone.
  */
 static void
-check_privilege(const Option *option)
+check_privilege(const Option *option, const char *value)
 {
 	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			option->kind == KIND_CREDENTIALS ?
+			errmsg("permission denied to set option \"%s\" to \"%s\"", option->name, value) :
 			errmsg("permission denied to set option \"%s\"", option->name),
 			errdetail("Only superusers and members of role pg_read_server_files may use the files and the credentials of the database server."));
+}
+
+/* Text that goes into headers. */
+static void
+check_text(const Option *option, const char *value)
+{
+	if (*value == '\0')
+		bad_value(option, value, "Give a value that is not empty.");
+	if (strpbrk(value, "\r\n") != NULL)
+		bad_value(option, "", "Give a value without line ends.");
 }
 
 static void
@@ -289,6 +317,19 @@ check_value(const Option *option, const char *value)
 {
 	switch (option->kind)
 	{
+		case KIND_FILE:
+			if (*value != '/')
+				bad_value(option, value, "Give an absolute path.");
+			check_privilege(option, value);
+			break;
+		case KIND_CREDENTIALS:
+			if (parse_option_choice(option, value) != 0)
+				check_privilege(option, value);
+			break;
+		case KIND_PROFILE:
+			check_text(option, value);
+			check_privilege(option, value);
+			break;
 		case KIND_URL:
 			check_url(option, value);
 			break;
@@ -302,14 +343,11 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_PERMIT:
 			if (parse_option_bool(option, value))
-				check_privilege(option);
+				check_privilege(option, value);
 			break;
 		case KIND_TEXT:
 		case KIND_SECRET:
-			if (*value == '\0')
-				bad_value(option, value, "Give a value that is not empty.");
-			if (strpbrk(value, "\r\n") != NULL)
-				bad_value(option, "", "Give a value without line ends.");
+			check_text(option, value);
 			break;
 		case KIND_PREFIX:
 			break;
@@ -326,42 +364,68 @@ check_value(const Option *option, const char *value)
 	}
 }
 
-/* What the options of one object must have between them. */
-static void
-check_together(List *given, Oid catalog)
+/* The value of an option that is given, or NULL. */
+static const char *
+given_value(List *given, const char *name)
 {
-	bool		url = false;
-	bool		key = false;
-	bool		secret = false;
-	bool		token = false;
-	bool		anonymous = false;
-	int			column_options = 0;
 	ListCell   *lc;
 
 	foreach(lc, given)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
-		url |= strcmp(def->defname, "url") == 0;
-		key |= strcmp(def->defname, "access_key_id") == 0;
-		secret |= strcmp(def->defname, "secret_access_key") == 0;
-		token |= strcmp(def->defname, "session_token") == 0;
-		if (strcmp(def->defname, "anonymous") == 0)
-			(void) parse_bool(defGetString(def), &anonymous);
-		column_options += catalog == AttributeRelationId;
+		if (strcmp(def->defname, name) == 0)
+			return defGetString(def);
 	}
-	if (catalog == ForeignServerRelationId && !url)
+	return NULL;
+}
+
+/* Keys come from one place. */
+static void
+check_mapping(List *given)
+{
+	const char *credentials = given_value(given, "credentials");
+	const char *value = given_value(given, "anonymous");
+	bool		key = given_value(given, "access_key_id") != NULL;
+	bool		secret = given_value(given, "secret_access_key") != NULL;
+	bool		token = given_value(given, "session_token") != NULL;
+	bool		anonymous = false;
+
+	if (value != NULL)
+		(void) parse_bool(value, &anonymous);
+	if (given_value(given, "profile") != NULL &&
+		(credentials == NULL || strcmp(credentials, "profile") != 0))
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				errmsg("option \"profile\" goes with option \"credentials\" set to \"profile\""));
+	if (credentials != NULL && strcmp(credentials, "static") != 0)
+	{
+		if (anonymous || key || secret || token)
+			ereport(ERROR,
+					errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					errmsg("a user mapping with option \"credentials\" set to \"%s\" has no keys of its own",
+						   credentials),
+					errhint("Drop option \"credentials\", or options \"access_key_id\", \"secret_access_key\", \"session_token\" and \"anonymous\"."));
+	}
+	else if (anonymous ? (key || secret || token) : key != secret || (token && !key))
+		ereport(ERROR,
+				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				errmsg("a user mapping needs both of options \"access_key_id\" and \"secret_access_key\", or option \"anonymous\" alone"));
+}
+
+/* What the options of one object must have between them. */
+static void
+check_together(List *given, Oid catalog)
+{
+	if (catalog == ForeignServerRelationId && given_value(given, "url") == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				errmsg("option \"url\" is required for servers of foreign-data wrapper \"%s\"",
 					   STEDI_FDW_NAME),
 				errhint("For example: OPTIONS (url 's3://my-bucket'), or OPTIONS (url 'file:///srv/landing')."));
-	if (catalog == UserMappingRelationId &&
-		(anonymous ? (key || secret || token) : key != secret || (token && !key)))
-		ereport(ERROR,
-				errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-				errmsg("a user mapping needs both of options \"access_key_id\" and \"secret_access_key\", or option \"anonymous\" alone"));
-	if (column_options > 1)
+	if (catalog == UserMappingRelationId)
+		check_mapping(given);
+	if (catalog == AttributeRelationId && list_length(given) > 1)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				errmsg("a column cannot have both of options \"key\" and \"source\""));
@@ -403,16 +467,9 @@ stedi_fdw_validator(PG_FUNCTION_ARGS)
 static const char *
 option_value(List *given, const char *name, Oid catalog)
 {
-	ListCell   *lc;
+	const char *value = given_value(given, name);
 
-	foreach(lc, given)
-	{
-		DefElem    *def = lfirst_node(DefElem, lc);
-
-		if (strcmp(def->defname, name) == 0)
-			return defGetString(def);
-	}
-	return find_option(name, catalog)->initial;
+	return value != NULL ? value : find_option(name, catalog)->initial;
 }
 
 static bool
@@ -495,6 +552,7 @@ resolve_server(StediOptions *opts, List *given)
 	opts->allow_link_local = option_bool(given, "allow_link_local", catalog);
 	opts->requester_pays = option_bool(given, "requester_pays", catalog);
 	opts->proxy = option_value(given, "proxy", catalog);
+	opts->ca_file = option_value(given, "ca_file", catalog);
 	opts->connections = (int) option_int(given, "connections", catalog);
 	opts->connect_timeout = (int) option_int(given, "connect_timeout", catalog);
 	opts->stall_timeout = (int) option_int(given, "stall_timeout", catalog);
@@ -502,6 +560,7 @@ resolve_server(StediOptions *opts, List *given)
 	opts->retry_timeout = (int) option_int(given, "retry_timeout", catalog);
 	opts->checksum = option_bool(given, "checksum", catalog);
 	opts->page_size = (int) option_int(given, "page_size", catalog);
+	opts->max_objects = (int) option_int(given, "max_objects", catalog);
 }
 
 static void
@@ -516,6 +575,8 @@ resolve_table(StediOptions *opts, List *given)
 		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;
 	opts->reject_limit = option_int(given, "reject_limit", catalog);
 	opts->max_record_size = (Size) option_int(given, "max_record_size", catalog);
+	opts->max_depth = (int) option_int(given, "max_depth", catalog);
+	opts->max_inflate_ratio = (int) option_int(given, "max_inflate_ratio", catalog);
 }
 
 StediOptions *

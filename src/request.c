@@ -78,8 +78,8 @@ sign(StediRequest *request, const StediOptions *opts,
 		.headers = request->headers,
 		.n_headers = request->n_headers,
 		.payload_hash = STEDI_SHA256_OF_NOTHING,
-		.access_key_id = credential->access_key_id,
-		.secret_access_key = credential->secret_access_key,
+		.access_key_id = credential->keys.access_key_id,
+		.secret_access_key = credential->keys.secret_access_key,
 		.region = opts->region,
 		.service = "s3",
 		.date = date,
@@ -129,8 +129,8 @@ make_request(const StediOptions *opts, const StediCredential *credential,
 		add_header(request, "x-amz-request-payer", "requester");
 	if (credential->anonymous)
 		return request;
-	if (credential->session_token != NULL)
-		add_header(request, "x-amz-security-token", pstrdup(credential->session_token));
+	if (credential->keys.session_token != NULL)
+		add_header(request, "x-amz-security-token", pstrdup(credential->keys.session_token));
 	sign(request, opts, credential, path, query, date);
 	return request;
 }

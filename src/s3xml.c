@@ -3,11 +3,14 @@
  * s3xml.c
  *		One answer of an S3 server -> keys, sizes, token, or an error code.
  *
- * Two documents are understood, by the path of each element:
+ * Three documents are understood, by the path of each element:
  *
  *	 ListBucketResult		IsTruncated, NextContinuationToken, EncodingType
  *	   Contents				Key, Size, ETag, LastModified, StorageClass
- *	 Error					Code, Message, Region, Endpoint
+ *	 Error					Code, Message, Region, Endpoint; of the token
+ *							service's also below ErrorResponse
+ *	 AssumeRole...Response/AssumeRole...Result/Credentials
+ *							AccessKeyId, SecretAccessKey, SessionToken, Expiration
  *
  * The only user of expat.  The bytes come from the network, so: a document
  * type is refused, which leaves no entities but XML's own five; every text
@@ -16,12 +19,13 @@
  * there is a second reason: whether keys are encoded may be said after them.
  *
  * Backend-free (see bytes.h): nothing throws; only expat allocates, and it is
- * freed before we return.  A StediS3EntryFn runs inside expat and must not
+ * wiped, for there may be keys in it, and freed before we return.  A StediS3EntryFn runs inside expat and must not
  * throw either.
  *
  *-------------------------------------------------------------------------
  */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <expat.h>
@@ -30,7 +34,10 @@
 
 /* S3's limit for a key, and what it becomes when every byte is encoded. */
 #define MAX_KEY_LEN 1024
-#define MAX_TEXT_LEN (MAX_KEY_LEN * 3)
+#define MAX_ENCODED_KEY_LEN (MAX_KEY_LEN * 3)
+
+/* What has the longest text is a session token. */
+#define MAX_TEXT_LEN (STEDI_TOKEN_SIZE - 1)
 
 /* An MD5 and a number of parts are all that S3 puts in; others put less. */
 #define MAX_ETAG_LEN 128
@@ -38,14 +45,15 @@
 
 #define USECS_PER_SEC INT64_C(1000000)
 
-/* Deepest path that we look at: root, Contents, Key. */
-#define MAX_PATH 3
+/* Deepest path that we look at: root, result, Credentials, AccessKeyId. */
+#define MAX_PATH 4
 
 typedef enum Pass
 {
 	PASS_CHECK,					/* is all in order, and how are keys written? */
 	PASS_GIVE,					/* hand the entries on */
 	PASS_ERROR,					/* an Error */
+	PASS_KEYS,					/* credentials */
 } Pass;
 
 /* What a parse is at. */
@@ -55,6 +63,7 @@ typedef struct Parse
 	Pass		pass;
 	StediS3Page *page;			/* borrowed; page passes */
 	StediS3Error *error;		/* borrowed; PASS_ERROR */
+	StediToldKeys *keys;		/* borrowed; PASS_KEYS */
 	StediS3EntryFn entry_fn;
 	void	   *arg;
 	const char *trouble;		/* static; NULL: none so far */
@@ -73,7 +82,7 @@ typedef struct Parse
 	bool		text_cut;		/* it had more than that */
 
 	/* the Contents in progress */
-	char		key[MAX_TEXT_LEN + 1];
+	char		key[MAX_ENCODED_KEY_LEN + 1];
 	char		etag[MAX_ETAG_LEN + 1];
 	char		storage_class[MAX_CLASS_LEN + 1];
 	int64_t		size;			/* -1: not seen */
@@ -278,10 +287,8 @@ end_of_entry_element(Parse *parse, const char *name)
 {
 	if (strcmp(name, "Key") == 0)
 	{
-		if (parse->text_cut)
+		if (!keep(parse->key, sizeof(parse->key), parse->text))
 			give_up(parse, "a key is too long");
-		else
-			(void) keep(parse->key, sizeof(parse->key), parse->text);
 	}
 	else if (strcmp(name, "Size") == 0)
 	{
@@ -358,6 +365,47 @@ end_of_error_element(Parse *parse, const char *name)
 		keep_start(error->endpoint, sizeof(error->endpoint), parse->text);
 }
 
+/* An element directly below Credentials ended. */
+static void
+end_of_keys_element(Parse *parse, const char *name)
+{
+	StediToldKeys *keys = parse->keys;
+	bool		kept = true;
+
+	if (strcmp(name, "AccessKeyId") == 0)
+		kept = keep(keys->access_key_id, sizeof(keys->access_key_id), parse->text);
+	else if (strcmp(name, "SecretAccessKey") == 0)
+		kept = keep(keys->secret_access_key, sizeof(keys->secret_access_key), parse->text);
+	else if (strcmp(name, "SessionToken") == 0)
+		kept = keep(keys->session_token, sizeof(keys->session_token), parse->text);
+	else if (strcmp(name, "Expiration") == 0)
+		kept = parse_time(parse->text, &keys->expires_us);
+	if (!kept || parse->text_cut)
+		give_up(parse, "credentials are not of their form");
+}
+
+/* Is the element that ended right below the one of this depth and name? */
+static bool
+is_below(const Parse *parse, int depth, const char *name)
+{
+	return parse->depth == depth && strcmp(parse->path[depth - 1], name) == 0;
+}
+
+/* Is it the root of what the pass reads? */
+static bool
+is_root(const Parse *parse, const char *name)
+{
+	switch (parse->pass)
+	{
+		case PASS_ERROR:
+			return strcmp(name, "Error") == 0 || strcmp(name, "ErrorResponse") == 0;
+		case PASS_KEYS:
+			return strncmp(name, "AssumeRole", strlen("AssumeRole")) == 0;
+		default:
+			return strcmp(name, "ListBucketResult") == 0;
+	}
+}
+
 /* never throws */
 static void XMLCALL
 on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
@@ -371,7 +419,7 @@ on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 	parse->depth++;
 	if (parse->depth == 1)
 	{
-		if (strcmp(name, parse->pass == PASS_ERROR ? "Error" : "ListBucketResult") != 0)
+		if (!is_root(parse, name))
 			give_up(parse, "it is no ListBucketResult");
 	}
 	else if (parse->depth == 2 && strcmp(name, "Contents") == 0)
@@ -392,8 +440,13 @@ on_end(void *arg, const XML_Char *name)
 	parse->depth--;
 	if (parse->pass == PASS_ERROR)
 	{
-		if (parse->depth == 1)
+		if (is_below(parse, 1, "Error") || is_below(parse, 2, "Error"))
 			end_of_error_element(parse, name);
+	}
+	else if (parse->pass == PASS_KEYS)
+	{
+		if (is_below(parse, 3, "Credentials"))
+			end_of_keys_element(parse, name);
 	}
 	else if (parse->depth == 1 && strcmp(name, "Contents") == 0)
 		end_entry(parse);
@@ -433,10 +486,54 @@ on_doctype(void *arg, const XML_Char *name, const XML_Char *system,
 	give_up(arg, "it has a document type");
 }
 
+/* What expat has its memory from: it is wiped when it is freed. */
+typedef union Block
+{
+	size_t		size;
+	long double align;			/* as strictly as any type wants it */
+} Block;
+
+static void *
+block_malloc(size_t size)
+{
+	Block	   *block = size > SIZE_MAX - sizeof(Block) ? NULL : malloc(sizeof(Block) + size);
+
+	if (block == NULL)
+		return NULL;
+	block->size = size;
+	return block + 1;
+}
+
+static void
+block_free(void *bytes)
+{
+	Block	   *block;
+
+	if (bytes == NULL)
+		return;
+	block = (Block *) bytes - 1;
+	explicit_bzero(bytes, block->size);
+	free(block);
+}
+
+static void *
+block_realloc(void *bytes, size_t size)
+{
+	void	   *larger = block_malloc(size);
+	size_t		old_size = bytes == NULL ? 0 : ((Block *) bytes - 1)->size;
+
+	if (larger == NULL || bytes == NULL)
+		return larger;
+	memcpy(larger, bytes, old_size < size ? old_size : size);
+	block_free(bytes);
+	return larger;
+}
+
 /* One pass over a document; false, with parse->trouble, when it went wrong. */
 static bool
 run_pass(Parse *parse, Pass pass, const char *xml, size_t len)
 {
+	static const XML_Memory_Handling_Suite memory = {block_malloc, block_realloc, block_free};
 	enum XML_Status status;
 
 	if (len > INT_MAX)
@@ -446,7 +543,7 @@ run_pass(Parse *parse, Pass pass, const char *xml, size_t len)
 	}
 	parse->pass = pass;
 	parse->depth = 0;
-	parse->expat = XML_ParserCreate(NULL);
+	parse->expat = XML_ParserCreate_MM(NULL, &memory, NULL);
 	if (parse->expat == NULL)
 	{
 		parse->trouble = "out of memory";
@@ -495,4 +592,20 @@ stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error)
 	memset(error, 0, sizeof(*error));
 	parse.error = error;
 	(void) run_pass(&parse, PASS_ERROR, xml, len);
+}
+
+/* See bytes.h. */
+bool
+stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys)
+{
+	Parse		parse;
+	bool		whole;
+
+	memset(&parse, 0, sizeof(parse));
+	memset(keys, 0, sizeof(*keys));
+	parse.keys = keys;
+	whole = run_pass(&parse, PASS_KEYS, xml, len);
+	explicit_bzero(&parse, sizeof(parse));
+	return whole && keys->access_key_id[0] != '\0' &&
+		keys->secret_access_key[0] != '\0' && keys->session_token[0] != '\0';
 }

@@ -27,6 +27,9 @@
 /* Room to begin with: a few thousand records, and within the L2 cache. */
 #define BUFFER_START (256 * 1024)
 
+/* Bytes in which records are counted without looking for a cancel. */
+#define COUNTED_AT_ONCE (4 * 1024 * 1024)
+
 /* Free what is not PostgreSQL's memory.  Never throws. */
 static void
 scan_release(void *arg)
@@ -199,8 +202,8 @@ scan_end_object(StediScan *scan)
 	scan->stats.objects_read++;
 	if (scan->sketch != NULL)
 	{
-		scan->sketch_done(scan->sketch_arg, (int) (scan->object - scan->listing->objects),
-						  scan->sketch);
+		scan->sketch_done(scan->sketch_arg, scan->object,
+						  (int) (scan->object - scan->listing->objects), scan->sketch);
 		stedi_sketch_clear(scan->sketch);
 	}
 	stedi_scan_close_object(scan);
@@ -580,7 +583,7 @@ scan_count_plain(StediScan *scan)
 	size_t		n;
 
 	n = stedi_decode_count(&scan->decoder, &scan->framer, scan->buffer + scan->buffer_pos,
-						   scan->buffer_len - scan->buffer_pos,
+						   Min(scan->buffer_len - scan->buffer_pos, COUNTED_AT_ONCE),
 						   scan->opts->max_record_size, &used, scan->fields);
 	scan->buffer_pos += used;
 	scan->object->n_records += n;

@@ -78,6 +78,8 @@ struct StediScan
 	char	   *packed;			/* stored bytes of a compressed object */
 	Size		packed_pos;
 	Size		packed_len;
+	uint64		n_packed;		/* of these, used so far */
+	uint64		n_inflated;		/* bytes that came of them */
 	StediFramer framer;
 
 	/* the present record */

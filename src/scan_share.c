@@ -16,6 +16,7 @@
  */
 #include "scan.h"
 
+#include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/spin.h"
 
@@ -84,6 +85,7 @@ compare_sizes(const void *a, const void *b, void *arg)
 	int			one = *(const int *) a;
 	int			other = *(const int *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (objects[one].size != objects[other].size)
 		return objects[one].size > objects[other].size ? -1 : 1;
 	return one < other ? -1 : 1;
@@ -122,6 +124,7 @@ share_init(StediScanShared *shared, const StediListing *listing, int n_processes
 	{
 		SharedObject *object = &shared->objects[i];
 
+		CHECK_FOR_INTERRUPTS();
 		memset(object, 0, sizeof(*object));
 		object->key_pos = put_string(shared, &pos, listing->objects[i].key);
 		object->etag_pos = put_string(shared, &pos, listing->objects[i].etag);

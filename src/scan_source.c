@@ -12,10 +12,23 @@
 #include "scan.h"
 
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Stored bytes of a compressed object that are read at once. */
 #define PACKED_ROOM (256 * 1024)
+
+/*
+ * Bytes that are read, or made of compressed ones, at once: a cancel is
+ * answered in between, however large the buffer has grown.
+ */
+#define MOST_AT_ONCE (4 * 1024 * 1024)
+
+/*
+ * Bytes that an object may hold whatever its size when compressed.  A small
+ * file of lines that are all alike is no attack, and this much no harm.
+ */
+#define INFLATED_FREE (UINT64CONST(64) * 1024 * 1024)
 
 /* Take the next object that nobody has taken; NULL when there is none. */
 static StediObject *
@@ -71,6 +84,16 @@ scan_read_source(StediScan *scan, char *dest, Size room)
 	return len;
 }
 
+/*
+ * decode.c looks a little behind the bytes that there are.  What it finds is of
+ * no consequence, but is not to be left to chance.
+ */
+static void
+scan_pad_buffer(StediScan *scan)
+{
+	memset(scan->buffer + scan->buffer_len, 0, STEDI_BYTES_PADDING);
+}
+
 /* Read the first bytes and set up what they ask for. */
 static void
 scan_detect_codec(StediScan *scan)
@@ -85,6 +108,7 @@ scan_detect_codec(StediScan *scan)
 	if (codec == STEDI_CODEC_PLAIN)
 	{
 		scan->bytes_ended = scan->source_ended;
+		scan_pad_buffer(scan);
 		return;
 	}
 
@@ -98,6 +122,7 @@ scan_detect_codec(StediScan *scan)
 	memcpy(scan->packed, scan->buffer, scan->buffer_len);
 	scan->packed_len = scan->buffer_len;
 	scan->buffer_len = 0;
+	scan_pad_buffer(scan);
 }
 
 bool
@@ -126,7 +151,9 @@ stedi_scan_next_object(StediScan *scan)
 	scan->buffer_pos = scan->buffer_len = 0;
 	scan->packed_pos = scan->packed_len = 0;
 	scan->source_ended = scan->bytes_ended = scan->damaged = false;
+	scan->n_packed = scan->n_inflated = 0;
 	stedi_frame_init(&scan->framer);
+	scan->framer.max_depth = scan->opts->max_depth;
 	scan_detect_codec(scan);
 	return true;
 }
@@ -141,6 +168,24 @@ stedi_scan_close_object(StediScan *scan)
 	scan->inflate = NULL;
 	scan->object = NULL;
 	MemoryContextReset(scan->object_cxt);
+}
+
+/* A few bytes may stand for any number of others: does this go too far? */
+static void
+scan_check_ratio(const StediScan *scan)
+{
+	uint64		most = INFLATED_FREE + scan->n_packed * (uint64) scan->opts->max_inflate_ratio;
+
+	if (scan->n_inflated <= most)
+		return;
+	ereport(ERROR,
+			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			errmsg("could not read object \"%s\": it holds more than option \"max_inflate_ratio\" (%d) allows",
+				   scan->object->key, scan->opts->max_inflate_ratio),
+			errdetail("Of its first %llu compressed bytes came %llu.",
+					  (unsigned long long) scan->n_packed, (unsigned long long) scan->n_inflated),
+			errhint("Look at the object; if it is meant to be so, raise option \"max_inflate_ratio\" of foreign table \"%s\".",
+					get_rel_name(scan->opts->relid)));
 }
 
 /* Decompress into the buffer until there is something, or the end. */
@@ -166,9 +211,13 @@ scan_fill_inflated(StediScan *scan)
 									scan->packed_len - scan->packed_pos,
 									scan->source_ended, &used,
 									scan->buffer + scan->buffer_len,
-									scan->buffer_room - scan->buffer_len, &len);
+									Min(scan->buffer_room - scan->buffer_len, MOST_AT_ONCE),
+									&len);
 		scan->packed_pos += used;
 		scan->buffer_len += len;
+		scan->n_packed += used;
+		scan->n_inflated += len;
+		scan_check_ratio(scan);
 		switch (status)
 		{
 			case STEDI_INFLATE_OK:
@@ -213,8 +262,9 @@ stedi_scan_fill(StediScan *scan)
 	else
 	{
 		scan->buffer_len += scan_read_source(scan, scan->buffer + scan->buffer_len,
-											 scan->buffer_room - scan->buffer_len);
+											 Min(scan->buffer_room - scan->buffer_len, MOST_AT_ONCE));
 		scan->bytes_ended = scan->source_ended;
 	}
+	scan_pad_buffer(scan);
 	return true;
 }

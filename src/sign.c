@@ -198,6 +198,18 @@ write_header(const StediSignInput *input, const char *scope, const char *signatu
 
 /* See bytes.h. */
 bool
+stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256_HEX_LEN + 1])
+{
+	unsigned char digest[SHA256_LEN];
+
+	if (!EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL))
+		return false;
+	to_hex(digest, sizeof(digest), hex);
+	return true;
+}
+
+/* See bytes.h. */
+bool
 stedi_sign_request(const StediSignInput *input, char *out, size_t room)
 {
 	char		scope[MAX_SCOPE_LEN];

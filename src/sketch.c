@@ -12,6 +12,7 @@
  */
 #include "stedi.h"
 
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
 
@@ -54,8 +55,11 @@ grow(StediHashes *hashes)
 	larger.slots = MemoryContextAllocExtended(hashes->cxt, larger.n_slots * sizeof(uint64),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < hashes->n_slots; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (hashes->slots[i] != 0)
 			*find_slot(&larger, hashes->slots[i]) = hashes->slots[i];
+	}
 	pfree(hashes->slots);
 	*hashes = larger;
 }
@@ -210,9 +214,12 @@ stedi_hashes_meet(const StediHashes *hashes, const bytea *packed, int width)
 		return false;
 	}
 	for (uint32 i = 0; i < hashes->n_slots; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (hashes->slots[i] != 0 &&
 			stedi_hashes_packed_has(packed, width, hashes->slots[i]))
 			return true;
+	}
 	return false;
 }
 
@@ -224,7 +231,10 @@ stedi_sketch_begin(StediSketch *sketch, const StediConsentSet *set)
 	sketch->set = set;
 	sketch->hashes = palloc_extended(Max(n, 1) * sizeof(uint64), MCXT_ALLOC_HUGE);
 	for (uint32 member = 0; member < n; member++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		sketch->hashes[member] = stedi_consent_key_hash(set, member);
+	}
 	sketch->bits = palloc0((Size) (n / 64 + 1) * sizeof(uint64));
 	sketch->members = palloc(STEDI_SKETCH_MOST * sizeof(uint32));
 	sketch->n_members = 0;

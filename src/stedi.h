@@ -64,6 +64,7 @@ typedef struct StediOptions
 	bool		allow_link_local;	/* s3 */
 	bool		requester_pays; /* s3 */
 	const char *proxy;			/* s3; NULL: none */
+	const char *ca_file;		/* s3; NULL: the system's authorities */
 	int			connections;	/* s3: objects in flight */
 	int			connect_timeout;	/* s3: ms */
 	int			stall_timeout;	/* s3: seconds without a byte */
@@ -71,6 +72,7 @@ typedef struct StediOptions
 	int			retry_timeout;	/* s3: seconds, likewise */
 	bool		checksum;		/* s3: compare objects with their checksums */
 	int			page_size;		/* s3: keys a LIST page */
+	int			max_objects;	/* in a listing */
 
 	/* where in it: below the root or in the bucket; ends in /, or is "" */
 	const char *prefix;
@@ -80,6 +82,8 @@ typedef struct StediOptions
 	StediOnError on_error;
 	int64		reject_limit;	/* 0: none */
 	Size		max_record_size;
+	int			max_depth;		/* of nesting in a record */
+	int			max_inflate_ratio;
 } StediOptions;
 
 /* What a column's options say. */
@@ -113,22 +117,72 @@ extern AttrNumber stedi_option_find_column(Oid relid, const char *column, Oid ty
 extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
 										   const char *attname);
 
-/* credential.c */
+/* secret.c: memory that is wiped */
+
+/*
+ * Zeroed, in the current context, and wiped when that is reset, at the latest:
+ * also by an error.  It cannot be pfree'd.
+ */
+extern void *stedi_secret_alloc(Size size);
+
+/* A copy of a string, likewise; NULL of NULL. */
+extern char *stedi_secret_copy(const char *string);
+
+/* credential.c: who we are to S3 */
+
+typedef enum StediKeySource		/* in the order of the option's choices */
+{
+	STEDI_KEYS_STATIC,
+	STEDI_KEYS_ENVIRONMENT,
+	STEDI_KEYS_PROFILE,
+	STEDI_KEYS_WEB_IDENTITY,
+	STEDI_KEYS_CONTAINER,
+	STEDI_KEYS_INSTANCE,
+} StediKeySource;
+
+/* Keys, all strings secret.c's. */
+typedef struct StediKeys
+{
+	char	   *access_key_id;
+	char	   *secret_access_key;
+	char	   *session_token;	/* NULL: none */
+	TimestampTz expires;		/* 0: not told */
+	char	   *detail;			/* where they are from, in words */
+} StediKeys;
 
 typedef struct StediCredential
 {
+	/* whole life */
+	MemoryContext cxt;
+	const StediOptions *opts;	/* borrowed */
 	bool		anonymous;
-	char	   *access_key_id;	/* owned, all three: wiped by _forget */
-	char	   *secret_access_key;
-	char	   *session_token;	/* NULL: none */
+	StediKeySource source;
+	const char *profile;		/* NULL: the default one */
+
+	/* until they are renewed */
+	MemoryContext keys_cxt;
+	StediKeys	keys;			/* unless anonymous */
+	TimestampTz renew_at;		/* 0: never */
+	int			generation;		/* grows when they become others */
 } StediCredential;
 
-/* Fill *credential from userid's mapping for the server; in the current context. */
-extern void stedi_credential_get(const StediOptions *opts, Oid userid,
-								 StediCredential *credential);
+/*
+ * What userid's mapping says, and the keys; in the current context, whose
+ * reset wipes them.  opts must live as long.
+ */
+extern StediCredential *stedi_credential_open(const StediOptions *opts, Oid userid);
 
-/* Never throws; harmless when called twice. */
-extern void stedi_credential_forget(StediCredential *credential);
+/* Before a request: have new keys when these are about to run out. */
+extern void stedi_credential_refresh(StediCredential *credential);
+
+/*
+ * After a server refused the keys as out of date: have others, once more.
+ * False when there are none but these.
+ */
+extern bool stedi_credential_renew(StediCredential *credential);
+
+/* May a refusal without more words be due to their having run out? */
+extern bool stedi_credential_may_be_over(const StediCredential *credential);
 
 /* list.c */
 
@@ -167,6 +221,9 @@ extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fe
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);
+
+/* An error when a listing of n objects is full, by option max_objects. */
+extern void stedi_list_check_room(const StediOptions *opts, int n);
 
 /* Add an object to a listing; copies key and etag into the current context. */
 extern void stedi_list_add(StediListing *listing, const char *key,
@@ -232,6 +289,11 @@ extern void stedi_request_forget(StediRequest *request);
 #define STEDI_ANSWER_WRONG_RANGE (-4)	/* not the bytes that were asked for */
 #define STEDI_ANSWER_CHANGED (-5)	/* another version of the object */
 #define STEDI_ANSWER_WRONG_CHECKSUM (-6)	/* not the bytes that were stored */
+/* of the server's certificate: */
+#define STEDI_ANSWER_CERT_UNKNOWN (-7)	/* nobody trusted has signed it */
+#define STEDI_ANSWER_CERT_EXPIRED (-8)
+#define STEDI_ANSWER_CERT_EARLY (-9)	/* it is not valid yet */
+#define STEDI_ANSWER_CERT_HOST (-10)	/* it is for another host */
 #define STEDI_ANSWER_LINK_LOCAL (-11)	/* allow_link_local is off */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
@@ -244,6 +306,8 @@ typedef struct StediAnswer
 	bool		link_local;		/* an address was left out as such */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
+	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
+								 * told */
 
 	/* some headers, as they are written; "": absent */
 	char		etag[130];
@@ -262,6 +326,7 @@ typedef struct StediHttpSettings
 	bool		allow_http;		/* else https alone */
 	bool		allow_link_local;	/* else not to address.c's addresses */
 	const char *proxy;			/* NULL: none */
+	const char *ca_file;		/* NULL: the system's authorities */
 	int			connect_timeout;	/* ms */
 } StediHttpSettings;
 
@@ -335,7 +400,7 @@ typedef struct StediHttpAsk
 
 /*
  * Send it and wait for the answer, whose body, whatever the status, is in the
- * current context with a 0 behind it.  A trouble is answer->result; thrown are
+ * current context, secret.c's, with a 0 behind it.  A trouble is answer->result; thrown are
  * a cancel and want of memory.
  */
 extern void stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer);
@@ -360,6 +425,19 @@ typedef enum StediRemedy
  */
 extern StediRemedy stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
 										char region[STEDI_REGION_SIZE]);
+
+/*
+ * Why stedi_http_ask came to nothing: static text, its SQLSTATE, and facts for
+ * a detail, in the current context ("": none).
+ */
+extern const char *stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode,
+										 char **detail);
+
+/* Text from a server or a file as a sentence for a message, in the current context. */
+extern char *stedi_trouble_show(const char *text);
+
+/* How a TLS handshake failed: libcurl's code, OpenSSL's, and libcurl's words. */
+extern int	stedi_trouble_tls(int result, long verify, const char *message);
 
 /* Raise the error for it; it was tried that often. */
 extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
@@ -836,10 +914,11 @@ extern void stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 
 /*
  * Draw a sketch of each object, of the records that come to the consent test,
- * which there is; done is called when the object has been read to its end, with its number in
- * the listing.
+ * which there is; done is called when the object has been read to its end,
+ * with its number in the listing.
  */
-typedef void (*StediSketchDone) (void *arg, int object, const StediSketch *sketch);
+typedef void (*StediSketchDone) (void *arg, const StediObject *object, int number,
+								 const StediSketch *sketch);
 
 extern void stedi_scan_set_sketch(StediScan *scan, StediSketchDone done, void *arg);
 

@@ -37,7 +37,7 @@ typedef struct Trouble
 #define HINT_REGION \
 	"Set option \"region\" of the server to the bucket's region."
 #define HINT_TOKEN \
-	"Set options \"access_key_id\", \"secret_access_key\" and \"session_token\" of the user mapping to new ones."
+	"Set options \"access_key_id\", \"secret_access_key\" and \"session_token\" of the user mapping to new ones; if the mapping has option \"credentials\", see what SELECT * FROM stedi.credential(server) says."
 #define HINT_AGAIN \
 	"Run the query again."
 #define HINT_LATER \
@@ -57,14 +57,26 @@ static const Trouble troubles[] = {
 	{CURLE_OPERATION_TIMEDOUT, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server did not take the connection in time",
 	"Check option \"endpoint\" of the server, or raise its option \"connect_timeout\"."},
+	{STEDI_ANSWER_CERT_UNKNOWN, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the server's certificate is signed by nobody who is trusted",
+	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system."},
+	{STEDI_ANSWER_CERT_EXPIRED, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the server's certificate has expired",
+	"It, or its authority's in option \"ca_file\" of the server, is to be renewed; or the clock of the database server is wrong."},
+	{STEDI_ANSWER_CERT_EARLY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the server's certificate is not valid yet",
+	"Set the clock of the database server."},
+	{STEDI_ANSWER_CERT_HOST, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the server's certificate is for another host",
+	"Check option \"endpoint\" of the server; a bucket with a dot in its name needs option \"url_style\" to be path."},
 	{CURLE_PEER_FAILED_VERIFICATION, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is not to be trusted",
-	"Install its authority's certificate in the database server's system; a bucket with a dot in its name needs option \"url_style\" to be path."},
+	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system."},
 	{CURLE_SSL_CONNECT_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 	"no TLS connection can be made", "Check whether the endpoint speaks https."},
 	{CURLE_SSL_CACERT_BADFILE, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-		"the database server has no certificates to check with",
-	"Install its system's package of certificates (Debian: ca-certificates)."},
+		"there are no certificates to check with",
+	"Check that option \"ca_file\" of the server is a PEM file that the database server's user can read; without it, install the system's package of certificates (Debian: ca-certificates)."},
 	{CURLE_URL_MALFORMAT, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_PARAMETER_VALUE,
 	"the endpoint is not a server's address", "Check options \"endpoint\" and \"url\" of the server."},
 	{CURLE_OUT_OF_MEMORY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OUT_OF_MEMORY,
@@ -169,13 +181,14 @@ static const Trouble other_trouble = {
 };
 
 /*
- * Text from libcurl or a server as a sentence for a message, in the current
- * context: without control characters, in the database's encoding.
+ * See stedi.h.  It comes out without control characters, in the database's
+ * encoding.
  */
-static char *
-show_text(const char *text)
+char *
+stedi_trouble_show(const char *text)
 {
-	bool		utf8 = GetDatabaseEncoding() == PG_UTF8;
+	bool		utf8 = GetDatabaseEncoding() == PG_UTF8 &&
+	pg_verify_mbstr(PG_UTF8, text, strlen(text), true);
 	char	   *copy = pstrdup(text);
 	Size		len = strlen(copy);
 
@@ -254,16 +267,16 @@ describe_trouble(const StediObject *object, const StediAnswer *answer,
 	initStringInfo(&text);
 	if (answer->result == STEDI_ANSWER_WRONG_LENGTH)
 		appendStringInfo(&text, "Listed were " INT64_FORMAT " bytes.", object->size);
-	else if (answer->result > CURLE_OK && answer->message[0] != '\0')
-		appendStringInfo(&text, "%s.", show_text(answer->message));
+	else if (answer->result != CURLE_OK && answer->message[0] != '\0')
+		appendStringInfo(&text, "%s.", stedi_trouble_show(answer->message));
 	else if (answer->status != 0)
 	{
 		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
 		if (error->code[0] != '\0')
-			appendStringInfo(&text, ", code %s", hide_secrets(show_text(error->code)));
+			appendStringInfo(&text, ", code %s", hide_secrets(stedi_trouble_show(error->code)));
 		appendStringInfoChar(&text, '.');
 		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
-			appendStringInfo(&text, " It says: %s.", hide_secrets(show_text(error->message)));
+			appendStringInfo(&text, " It says: %s.", hide_secrets(stedi_trouble_show(error->message)));
 	}
 	if (n_tries > 1)
 		appendStringInfo(&text, "%sThe request was sent %d times.", text.len > 0 ? " " : "", n_tries);
@@ -300,6 +313,56 @@ stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
 	if (trouble->remedy == STEDI_REMEDY_REGION && region[0] == '\0')
 		return STEDI_REMEDY_NONE;
 	return trouble->remedy;
+}
+
+/* See stedi.h. */
+const char *
+stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
+{
+	StediS3Error error;
+	const Trouble *trouble;
+
+	read_error(answer, &error);
+	trouble = find_trouble(NULL, answer, &error);
+	*sqlerrcode = trouble->sqlerrcode;
+	*detail = describe_trouble(NULL, answer, &error, 1);
+
+	/* where it is another than of S3 */
+	if (answer->result == CURLE_OPERATION_TIMEDOUT)
+		return "nobody answered in time";
+	if (answer->result == CURLE_OK && answer->status >= 300 && answer->status < 400)
+		return "it is elsewhere, where it is not asked for";
+	return trouble->reason;
+}
+
+/*
+ * See stedi.h.  The numbers are those of OpenSSL's x509_vfy.h.  libcurl
+ * compares hosts by itself, and has words for that alone.
+ */
+int
+stedi_trouble_tls(int result, long verify, const char *message)
+{
+	if (result != CURLE_PEER_FAILED_VERIFICATION)
+		return result;
+	switch (verify)
+	{
+		case 9:
+			return STEDI_ANSWER_CERT_EARLY;
+		case 10:
+			return STEDI_ANSWER_CERT_EXPIRED;
+		case 2:					/* no issuer, or ... */
+		case 18:				/* itself the issuer, or one of the chain, ... */
+		case 19:
+		case 20:				/* ... or one that is not at hand */
+		case 21:
+			return STEDI_ANSWER_CERT_UNKNOWN;
+		case 62:				/* host, or address */
+		case 64:
+			return STEDI_ANSWER_CERT_HOST;
+	}
+
+	/* "no alternative certificate subject name matches target host name ..." */
+	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 }
 
 /* See stedi.h. */

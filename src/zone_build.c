@@ -160,6 +160,7 @@ build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorte
 		ZoneReading **readings = readings_of(own, member, &n);
 		Datum		key;
 
+		CHECK_FOR_INTERRUPTS();
 		if (n == 0)
 			continue;
 		if (which == ZONE_BUILD_ACCELEROMETER)

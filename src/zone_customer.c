@@ -475,6 +475,7 @@ follow_claims(ZoneRun *run)
 	{
 		const ZoneClaim *claim = &customers->claims[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (claim->device == 0)
 			continue;
 		if (stedi_hashes_has(&customers->needed, claim->who) &&
@@ -512,6 +513,7 @@ keep_records(ZoneRun *run)
 		bool		isnull;
 		uint64		who = (uint64) DatumGetInt64(slot_getattr(slot, RECORD_WHO + 1, &isnull));
 
+		CHECK_FOR_INTERRUPTS();
 		if (stedi_hashes_has(&customers->needed, who))
 			continue;
 		(void) stedi_hashes_add(&customers->verdict,

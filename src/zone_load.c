@@ -390,6 +390,7 @@ stedi_zone_load_keep_readers(ZoneRun *run)
 		Datum		email;
 		bool		isnull = false;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!kept->seen[member])
 			continue;
 		email = stedi_zone_build_key(kept->people, member);
@@ -417,6 +418,7 @@ stedi_zone_load_keep_rows(ZoneRun *run)
 		Datum		values[2];
 		bool		nulls[2] = {false};
 
+		CHECK_FOR_INTERRUPTS();
 		/* with the row in customer_trusted, and that in customer_curated */
 		values[0] = Int64GetDatum((int64) stedi_consent_key_hash(kept->people, member));
 		values[1] = Int64GetDatum((int64) kept->rows[member] + 1 + kept->seen[member]);

@@ -14,6 +14,7 @@
  */
 #include "zone.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -27,7 +28,7 @@ static const char *const definition_query =
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(s.srvoptions) o"
 "    WHERE split_part(o, '=', 1) IN ('url', 'endpoint')),"
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(f.ftoptions) o"
-"    WHERE split_part(o, '=', 1) IN ('prefix', 'max_record_size')),"
+"    WHERE split_part(o, '=', 1) IN ('prefix', 'max_record_size', 'max_depth')),"
 "   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions),"
 "      ', ' ORDER BY a.attname) FROM pg_attribute a"
 "    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)),"
@@ -51,6 +52,7 @@ stedi_zone_object_define(ZoneRun *run)
 static int
 compare_names(const void *a, const void *b)
 {
+	CHECK_FOR_INTERRUPTS();
 	return strcmp(((const ZoneName *) a)->name, ((const ZoneName *) b)->name);
 }
 
@@ -66,6 +68,7 @@ sort_names(ZoneRun *run, ZoneSource *source)
 	source->names = palloc_extended(Max(n, 1) * sizeof(ZoneName), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		source->names[i].name = TextDatumGetCString(stedi_tuple_name(source->listing->objects[i].key));
 		source->names[i].object = i;
 	}
@@ -230,6 +233,7 @@ stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id)
 	{
 		const StediObject *object = &source->listing->objects[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (!source->objects[i].wanted || source->objects[i].read)
 			continue;
 		stedi_list_add(chosen, object->key, object->etag, object->size, object->modified);
@@ -261,6 +265,7 @@ stedi_zone_object_want_new(ZoneRun *run, ZoneTableId id)
 static int
 compare_key(const void *key, const void *object)
 {
+	CHECK_FOR_INTERRUPTS();
 	return strcmp(key, ((const StediObject *) object)->key);
 }
 
@@ -442,6 +447,7 @@ stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames which,
 	{
 		char	   *key = TextDatumGetCString(values[0]);
 
+		CHECK_FOR_INTERRUPTS();
 		if (is_asked_for(run, id, key, !nulls[3] && DatumGetBool(values[3]), which))
 		{
 			if (people != NULL && !nulls[1])

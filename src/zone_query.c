@@ -281,6 +281,7 @@ stedi_zone_query_keep_hashes(ZoneRun *run, const char *name, const StediHashes *
 		Datum		hash = Int64GetDatum((int64) STEDI_HASHES_AT(hashes, slot));
 		bool		isnull = false;
 
+		CHECK_FOR_INTERRUPTS();
 		if (STEDI_HASHES_AT(hashes, slot) != 0)
 			tuplestore_putvalues(store, tupdesc, &hash, &isnull);
 	}

@@ -10,6 +10,7 @@
  */
 #include "zone_load.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 static inline int
@@ -28,6 +29,7 @@ typedef ZoneReading *ZoneReadingPtr;
 #define ST_ELEMENT_TYPE ZoneReadingPtr
 #define ST_COMPARE(a, b, row_size) compare_readings(*(a), *(b), *(row_size))
 #define ST_COMPARE_ARG_TYPE Size
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -104,6 +106,7 @@ stedi_zone_sort(ZoneSorted *sorted, uint32 first_member, uint32 n_members)
 		uint64		n = sorted->ends[i] - sorted->starts[i];
 		uint64		kept = Min(n, 1);
 
+		CHECK_FOR_INTERRUPTS();
 		sort_readings(group, n, &row_size);
 		for (uint64 k = 1; k < n; k++)
 			if (compare_readings(group[kept - 1], group[k], row_size) != 0)

@@ -77,7 +77,9 @@ stedi_zone_spill_create(FileSet *fileset, const char *stream, int process,
 
 	file_name(name, stream, process);
 	spill->file = BufFileCreateFileSet(fileset, name);
-	spill->chunks = palloc_extended((Size) n_partitions * CHUNK_SIZE, MCXT_ALLOC_HUGE);
+	/* chunks that are not full are written whole: not what memory had before */
+	spill->chunks = palloc_extended((Size) n_partitions * CHUNK_SIZE,
+									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n_partitions; i++)
 	{
 		Chunk	   *chunk = (Chunk *) (spill->chunks + (Size) i * CHUNK_SIZE);
@@ -258,9 +260,9 @@ stedi_zone_spill_read(const ZoneSpill *spill, int partition, int pass, int n_pas
 	readings->n_rows = 0;
 	for (int i = 0; i < spill->n_files; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
 		for (uint64 k = first_chunk(spill, i, partition); k < spill->ends_of[i][partition]; k++)
 		{
+			CHECK_FOR_INTERRUPTS();
 			if (BufFileSeekBlock(spill->files[i], spill->chunks_of[i][k]) != 0)
 				elog(ERROR, "a temporary file of readings is cut off");
 			read_chunk(spill, spill->files[i], pass, n_passes, readings);

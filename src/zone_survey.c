@@ -15,6 +15,7 @@
 #include "zone.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -70,6 +71,7 @@ compare_exceptions(const void *a, const void *b)
 	uint64		one = ((const Exception *) a)->device;
 	uint64		other = ((const Exception *) b)->device;
 
+	CHECK_FOR_INTERRUPTS();
 	return (one > other) - (one < other);
 }
 
@@ -237,8 +239,11 @@ survey_others(Survey *survey)
 								   survey->devices ? NULL : &names,
 								   survey->devices ? &names : NULL);
 	for (uint64 i = 0; i < survey->n_exceptions; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		stedi_consent_add_hashed(survey->building, survey->exceptions[i].device,
 								 survey->exceptions[i].standing, survey->exceptions[i].owned_since);
+	}
 	stedi_zone_query_open(&rows, "SELECT name FROM forgotten");
 	while (!survey->devices && stedi_zone_query_fetch(&rows, 1, &name, &isnull))
 		(void) stedi_hashes_add(&forgotten, (uint64) DatumGetInt64(name));
@@ -247,6 +252,7 @@ survey_others(Survey *survey)
 	{
 		uint64		hash = STEDI_HASHES_AT(&names, slot);
 
+		CHECK_FOR_INTERRUPTS();
 		if (hash != 0)
 			stedi_consent_add_hashed(survey->building, hash,
 									 stedi_hashes_has(&forgotten, hash) ? STEDI_STANDING_FORGOTTEN :
@@ -263,7 +269,10 @@ mark_members(const Survey *survey, const StediConsentSet *set)
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	for (uint32 member = 0; member < n && survey->granted.n > 0; member++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		anew[member] = stedi_hashes_has(&survey->granted, stedi_consent_key_hash(set, member));
+	}
 	return anew;
 }
 

@@ -84,6 +84,10 @@ class Cluster:
             "timezone": "UTC",
             **settings,
         }
+        # what AWS's tools go by is for the tests to set
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+        }
         self.postmaster = None
 
     def make(self):
@@ -109,7 +113,11 @@ class Cluster:
             command += ["-c", f"{name}={value}"]
         with open(self.folder / "log", "ab") as log:
             self.postmaster = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={name: str(value) for name, value in self.environment.items()},
             )
         self.wait()
         return self

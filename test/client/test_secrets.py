@@ -362,7 +362,7 @@ class SecretsTest(ServerTest):
 
 
 SECRETS = {
-    "access_key_id": "AKIACANARYKEY0123456",
+    "access_key_id": "AKCANARYKEYOFTHETEST",
     "secret_access_key": "canary/secret+0123456789/0123456789abcdef",
     "session_token": "canary-token-0123456789-0123456789-0123456789-0123456789==",
 }

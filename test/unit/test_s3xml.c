@@ -284,9 +284,72 @@ test_error(void)
 	is_int((int64_t) strlen(error.message), 511, "a long message is cut between characters");
 }
 
+static StediToldKeys sts;
+
+static bool
+parse_keys(const char *xml)
+{
+	return stedi_s3xml_keys(xml, strlen(xml), &sts);
+}
+
+#define STS(inside) \
+	"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>" \
+	inside "</AssumeRoleResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></AssumeRoleResponse>"
+#define STS_KEYS(inside) \
+	STS("<Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>S/K</SecretAccessKey>" \
+		inside "</Credentials>")
+
+/* Of the token service: its keys, and its errors. */
+static void
+test_keys(void)
+{
+	static const char denied[] =
+	"<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>"
+	"<Code>AccessDenied</Code><Message>not you</Message></Error><RequestId>1</RequestId></ErrorResponse>";
+	static char longest[STEDI_TOKEN_SIZE + 1000];
+	static char token[STEDI_TOKEN_SIZE + 1];
+	StediS3Error error;
+	char		whole[1000];
+
+	ok(parse_keys(STS("<AssumedRoleUser><AccessKeyId>not this</AccessKeyId></AssumedRoleUser>"
+					  "<Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>S/K+&amp;</SecretAccessKey>"
+					  "<SessionToken>T==</SessionToken><Expiration>2000-02-29T23:59:59Z</Expiration></Credentials>")),
+	   "credentials are read");
+	is_str(sts.access_key_id, "AK", "the key");
+	is_str(sts.secret_access_key, "S/K+&", "its secret");
+	is_str(sts.session_token, "T==", "the token");
+	is_int(sts.expires_us, INT64_C(951868799000000), "until when");
+
+	ok(parse_keys(STS_KEYS("<SessionToken>T</SessionToken>")), "without an end");
+	is_int(sts.expires_us, 0, "nothing is left of the one before");
+	ok(!parse_keys(STS_KEYS("")), "not without a token");
+	ok(!parse_keys(STS_KEYS("<SessionToken>T</SessionToken><Expiration>soon</Expiration>")),
+	   "not with an end that is no time");
+	ok(!parse_keys(STS("")), "not without credentials");
+	ok(!parse_keys("<Credentials><AccessKeyId>AK</AccessKeyId></Credentials>"), "not somewhere else");
+	ok(!parse_keys(denied), "not of an error");
+	ok(!parse_keys("<!DOCTYPE x>" STS_KEYS("<SessionToken>T</SessionToken>")), "not with a document type");
+	snprintf(whole, sizeof(whole), "%s", STS_KEYS("<SessionToken>T</SessionToken>"));
+	for (size_t len = strlen(whole) - 1; len > strlen(whole) - 30; len--)
+		ok(!stedi_s3xml_keys(whole, len, &sts), "nor cut off at byte %zu", len);
+
+	memset(token, 'T', STEDI_TOKEN_SIZE - 1);
+	snprintf(longest, sizeof(longest), STS_KEYS("<SessionToken>%s</SessionToken>"), token);
+	ok(parse_keys(longest), "the longest token");
+	is_str(sts.session_token, token, "is whole");
+	token[STEDI_TOKEN_SIZE - 1] = 'T';
+	snprintf(longest, sizeof(longest), STS_KEYS("<SessionToken>%s</SessionToken>"), token);
+	ok(!parse_keys(longest), "a longer one is none");
+
+	stedi_s3xml_error(denied, strlen(denied), &error);
+	is_str(error.code, "AccessDenied", "the token service's error has a code");
+	is_str(error.message, "not you", "and a message");
+}
+
 int
 main(void)
 {
+	test_keys();
 	test_page();
 	test_encoding();
 	test_empty();

@@ -202,9 +202,22 @@ test_encode(void)
 	is_int((int64_t) strlen(encoded), (int64_t) len, "NUL included");
 }
 
+static void
+test_hash(void)
+{
+	char		hex[STEDI_SHA256_HEX_LEN + 1];
+
+	ok(stedi_sign_hash("", 0, hex), "nothing has a hash");
+	is_str(hex, STEDI_SHA256_OF_NOTHING, "this one");
+	ok(stedi_sign_hash("abc", 3, hex), "and so has a body");
+	is_str(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+		   "the one of FIPS 180");
+}
+
 int
 main(void)
 {
+	test_hash();
 	test_s3_object();
 	test_s3_list();
 	test_s3_lifecycle();
