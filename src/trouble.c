@@ -381,7 +381,7 @@ stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 			errcode(trouble->sqlerrcode),
 			object != NULL ?
 			errmsg("could not fetch object \"%s\" of bucket \"%s\": %s",
-				   pg_any_to_server(object->key, strlen(object->key), PG_UTF8),
+				   stedi_tuple_show(object->key),
 				   opts->bucket, trouble->reason) :
 			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
 			detail[0] != '\0' ? errdetail("%s", detail) : 0,
