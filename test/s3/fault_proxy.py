@@ -71,6 +71,7 @@ class Fault:
     before: Callable | None = None  # called with the request, before the server has it
     delay: float = 0  # seconds before the answer
     answer: bytes | None = None  # instead of the server's, which is not asked
+    hang_up: bool = False  # behind that answer
     head: Callable | None = None  # changes the answer's head
     body: Callable | None = None  # changes bytes of the body: (position, bytes)
     pace: float = 0  # seconds that a body takes to come, in pieces
@@ -266,6 +267,8 @@ class FaultProxy:
                     while length > 0:
                         length -= len(client.some(length))
                     sock.sendall(fault.answer + fault.behind)
+                    if fault.hang_up:
+                        raise Gone
                     continue
                 if server is None:
                     server = Stream(socket.create_connection(self.server))
