@@ -4,7 +4,8 @@ A Loopback hands every request to a function, which returns (status, body) or
 (status, body, headers), and remembers what came.  Credentials hands keys out
 as a container, an instance and the token service do, and says how often; a
 Bucket is an S3 server of a few objects, which takes the keys of a set and no
-others, and verifies signatures with a signer of its own.
+others, and verifies signatures with a signer of its own.  An Authority signs
+certificates for them.
 """
 import datetime
 import hashlib
@@ -12,6 +13,8 @@ import hmac
 import http.client
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -66,7 +69,11 @@ class Request:
 
     def __init__(self, handler, body):
         self.method = handler.command
-        self.path, _, self.query = handler.path.partition("?")
+        self.proxied = handler.path.startswith("http://")
+        path = handler.path
+        if self.proxied:
+            path = "/" + path.split("/", 3)[3]
+        self.path, _, self.query = path.partition("?")
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.body = body
         self.time = time.monotonic()
@@ -165,13 +172,13 @@ class Credentials:
     ROLE = "stedi-role"
     METADATA_TOKEN = "metadata-token"
 
-    def __init__(self, test, life=3600):
+    def __init__(self, test, life=3600, context=None):
         self.life = life
         self.keys = {}
         self.n = 0
         self.broken = None
         self.make = self.make_own
-        self.loopback = Loopback(test, self.answer)
+        self.loopback = Loopback(test, self.answer, context)
         self.url = self.loopback.url
 
     @property
@@ -280,3 +287,69 @@ class Bucket:
             "<?xml version='1.0'?><ListBucketResult><IsTruncated>false</IsTruncated>"
             f"{contents}</ListBucketResult>"
         )
+
+
+CA_CONFIG = """
+[ca]
+default_ca = ours
+[ours]
+database = {folder}/index
+new_certs_dir = {folder}
+serial = {folder}/serial
+default_md = sha256
+policy = any
+unique_subject = no
+[any]
+commonName = supplied
+"""
+
+# The names of this machine, for a certificate.
+HERE = "DNS:localhost,IP:127.0.0.1"
+
+
+def openssl(*words):
+    subprocess.run(
+        ["openssl", *map(str, words)], check=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+
+
+class Authority:
+    """A certificate authority in a folder of its own."""
+
+    def __init__(self, folder, name):
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.certificate = self.folder / "ca.pem"
+        (self.folder / "index").write_text("")
+        (self.folder / "serial").write_text("01\n")
+        (self.folder / "config").write_text(CA_CONFIG.format(folder=self.folder))
+        openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", self.folder / "ca.key", "-out", self.certificate, "-subj", f"/CN={name}",
+            "-days", "3650", "-addext", "basicConstraints=critical,CA:TRUE",
+        )
+
+    def sign(self, name, hosts, begin="20200101000000Z", end="20991231235959Z"):
+        """A TLS context with a certificate for these hosts."""
+        key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName = {hosts}\n")
+        openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+            "-out", request, "-subj", f"/CN={name}",
+        )
+        openssl(
+            "ca", "-batch", "-notext", "-config", self.folder / "config", "-cert", self.certificate,
+            "-keyfile", self.folder / "ca.key", "-in", request, "-out", certificate,
+            "-startdate", begin, "-enddate", end, "-extfile", extensions,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        return context
+
+    def own_context(self):
+        """A TLS context with the authority's own certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.folder / "ca.key")
+        return context

@@ -22,7 +22,7 @@ from stedi_cluster import Cluster
 from stedi_fake import Canary, FakeS3, error, listing, store
 
 RECORD = '{"n": 1}\n'
-KEYS = {"access_key_id": "AKIACANARY0123456789", "secret_access_key": "hush"}
+KEYS = {"access_key_id": "AKCANARYADDRESS", "secret_access_key": "hush"}
 
 
 class AddressTest(ServerTest):

@@ -216,8 +216,8 @@ class HostileOwnerTest(ServerTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        for role in ("regress_villain", "regress_super SUPERUSER"):
-            cls.db.run(f"CREATE ROLE {role}")
+        cls.db.run("CREATE ROLE regress_villain")
+        cls.db.run("CREATE ROLE regress_super SUPERUSER")
         cls.addClassCleanup(cls.drop_roles)
 
     @classmethod

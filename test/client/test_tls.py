@@ -7,82 +7,16 @@ certificates' rows in src/trouble.c, and ca_file in src/http.c.
 """
 import os
 import shutil
-import ssl
-import subprocess
 import unittest
 
 import psycopg
 
 from stedi_client import ServerTest
-from stedi_loopback import Bucket, Loopback
+from stedi_loopback import HERE, Authority, Bucket, Loopback
 
 KEYS = ("AKIATLS000000000", "tls/secret")
 OBJECTS = {"step_trainer/1.json": '{"sensorReadingTime":1,"serialNumber":"s","distanceFromObject":1}\n'}
 COUNT = "SELECT count(*) FROM lake.step_trainer_landing"
-
-CA_CONFIG = """
-[ca]
-default_ca = ours
-[ours]
-database = {folder}/index
-new_certs_dir = {folder}
-serial = {folder}/serial
-default_md = sha256
-policy = any
-unique_subject = no
-[any]
-commonName = supplied
-"""
-
-HERE = "DNS:localhost,IP:127.0.0.1"
-
-
-def openssl(*words):
-    subprocess.run(
-        ["openssl", *map(str, words)], check=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-
-
-class Authority:
-    """A certificate authority in a folder of its own."""
-
-    def __init__(self, folder, name):
-        self.folder = folder / name
-        self.folder.mkdir()
-        self.certificate = self.folder / "ca.pem"
-        (self.folder / "index").write_text("")
-        (self.folder / "serial").write_text("01\n")
-        (self.folder / "config").write_text(CA_CONFIG.format(folder=self.folder))
-        openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", self.folder / "ca.key", "-out", self.certificate, "-subj", f"/CN={name}",
-            "-days", "3650", "-addext", "basicConstraints=critical,CA:TRUE",
-        )
-
-    def sign(self, name, hosts, begin="20200101000000Z", end="20991231235959Z"):
-        """A TLS context with a certificate for these hosts."""
-        key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
-        extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName = {hosts}\n")
-        openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
-            "-out", request, "-subj", f"/CN={name}",
-        )
-        openssl(
-            "ca", "-batch", "-notext", "-config", self.folder / "config", "-cert", self.certificate,
-            "-keyfile", self.folder / "ca.key", "-in", request, "-out", certificate,
-            "-startdate", begin, "-enddate", end, "-extfile", extensions,
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        return context
-
-    def own_context(self):
-        """A TLS context with the authority's own certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.folder / "ca.key")
-        return context
 
 
 @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
