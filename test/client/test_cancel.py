@@ -62,6 +62,7 @@ class Place:
             retry_timeout="3600",
             **options,
         )
+        test.lake.run(f"CREATE SCHEMA {self.schema}_made")
         if server is not None and (server.asked or server.first_bytes):
             raise AssertionError("IMPORT asks the server")
         test.places[name] = self
@@ -156,11 +157,12 @@ class CancelTest(ServerTest):
         waits("first byte", lambda path: NOTHING)
         waits("half a listing", lambda path: HALF_A_LISTING)
         waits("pause", lambda path: BUSY)
-        waits("8 objects", whole_or_less, n=1 + 6, connections="8")
-        place = waits("24 objects, 3 processes", whole_or_less, n=1 + 3 * 6, connections="8")
+        place = waits("8 objects", whole_or_less, n=1 + 6, connections="8")
+        place.settings = ("SET max_parallel_workers_per_gather = 0",)
+        place = waits("24 objects, 3 processes", whole_or_less, n=1 + 3 * 6, connections="24")
         place.settings = EAGER
         place.processes = 3
-        materialize = "SELECT stedi.materialize('target', landing => '{}')"
+        materialize = "SELECT stedi.materialize('{0}_made', landing => '{0}')"
         waits("materialize", lambda path: NOTHING, query=materialize)
         place = waits("materialize, 3 processes", silent_readings, n=4, query=materialize)
         place.settings = ("SET max_parallel_maintenance_workers = 2",)
@@ -177,7 +179,6 @@ class CancelTest(ServerTest):
         waits("ANALYZE", lambda path: NOTHING, query="ANALYZE {}.step_trainer_landing")
         waits("ANALYZE, objects", whole_or_less, n=1, query="ANALYZE {}.step_trainer_landing")
         waits("EXPLAIN", lambda path: NOTHING, query="EXPLAIN " + SCAN)
-        cls.lake.run("CREATE SCHEMA target")
 
     @classmethod
     def print_worst(cls):
@@ -337,6 +338,77 @@ class CancelTest(ServerTest):
 
     def test_planner(self):
         self.check("ANALYZE", "ANALYZE, objects", "EXPLAIN")
+
+    def pids(self, conn):
+        """Of a session's processes."""
+        pid = conn.info.backend_pid
+        rows = self.lake.rows("SELECT pid FROM pg_stat_activity WHERE %s IN (pid, leader_pid)", pid)
+        return [pid for pid, in rows]
+
+    def test_postmaster(self):
+        """All of these waits at once."""
+        pids = {}
+        for place in self.places.values():
+            conn = self.session(place)
+            self.wait(place, Process(conn.info.backend_pid, self.cluster.data), self.start(place, conn))
+            pids[place] = self.pids(conn)
+            self.assertEqual(len(pids[place]), place.processes)
+        began = time.monotonic()
+        kill(self.cluster.postmaster.pid)
+        while pids:
+            for place in list(pids):
+                if not any(Process(pid, self.cluster.data).exists() for pid in pids[place]):
+                    self.note(place, "postmaster", time.monotonic() - began)
+                    del pids[place]
+            if time.monotonic() - began > PATIENCE:
+                self.fail(f"outlive their server: {[place.name for place in pids]}")
+        self.resolver.answer()
+        self.cluster.kill()
+        self.cluster.start()
+        type(self).lake = self.cluster.database("lake")
+        self.assertLess(max(took for (_, kind), took in self.worst.items() if kind == "postmaster"), 2)
+
+    def check_limit(self, n_processes, *settings):
+        """A row of the first object is enough, when all others never come."""
+        others = threading.Event()
+
+        def answer(path):
+            if "list-type" in path:
+                sizes = {f"step_trainer/{i:02}.json": 1000 for i in range(40)}
+                return listing({**sizes, "step_trainer/00.json": OBJECT_SIZE})
+            if not path.endswith("/00.json"):
+                if len(server.asked) > n_processes * 8:
+                    others.set()
+                return NOTHING
+            others.wait(PATIENCE)
+            return reply(STEP, length=OBJECT_SIZE)
+
+        server = Server(self, answer)
+        place = Place(
+            self, f"LIMIT, {n_processes} processes", server, connections=str(n_processes * 8),
+            query="SELECT distancefromobject FROM {}.step_trainer_landing LIMIT 1",
+        )
+        place.settings = settings
+        conn = self.session(place)
+        process = Process(conn.info.backend_pid, self.cluster.data)
+        before = process.state()
+        run = self.start(place, conn)
+        wait_until(lambda: any(path.endswith("/00.json") for path in server.answered), "there is no row")
+        began = time.monotonic()
+        run.thread.join(PATIENCE)
+        self.assertIsNotNone(run.ended, "waits for objects that are not wanted any more")
+        self.assertIsNone(run.error)
+        self.check_left(place, conn, process, before)
+        wait_until(lambda: not server.connections, "a connection is left")
+        took = run.ended - began
+        self.note(place, "limit", took)
+        return took
+
+    def test_limit(self):
+        self.check_limit(1)
+
+    def test_limit_in_processes(self):
+        self.check_limit(3, *EAGER)
 
 
 if __name__ == "__main__":
