@@ -9,6 +9,8 @@ import socket
 import subprocess
 import threading
 
+from stedi_client import CLIENT
+
 HEAD = "HTTP/1.1 {} X\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n{}\r\n"
 
 
@@ -114,36 +116,6 @@ class FullListener:
             client.connect_ex(self.listener.getsockname())
 
 
-RESOLVER = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-int
-getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-			struct addrinfo **result)
-{
-	int			(*real) (const char *, const char *, const struct addrinfo *, struct addrinfo **);
-
-	if (node != NULL && strcmp(node, "unanswered.invalid") == 0)
-	{
-		/* a fifo: waits in the kernel until somebody opens its other end */
-		int			fd = open(getenv("STEDI_TEST_RESOLVER"), O_RDONLY);
-
-		if (fd >= 0)
-			close(fd);
-		return EAI_AGAIN;
-	}
-	real = dlsym(RTLD_NEXT, "getaddrinfo");
-	return real(node, service, hints, result);
-}
-"""
-
-
 class Resolver:
     """Makes a server wait for the address of one name, in a library that is loaded before the system's."""
 
@@ -154,8 +126,7 @@ class Resolver:
         library = folder / "resolver.so"
         os.mkfifo(self.fifo)
         subprocess.run(
-            ["gcc", "-x", "c", "-shared", "-fPIC", "-o", library, "-", "-ldl"],
-            input=RESOLVER, text=True, check=True,
+            ["gcc", "-shared", "-fPIC", "-o", library, CLIENT / "resolver.c", "-ldl"], check=True
         )
         self.environment = {"LD_PRELOAD": library, "STEDI_TEST_RESOLVER": self.fifo}
 

@@ -7,6 +7,7 @@ sockets, threads and processes are where they were, and the session works on.
 The worst times are printed.  Guards src/http.c and src/fetch.c.
 """
 import contextlib
+import itertools
 import os
 import sys
 import threading
@@ -37,6 +38,7 @@ CUSTOMER = (
     '"lastUpdateDate":1,"shareWithResearchAsOfDate":1}\n'
 )
 STEP = '{"sensorReadingTime":1,"serialNumber":"s","distanceFromObject":7}\n'
+NUMBERS = itertools.count(1)
 OBJECT_SIZE = 4 << 20  # more than is kept of one that nobody reads
 
 
@@ -46,7 +48,7 @@ class Place:
     def __init__(self, test, name, server=None, endpoint=None, query=SCAN, secrets=None, **options):
         self.name = name
         self.server = server
-        self.schema = "p" + str(len(test.places))
+        self.schema = f"place{next(NUMBERS)}"
         self.query = query.format(self.schema)
         self.settings = ()
         self.processes = 1  # that wait
@@ -183,15 +185,16 @@ class CancelTest(ServerTest):
     @classmethod
     def print_worst(cls):
         """A table of the worst times, ms."""
-        width = max(map(len, cls.places))
-        kinds = (*KINDS, "postmaster")
-        lines = [f"{'worst of each, ms':{width}}  " + "".join(f"{kind:>12}" for kind in kinds)]
-        for name in cls.places:
+        names = list(dict.fromkeys(name for name, _ in cls.worst))
+        width = max(map(len, names), default=0)
+        kinds = (*KINDS, "postmaster", "limit")
+        print(f"\n{'ms, at worst':{width}}" + "".join(f"{kind:>12}" for kind in kinds), file=sys.stderr)
+        for name in names:
             times = (cls.worst.get((name, kind)) for kind in kinds)
-            lines.append(
-                f"{name:{width}}  " + "".join(f"{'-' if t is None else round(t * 1000):>12}" for t in times)
+            print(
+                f"{name:{width}}" + "".join(f"{'' if t is None else round(t * 1000):>12}" for t in times),
+                file=sys.stderr,
             )
-        print("", *lines, sep="\n", file=sys.stderr)
 
     def note(self, place, kind, took):
         key = place.name, kind
@@ -304,19 +307,16 @@ class CancelTest(ServerTest):
         for name in names:
             for kind in KINDS:
                 with self.subTest(place=name, kind=kind):
-                    for _ in range(RUNS):
-                        # a busy machine may be late by itself, but not always
-                        took = min(
-                            took for took in self.attempts(self.places[name], kind)
-                        )
-                        self.assertLess(took, LIMIT)
+                    self.check_often(self.check_place, self.places[name], kind)
 
-    def attempts(self, place, kind):
-        for _ in range(3):
-            took = self.check_place(place, kind)
-            yield took
-            if took < LIMIT:
-                return
+    def check_often(self, check, place, kind):
+        """A busy machine may be late by itself, but not always."""
+        for _ in range(RUNS):
+            took = check(place, kind)
+            for _ in range(2):
+                if took >= LIMIT:
+                    took = check(place, kind)
+            self.assertLess(took, LIMIT)
 
     def test_name(self):
         self.check("name")
@@ -368,9 +368,8 @@ class CancelTest(ServerTest):
         type(self).lake = self.cluster.database("lake")
         self.assertLess(max(took for (_, kind), took in self.worst.items() if kind == "postmaster"), 2)
 
-    def check_limit(self, n_processes, *settings):
-        """A row of the first object is enough, when all others never come."""
-        others = threading.Event()
+    def limit_place(self, n_processes):
+        """Where a row of the first object is enough, and no other ever comes."""
 
         def answer(path):
             if "list-type" in path:
@@ -378,9 +377,10 @@ class CancelTest(ServerTest):
                 return listing({**sizes, "step_trainer/00.json": OBJECT_SIZE})
             if not path.endswith("/00.json"):
                 if len(server.asked) > n_processes * 8:
-                    others.set()
+                    place.others.set()
                 return NOTHING
-            others.wait(PATIENCE)
+            place.others.wait(PATIENCE)
+            place.answered = time.monotonic()
             return reply(STEP, length=OBJECT_SIZE)
 
         server = Server(self, answer)
@@ -388,27 +388,32 @@ class CancelTest(ServerTest):
             self, f"LIMIT, {n_processes} processes", server, connections=str(n_processes * 8),
             query="SELECT distancefromobject FROM {}.step_trainer_landing LIMIT 1",
         )
-        place.settings = settings
+        place.others = threading.Event()
+        place.settings = EAGER if n_processes > 1 else ("SET max_parallel_workers_per_gather = 0",)
+        del self.places[place.name]  # it is none of those that wait for ever
+        return place
+
+    def check_limit(self, place, _):
         conn = self.session(place)
         process = Process(conn.info.backend_pid, self.cluster.data)
         before = process.state()
+        place.others.clear()
         run = self.start(place, conn)
-        wait_until(lambda: any(path.endswith("/00.json") for path in server.answered), "there is no row")
-        began = time.monotonic()
         run.thread.join(PATIENCE)
         self.assertIsNotNone(run.ended, "waits for objects that are not wanted any more")
         self.assertIsNone(run.error)
         self.check_left(place, conn, process, before)
-        wait_until(lambda: not server.connections, "a connection is left")
-        took = run.ended - began
+        conn.close()
+        wait_until(lambda: not place.server.connections, "a connection is left")
+        took = run.ended - place.answered
         self.note(place, "limit", took)
         return took
 
     def test_limit(self):
-        self.check_limit(1)
-
-    def test_limit_in_processes(self):
-        self.check_limit(3, *EAGER)
+        """Transfers in flight do not hold up a query that has its rows; workers that wait neither."""
+        for n_processes in (1, 3):
+            with self.subTest(n_processes=n_processes):
+                self.check_often(self.check_limit, self.limit_place(n_processes), "limit")
 
 
 if __name__ == "__main__":
