@@ -166,7 +166,8 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	const char *prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	StediS3Page page = {.truncated = true};
 	char		token[sizeof(page.token)] = "";
-	char		met[sizeof(page.token)] = "";	/* the last whose number is a power of two */
+	char		met[sizeof(page.token)] = "";	/* the last whose number is a
+												 * power of two */
 
 	for (uint64 n = 1; page.truncated; n++)
 	{
