@@ -143,7 +143,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 
 # The sources that need no server (bytes.h), and the programs that test them.
 UNIT_SOURCES = option_form sign s3xml ini address checksum inflate frame decode plain json value consent_find
-UNIT = option_form sign s3xml keys ini address checksum inflate frame decode stream value consent_find
+UNIT = option_form sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
