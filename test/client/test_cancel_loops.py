@@ -10,8 +10,9 @@ another test's.
 
 What is asserted: the session's own CPU time from the cancel to its answer is
 below LIMIT, each time.  The time on the clock is, too, for the best of TRIES at
-the same moment, as the machine may be busy with others.  The worst of both is
-printed.
+the same moment, where the machine has no more to do than it has cores; else it
+may be as many times longer as there are processes to each.  The worst of both
+is printed.
 
 STEDI_TEST_CANCELS says how many moments; STEDI_TEST_SEED which.
 """
@@ -173,7 +174,8 @@ class CancelLoopsTest(ServerTest):
                         break
                 delay *= 1 if answer.in_time else 0.8
             if best is not None:
-                self.assertLess(best.wall, LIMIT, best.how)
+                busy = max(os.getloadavg()[0] / os.cpu_count(), 1)
+                self.assertLess(best.wall, LIMIT * busy, best.how)
                 if best.wall > self.worst.wall:
                     type(self).worst = best
                 type(self).n_done += 1
