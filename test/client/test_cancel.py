@@ -368,6 +368,18 @@ class CancelTest(ServerTest):
         type(self).lake = self.cluster.database("lake")
         self.assertLess(max(took for (_, kind), took in self.worst.items() if kind == "postmaster"), 2)
 
+    def test_stall_is_an_error(self):
+        """Whoever stops nothing himself is not kept waiting for ever either."""
+        place = self.places["half a listing"]
+        name = place.schema
+        self.lake.run(f"ALTER SERVER {name} OPTIONS (SET stall_timeout '1', ADD max_tries '1')")
+        self.addCleanup(
+            lambda: self.lake.run(f"ALTER SERVER {name} OPTIONS (SET stall_timeout '3600', DROP max_tries)")
+        )
+        with self.assertRaises(psycopg.errors.ConnectionFailure) as raised:
+            self.session(place).execute(place.query)
+        self.assertIn("stall_timeout", raised.exception.diag.message_hint)
+
     def limit_place(self, n_processes):
         """Where a row of the first object is enough, and no other ever comes."""
 
