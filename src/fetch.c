@@ -411,7 +411,7 @@ slot_pause(Slot *slot)
 	if (slot->trouble_since == 0)
 		slot->trouble_since = now;
 	if (slot->n_tries >= opts->max_tries ||
-		now + pause * 1000 > slot->trouble_since + (int64) opts->retry_timeout * USECS_PER_SEC)
+		now + pause * 1000 >= slot->trouble_since + (int64) opts->retry_timeout * USECS_PER_SEC)
 		return -1;
 	return pause;
 }

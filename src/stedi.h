@@ -744,9 +744,13 @@ extern StediReason stedi_tuple_columns(StediTuple *tuple, const StediField *fiel
 extern char *stedi_tuple_text(StediSlice text, int *len);
 
 /*
- * The text of a name that a server gave.  A file's name need not be UTF-8;
- * what is not shows as ?.
+ * A name that a server gave, for people, palloc'd: in the encoding of the
+ * database, or, when that does not have it, with its bytes beyond ASCII as %XX.
+ * So names that differ look different, but for those that have %XX themselves.
  */
+extern char *stedi_tuple_show(const char *name);
+
+/* The same as a text. */
 extern Datum stedi_tuple_name(const char *name);
 
 /* judge.c */

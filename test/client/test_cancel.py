@@ -23,7 +23,7 @@ from stedi_waits import BUSY, HALF_A_LISTING, NOTHING, FullListener, Process, Re
 
 LIMIT = 0.2  # seconds
 PATIENCE = 20  # seconds, until it is a failure that nothing happens
-RUNS = int(os.environ.get("STEDI_TEST_CANCELS", "2"))
+RUNS = int(os.environ.get("STEDI_TEST_WAITS", "2"))
 KINDS = ("cancel", "timeout", "terminate")
 
 SCAN = "SELECT count(*) FROM {}.step_trainer_landing WHERE distancefromobject > 0"
