@@ -540,6 +540,21 @@ no property
                 self.assertGreaterEqual(self.slow_scan(), 3)
                 self.assertGreaterEqual(self.bucket.refused, 2)
 
+    def test_renewed_once(self):
+        """Keys that S3 never takes are not asked for over and over."""
+        lie = self.credentials.make_own
+
+        def make():
+            keys = lie()
+            self.keys[keys["AccessKeyId"]] = (*self.keys[keys["AccessKeyId"]][:2], 0)
+            return keys
+
+        self.credentials.make = make
+        self.use("container")
+        self.assertEqual(self.failure(COUNT).message_primary,
+                         'could not list bucket "bucket": the session token has expired')
+        self.assertEqual((len(self.credentials.requests), len(self.bucket.requests)), (2, 2))
+
     def test_renewed_in_a_file(self):
         """Somebody writes new keys into the file; the old ones are over."""
         n = 0

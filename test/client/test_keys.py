@@ -226,7 +226,10 @@ class KeysTest(ServerTest):
         canary = "profile/canary"
         self.use("profile")
         pid = self.db.conn.info.backend_pid
-        self.assertEqual(memory(pid, canary), 0)
+        try:
+            self.assertEqual(memory(pid, canary), 0)
+        except PermissionError:
+            self.skipTest("the kernel lets nobody look into a process")
         with self.db.conn.transaction():
             self.db.run("DECLARE c CURSOR FOR SELECT * FROM lake.step_trainer_landing")
             self.db.run("FETCH 1 FROM c")
