@@ -174,8 +174,8 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
-	bench bench-decode bench-picture dist help
+OWN = check check-faults check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
+	bench bench-decode bench-picture soak dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -219,6 +219,14 @@ endif
 
 regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
+
+check-faults: ## every fault of doc/reliability.md, whose last column it fills: some five minutes
+	@SKIP="pgtap" test/install check
+	@test/faults
+
+soak: ## materialize in random faults of the network: half an hour, or STEDI_SOAK_SECONDS
+	@SKIP="pgtap" test/install check
+	@test/faults soak
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
@@ -321,5 +329,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-memory check-property regress isolation pgtap client \
-	s3 lint unit indent demo demo-stop bench bench-decode bench-picture dist help
+.PHONY: all install installcheck clean check check-faults check-mutants check-memory check-property regress isolation pgtap client \
+	s3 lint unit indent demo demo-stop bench bench-decode bench-picture soak dist help
