@@ -190,7 +190,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 # it has a `check` of its own, which only says that there is none.
 OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
-	check-memory check-mutants check-property check-security fuzz-coverage fuzz-merge \
+	check-faults check-memory check-mutants check-property check-security soak fuzz-coverage fuzz-merge \
 	demo demo-stop bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -235,6 +235,14 @@ endif
 
 regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
+
+check-faults: ## every fault of doc/reliability.md, whose last column it fills: some five minutes
+	@SKIP="pgtap" test/install check
+	@test/faults
+
+soak: ## materialize in random faults of the network: half an hour, or STEDI_SOAK_SECONDS
+	@SKIP="pgtap" test/install check
+	@test/faults soak
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
