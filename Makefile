@@ -273,6 +273,7 @@ bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -c -o $@ $<
 
 fuzz: ## fuzz what sees hostile bytes: FUZZ_RUNS (a million) executions each, or FUZZ_SECONDS
+	@test/install fuzz
 	@test/fuzz/run
 fuzz-coverage: ## the lines of these sources that the corpus runs; 95% of each, or it fails
 	@test/fuzz/coverage
