@@ -36,7 +36,8 @@ typedef struct StediKeyQuery
 typedef struct StediKeyTrouble
 {
 	int			sqlerrcode;
-	const char *reason;			/* goes on after "could not get credentials from ...: " */
+	const char *reason;			/* goes on after "could not get credentials
+								 * from ...: " */
 	const char *detail;			/* a sentence, or NULL */
 	const char *hint;			/* likewise */
 } StediKeyTrouble;

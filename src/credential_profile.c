@@ -231,7 +231,7 @@ own_keys(const char *name, const Profile *profile, StediKeys *keys, StediKeyTrou
 	if (profile->access_key_id == NULL || profile->secret_access_key == NULL)
 	{
 		const char *hint = "Supported are aws_access_key_id with aws_secret_access_key and, maybe, aws_session_token; "
-			"and role_arn with source_profile, credential_source or web_identity_token_file.";
+		"and role_arn with source_profile, credential_source or web_identity_token_file.";
 
 		if (profile->unsupported != NULL)
 			return stedi_key_trouble(trouble, ERRCODE_FEATURE_NOT_SUPPORTED,

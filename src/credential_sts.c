@@ -87,11 +87,11 @@ static char *
 make_form(const StediStsAsk *ask, const char *token)
 {
 	const char *action = token != NULL ? "Action=AssumeRoleWithWebIdentity&Version=2011-06-15" :
-		"Action=AssumeRole&Version=2011-06-15";
+	"Action=AssumeRole&Version=2011-06-15";
 	const char *session = ask->session_name != NULL ? ask->session_name : SESSION_NAME;
 	const Size	names = 256;	/* of all fields, and the action */
 	Size		size = names + encoded_len(ask->role_arn) + encoded_len(session) +
-		encoded_len(ask->external_id) + encoded_len(ask->duration) + encoded_len(token);
+	encoded_len(ask->external_id) + encoded_len(ask->duration) + encoded_len(token);
 	char	   *form = stedi_secret_alloc(size);
 	char	   *p = form + strlen(action);
 

@@ -444,7 +444,7 @@ stedi_reason_text(StediReason reason)
 		case STEDI_REASON_NOT_CLOSED:
 			return "the next record starts before this one is closed";
 		case STEDI_REASON_TOO_DEEP:
-			return "nested too deeply";
+			return "nested deeper than option \"max_depth\" allows";
 		case STEDI_REASON_TOO_LONG:
 			return "longer than option \"max_record_size\" allows";
 		case STEDI_REASON_DAMAGED:

@@ -111,13 +111,13 @@ resolve_key(const StediOptions *opts, const char *root, const char *key)
 			return NULL;
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", key, opts->root));
+				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), opts->root));
 	}
 	if (strncmp(resolved, root, root_len) != 0 ||
 		(resolved[root_len] != '/' && resolved[root_len] != '\0'))
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("object \"%s\" is not inside folder \"%s\"", key, opts->root),
+				errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(key), opts->root),
 				errdetail("A symbolic link or \"..\" leads out of it."));
 	return pstrdup(resolved);
 }
@@ -182,7 +182,7 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 		ereport(ERROR,
 				errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				errmsg("could not list folder \"%s/%s\": a name in it is not UTF-8",
-					   walk->opts->root, prefix));
+					   walk->opts->root, stedi_tuple_show(prefix)));
 	key = psprintf("%s%s", prefix, name);
 	target = psprintf("%s/%s", path, name);
 	if (lstat(target, &st) == 0 && S_ISLNK(st.st_mode))
@@ -192,7 +192,7 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_FILE),
 					errmsg("could not find object \"%s\" of folder \"%s\": the symbolic link leads nowhere",
-						   key, walk->opts->root));
+						   stedi_tuple_show(key), walk->opts->root));
 	}
 	if (lstat(target, &st) != 0)
 	{
@@ -200,7 +200,7 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 			return;				/* renamed or removed meanwhile */
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", key, walk->opts->root));
+				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), walk->opts->root));
 	}
 	if (S_ISDIR(st.st_mode))
 		walk_folder(walk, folder, target, psprintf("%s/", key));
@@ -266,7 +266,7 @@ report_changed(const StediObject *object)
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("could not read object \"%s\": it has changed since it was listed",
-				   object->key),
+				   stedi_tuple_show(object->key)),
 			errhint("Run the query again."));
 }
 
@@ -281,7 +281,7 @@ check_same(const StediLocal *local)
 	if (fd < 0 || fstat(fd, &st) != 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not read object \"%s\": %m", local->object->key));
+				errmsg("could not read object \"%s\": %m", stedi_tuple_show(local->object->key)));
 	make_etag(&st, etag);
 	if (!S_ISREG(st.st_mode) || strcmp(etag, local->object->etag) != 0)
 		report_changed(local->object);
@@ -316,7 +316,7 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 			report_changed(object);
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not open object \"%s\": %m", object->key));
+				errmsg("could not open object \"%s\": %m", stedi_tuple_show(object->key)));
 	}
 	check_same(local);
 	(void) posix_fadvise(FileGetRawDesc(local->file), 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -335,7 +335,7 @@ stedi_local_read(StediLocal *local, char *dest, Size room)
 	if (n < 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not read object \"%s\": %m", local->object->key));
+				errmsg("could not read object \"%s\": %m", stedi_tuple_show(local->object->key)));
 	check_same(local);
 	local->pos += n;
 	return n;

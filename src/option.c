@@ -22,6 +22,7 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -590,7 +591,9 @@ stedi_option_get_column(Oid relid, AttrNumber attnum, const char *attname)
 			parse_option_choice(find_option("source", AttributeRelationId), source);
 	else
 	{
-		char	   *lower = pstrdup(key != NULL ? key : attname);
+		const char *name = key != NULL ? key : attname;
+		const char *utf8 = pg_server_to_any(name, strlen(name), PG_UTF8);
+		char	   *lower = pstrdup(utf8);	/* as records have it */
 
 		for (char *p = lower; *p != '\0'; p++)
 			*p = pg_ascii_tolower((unsigned char) *p);

@@ -63,7 +63,7 @@ typedef struct Parse
 	Pass		pass;
 	StediS3Page *page;			/* borrowed; page passes */
 	StediS3Error *error;		/* borrowed; PASS_ERROR */
-	StediToldKeys *keys;			/* borrowed; PASS_KEYS */
+	StediToldKeys *keys;		/* borrowed; PASS_KEYS */
 	StediS3EntryFn entry_fn;
 	void	   *arg;
 	const char *trouble;		/* static; NULL: none so far */

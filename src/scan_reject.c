@@ -65,7 +65,7 @@ stedi_scan_count_reject(StediScan *scan)
 					   get_rel_name(scan->opts->relid),
 					   stedi_scan_reason(&scan->reject)),
 				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   scan->place.object->key, scan->place.line, scan->place.offset));
+						   stedi_tuple_show(scan->place.object->key), scan->place.line, scan->place.offset));
 	if (scan->opts->reject_limit > 0 &&
 		n_rejected > (uint64) scan->opts->reject_limit)
 		ereport(ERROR,
@@ -73,7 +73,7 @@ stedi_scan_count_reject(StediScan *scan)
 				errmsg("set aside more than option \"reject_limit\" (" INT64_FORMAT ") records of foreign table \"%s\"",
 					   scan->opts->reject_limit, get_rel_name(scan->opts->relid)),
 				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   scan->place.object->key, scan->place.line, scan->place.offset));
+						   stedi_tuple_show(scan->place.object->key), scan->place.line, scan->place.offset));
 }
 
 void

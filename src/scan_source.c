@@ -79,7 +79,8 @@ scan_read_source(StediScan *scan, char *dest, Size room)
 		len = stedi_fetch_read(scan->fetch, dest, room);
 		scan_fetch_ahead(scan);
 	}
-	scan->source_ended = (len == 0);
+	scan->over = scan->worker && stedi_scan_is_over(scan);
+	scan->source_ended = (len == 0 || scan->over);
 	scan->stats.bytes += len;
 	return len;
 }
@@ -182,8 +183,8 @@ scan_check_ratio(const StediScan *scan)
 			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			errmsg("could not read object \"%s\": it holds more than option \"max_inflate_ratio\" (%d) allows",
 				   scan->object->key, scan->opts->max_inflate_ratio),
-			errdetail("Of its first " UINT64_FORMAT " compressed bytes came " UINT64_FORMAT ".",
-					  scan->n_packed, scan->n_inflated),
+			errdetail("Of its first %llu compressed bytes came %llu.",
+					  (unsigned long long) scan->n_packed, (unsigned long long) scan->n_inflated),
 			errhint("Look at the object; if it is meant to be so, raise option \"max_inflate_ratio\" of foreign table \"%s\".",
 					get_rel_name(scan->opts->relid)));
 }

@@ -472,6 +472,10 @@ extern bool stedi_fetch_has_room(const StediFetch *fetch);
  */
 extern Size stedi_fetch_read(StediFetch *fetch, char *dest, Size room);
 
+/* From now on, wait no longer than until is_over(arg) is true: read then gives 0. */
+typedef bool (*StediOverFn) (void *arg);
+extern void stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg);
+
 /* Give up all transfers; the client can be used again. */
 extern void stedi_fetch_reset(StediFetch *fetch);
 
@@ -701,9 +705,13 @@ extern StediReason stedi_tuple_columns(StediTuple *tuple, const StediField *fiel
 extern char *stedi_tuple_text(StediSlice text, int *len);
 
 /*
- * The text of a name that a server gave.  A file's name need not be UTF-8;
- * what is not shows as ?.
+ * A name that a server gave, for people, palloc'd: in the encoding of the
+ * database, or, when that does not have it, with its bytes beyond ASCII as %XX.
+ * So names that differ look different, but for those that have %XX themselves.
  */
+extern char *stedi_tuple_show(const char *name);
+
+/* The same as a text. */
 extern Datum stedi_tuple_name(const char *name);
 
 /* judge.c */
@@ -930,6 +938,13 @@ extern void stedi_scan_share_again(StediScan *scan);
  * columns and flags.  shared outlives the scan.
  */
 extern void stedi_scan_join(StediScan *scan, StediScanShared *shared);
+
+/*
+ * By the leader: whatever the others have not returned yet is not wanted.  A
+ * worker would else wait on for bytes, and the leader for the worker.  Never
+ * throws.
+ */
+extern void stedi_scan_end_share(StediScan *scan);
 
 /* Add the figures of this process to those of the others, once.  Never throws. */
 extern void stedi_scan_contribute(StediScan *scan);

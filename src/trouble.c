@@ -204,6 +204,38 @@ stedi_trouble_show(const char *text)
 	return copy;
 }
 
+/*
+ * Wipe out, in a server's words, what may be a secret that it was sent: long
+ * runs of the letters that tokens and signatures are made of.  Servers have no
+ * reason to repeat these, but some do.
+ */
+static char *
+hide_secrets(char *text)
+{
+	char	   *to = text;		/* not beyond p */
+
+	for (const char *p = text; *p != '\0';)
+	{
+		size_t		len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-%");
+
+		if (len >= 40 || (len >= 20 && strcspn(p, "0123456789") < len))
+		{
+			memcpy(to, "...", 3);
+			to += 3;
+			p += len;
+		}
+		else
+		{
+			len = Max(len, 1);
+			memmove(to, p, len);
+			to += len;
+			p += len;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
 /* The row that fits.  Only of an object can one say that it has changed. */
 static const Trouble *
 find_trouble(const StediObject *object, const StediAnswer *answer,
@@ -241,10 +273,10 @@ describe_trouble(const StediObject *object, const StediAnswer *answer,
 	{
 		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
 		if (error->code[0] != '\0')
-			appendStringInfo(&text, ", code %s", stedi_trouble_show(error->code));
+			appendStringInfo(&text, ", code %s", hide_secrets(stedi_trouble_show(error->code)));
 		appendStringInfoChar(&text, '.');
 		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
-			appendStringInfo(&text, " It says: %s.", stedi_trouble_show(error->message));
+			appendStringInfo(&text, " It says: %s.", hide_secrets(stedi_trouble_show(error->message)));
 	}
 	if (n_tries > 1)
 		appendStringInfo(&text, "%sThe request was sent %d times.", text.len > 0 ? " " : "", n_tries);
@@ -294,6 +326,12 @@ stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 	trouble = find_trouble(NULL, answer, &error);
 	*sqlerrcode = trouble->sqlerrcode;
 	*detail = describe_trouble(NULL, answer, &error, 1);
+
+	/* where it is another than of S3 */
+	if (answer->result == CURLE_OPERATION_TIMEDOUT)
+		return "nobody answered in time";
+	if (answer->result == CURLE_OK && answer->status >= 300 && answer->status < 400)
+		return "it is elsewhere, where it is not asked for";
 	return trouble->reason;
 }
 
@@ -321,10 +359,10 @@ stedi_trouble_tls(int result, long verify, const char *message)
 		case 62:				/* host, or address */
 		case 64:
 			return STEDI_ANSWER_CERT_HOST;
-		case 0:
-			return strstr(message, "match") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 	}
-	return result;
+
+	/* "no alternative certificate subject name matches target host name ..." */
+	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 }
 
 /* See stedi.h. */
@@ -343,12 +381,13 @@ stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 			errcode(trouble->sqlerrcode),
 			object != NULL ?
 			errmsg("could not fetch object \"%s\" of bucket \"%s\": %s",
-				   pg_any_to_server(object->key, strlen(object->key), PG_UTF8),
+				   stedi_tuple_show(object->key),
 				   opts->bucket, trouble->reason) :
 			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
 			detail[0] != '\0' ? errdetail("%s", detail) : 0,
 			trouble->hint == NULL ? 0 :
-			strcmp(trouble->hint, HINT_REGION) == 0 && error.region[0] != '\0' ?
+			strcmp(trouble->hint, HINT_REGION) == 0 && error.region[0] != '\0' &&
+			strcmp(hide_secrets(pstrdup(error.region)), error.region) == 0 ?
 			errhint("Set option \"region\" of the server to \"%s\".", error.region) :
 			errhint("%s", trouble->hint));
 	pg_unreachable();

@@ -405,21 +405,34 @@ stedi_tuple_field(const StediTuple *tuple, int attno)
 	return tuple->columns[attno].field;
 }
 
-Datum
-stedi_tuple_name(const char *name)
+/* See stedi.h. */
+char *
+stedi_tuple_show(const char *name)
 {
 	StediSlice	text = {name, strlen(name)};
 	int			len;
 	char	   *copy = stedi_tuple_text(text, &len);
+	char	   *to;
 
-	if (copy == NULL)
+	if (copy != NULL)
+		return copy;
+	to = copy = palloc(3 * text.len + 1);
+	for (const char *p = name; *p != '\0'; p++)
 	{
-		copy = pstrdup(name);
-		for (char *p = copy; *p != '\0'; p++)
-			if (IS_HIGHBIT_SET(*p))
-				*p = '?';
+		if (IS_HIGHBIT_SET(*p))
+			to += sprintf(to, "%%%02X", (unsigned char) *p);
+		else
+			*to++ = *p;
 	}
-	return CStringGetTextDatum(copy);
+	*to = '\0';
+	return copy;
+}
+
+/* See stedi.h. */
+Datum
+stedi_tuple_name(const char *name)
+{
+	return CStringGetTextDatum(stedi_tuple_show(name));
 }
 
 /* See stedi.h. */

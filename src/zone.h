@@ -349,6 +349,13 @@ extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
  */
 extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
 
+/*
+ * Run a statement with parameters, whose values get into no plan and no log;
+ * how many rows it processed.  nulls may be NULL, or has an 'n' for each NULL.
+ */
+extern uint64 stedi_zone_query_with(const char *sql, int n, const Oid *types,
+									const Datum *values, const char *nulls);
+
 /* The same of a query with a parameter, $1, of type text[]; keys NULL: with none. */
 extern void stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql,
 									 ArrayType *keys);

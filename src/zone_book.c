@@ -435,7 +435,6 @@ on_objects(const ZoneRun *run, ZoneTableId id, List *names, const char *template
 	Datum		values[2];
 	Datum	   *elements = palloc(Max(list_length(names), 1) * sizeof(Datum));
 	int			n = 0;
-	int			result;
 	ListCell   *lc;
 
 	if (names == NIL)
@@ -444,10 +443,8 @@ on_objects(const ZoneRun *run, ZoneTableId id, List *names, const char *template
 		elements[n++] = CStringGetTextDatum(lfirst(lc));
 	values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
 	values[1] = PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
-	result = SPI_execute_with_args(stedi_zone_query_expand(run, template),
-								   lengthof(types), types, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
+	(void) stedi_zone_query_with(stedi_zone_query_expand(run, template),
+								 lengthof(types), types, values, NULL);
 }
 
 void
@@ -499,8 +496,7 @@ put_report(const ZoneRun *run, ZoneTableId id)
 		nulls[i] = isnull[i] ? 'n' : ' ';
 	}
 	appendStringInfoChar(&sql, ')');
-	if (SPI_execute_with_args(sql.data, lengthof(types), types, values, nulls, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into stedi_run");
+	(void) stedi_zone_query_with(sql.data, lengthof(types), types, values, nulls);
 }
 
 /* How the run leaves the tables. */
@@ -521,11 +517,10 @@ put_state(const ZoneRun *run)
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[5] = Int64GetDatum(run->n_entries);
 	stedi_zone_query_run(stedi_zone_query_expand(run, "DELETE FROM {target}.stedi_state"));
-	if (SPI_execute_with_args(stedi_zone_query_expand(run,
-													  "INSERT INTO {target}.stedi_state VALUES ($1, $2, $3, $4,"
-													  " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $6, $5)"),
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into stedi_state");
+	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
+														 "INSERT INTO {target}.stedi_state VALUES ($1, $2, $3, $4,"
+														 " (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL), $6, $5)"),
+								 lengthof(types), types, values, NULL);
 }
 
 void
@@ -564,9 +559,8 @@ stedi_zone_book_settle(ZoneRun *run)
 	 * certainty
 	 */
 	values[3] = BoolGetDatum(!run->rule_changed && !run->match_changed);
-	if (SPI_execute_with_args(stedi_zone_query_expand(run,
-													  "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
-													  " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update stedi_state");
+	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
+														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
+														 " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
+								 lengthof(types), types, values, NULL);
 }

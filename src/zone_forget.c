@@ -75,13 +75,12 @@ keep(Subject *subject, const char *name, const char *template)
 }
 
 /* A statement on $1 = who, $2 = name, $3 and $4 = proof; how many rows it processed. */
-static int64
+static uint64
 execute(const Subject *subject, const char *template, const char *word)
 {
 	static Oid	types[] = {BYTEAOID, INT8OID, TEXTOID, BYTEAOID};
 	Datum		values[lengthof(types)];
 	char		nulls[] = "  n ";
-	int			result;
 
 	values[0] = PointerGetDatum(subject->who);
 	values[1] = Int64GetDatum(subject->name);
@@ -92,11 +91,8 @@ execute(const Subject *subject, const char *template, const char *word)
 		values[2] = CStringGetTextDatum(word);
 		nulls[2] = ' ';
 	}
-	result = SPI_execute_with_args(stedi_zone_query_expand(subject->run, template),
-								   lengthof(types), types, values, nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
-	return (int64) SPI_processed;
+	return stedi_zone_query_with(stedi_zone_query_expand(subject->run, template),
+								 lengthof(types), types, values, nulls);
 }
 
 /* Find out whom the call is about, when the key is known. */

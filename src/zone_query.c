@@ -193,6 +193,40 @@ stedi_zone_query_register(ZoneRun *run, const char *name, Tuplestorestate *store
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(result));
 }
 
+/*
+ * Parameters of a query.  They are not told to be constants, so that the
+ * planner leaves them parameters: values of people must not get into plans,
+ * which debug_print_plan and auto_explain write into the log.
+ */
+static ParamListInfo
+make_params(int n, const Oid *types, const Datum *values, const char *nulls)
+{
+	ParamListInfo params = makeParamList(n);
+
+	for (int i = 0; i < n; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = nulls != NULL && nulls[i] == 'n';
+		params->params[i].pflags = 0;
+		params->params[i].ptype = types[i];
+	}
+	return params;
+}
+
+uint64
+stedi_zone_query_with(const char *sql, int n, const Oid *types, const Datum *values, const char *nulls)
+{
+	SPIExecuteOptions options = {0};
+	int			result;
+
+	options.params = make_params(n, types, values, nulls);
+	result = SPI_execute_extended(sql, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(result));
+	SPI_freetuptable(SPI_tuptable);
+	return SPI_processed;
+}
+
 void
 stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 {
@@ -217,11 +251,9 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 	options.dest = dest;
 	if (keys != NULL)
 	{
-		options.params = makeParamList(1);
-		options.params->params[0].value = PointerGetDatum(keys);
-		options.params->params[0].isnull = false;
-		options.params->params[0].pflags = PARAM_FLAG_CONST;
-		options.params->params[0].ptype = type;
+		Datum		value = PointerGetDatum(keys);
+
+		options.params = make_params(1, &type, &value, NULL);
 	}
 	result = SPI_execute_extended(sql, &options);
 	if (result < 0)

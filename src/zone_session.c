@@ -153,8 +153,13 @@ stedi_zone_session_answer(const ZoneSession *session, const char *template)
 
 	options.read_only = true;
 	options.dest = CreateDestReceiver(DestTuplestore);
+
+	/*
+	 * Values out of line stay so: the caller's snapshot keeps them.  Both, to
+	 * fetch them and to see that the columns are right, cannot be asked for.
+	 */
 	SetTuplestoreDestReceiverParams(options.dest, answer->setResult,
-									answer->econtext->ecxt_per_query_memory, true,
+									answer->econtext->ecxt_per_query_memory, false,
 									answer->setDesc, "a query has other columns than its answer");
 	result = SPI_execute_extended(stedi_zone_query_expand(session->run, template), &options);
 	if (result < 0)

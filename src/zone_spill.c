@@ -77,7 +77,9 @@ stedi_zone_spill_create(FileSet *fileset, const char *stream, int process,
 
 	file_name(name, stream, process);
 	spill->file = BufFileCreateFileSet(fileset, name);
-	spill->chunks = palloc_extended((Size) n_partitions * CHUNK_SIZE, MCXT_ALLOC_HUGE);
+	/* chunks that are not full are written whole: not what memory had before */
+	spill->chunks = palloc_extended((Size) n_partitions * CHUNK_SIZE,
+									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n_partitions; i++)
 	{
 		Chunk	   *chunk = (Chunk *) (spill->chunks + (Size) i * CHUNK_SIZE);

@@ -94,12 +94,10 @@ stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held)
 		Datum		wanted = CStringGetTextDatum(lfirst(value));
 
 		/* somebody who is in has it, too: nearly always found at once */
-		if (SPI_execute_with_args(psprintf("SELECT FROM %s WHERE %s::text = $1 LIMIT 1",
+		if (stedi_zone_query_with(psprintf("SELECT FROM %s WHERE %s::text = $1 LIMIT 1",
 										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name),
 										   quote_identifier(lfirst(column))),
-								  1, &type, &wanted, NULL, false, 1) != SPI_OK_SELECT)
-			elog(ERROR, "could not look for a value");
-		if (SPI_processed == 0)
+								  1, &type, &wanted, NULL) == 0)
 			return true;
 	}
 	return false;

@@ -4,16 +4,64 @@ A Loopback hands every request to a function, which returns (status, body) or
 (status, body, headers), and remembers what came.  Credentials hands keys out
 as a container, an instance and the token service do, and says how often; a
 Bucket is an S3 server of a few objects, which takes the keys of a set and no
-others, and verifies signatures with a signer of its own.
+others, and verifies signatures with a signer of its own.  An Authority signs
+certificates for them.
 """
 import datetime
 import hashlib
 import hmac
+import http.client
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 import time
 import urllib.parse
+
+
+def signature(method, path, query, headers, names, body, scope, secret):
+    """The signature of a request: in hex, of the headers of these names."""
+    canonical = "\n".join((
+        method, path, query,
+        *(f"{name}:{headers[name].strip()}" for name in names),
+        "", ";".join(names), hashlib.sha256(body).hexdigest(),
+    ))
+    to_sign = "\n".join((
+        "AWS4-HMAC-SHA256", headers["x-amz-date"], scope,
+        hashlib.sha256(canonical.encode()).hexdigest(),
+    ))
+    key = b"AWS4" + secret.encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+
+
+def sign(endpoint, method, path, body, service, access_key, secret):
+    """Send a signed request; returns the answer's body."""
+    host = endpoint.partition("://")[2]
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "host": host,
+        "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+        "x-amz-date": date,
+    }
+    names = sorted(headers)
+    scope = f"{date[:8]}/us-east-1/{service}/aws4_request"
+    signed = signature(method, path, "", headers, names, body, scope, secret)
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, "
+        f"SignedHeaders={';'.join(names)}, Signature={signed}"
+    )
+    connection = http.client.HTTPConnection(host, timeout=60)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    if answer.status != 200:
+        raise AssertionError(f"{method} {endpoint}{path}: {answer.status} {content[:500]}")
+    return content
 
 
 class Request:
@@ -21,7 +69,11 @@ class Request:
 
     def __init__(self, handler, body):
         self.method = handler.command
-        self.path, _, self.query = handler.path.partition("?")
+        self.proxied = handler.path.startswith("http://")
+        path = handler.path
+        if self.proxied:
+            path = "/" + path.split("/", 3)[3]
+        self.path, _, self.query = path.partition("?")
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.body = body
         self.time = time.monotonic()
@@ -39,23 +91,11 @@ class Request:
         words = self.headers["authorization"].replace(",", "").split()
         parts = dict(word.split("=", 1) for word in words[1:])
         _, scope = parts["Credential"].split("/", 1)
-        names = parts["SignedHeaders"].split(";")
-        payload = hashlib.sha256(self.body).hexdigest()
-        canonical = "\n".join((
-            self.method, self.path, self.query,
-            *(f"{name}:{self.headers[name].strip()}" for name in names),
-            "", ";".join(names), payload,
-        ))
-        to_sign = "\n".join((
-            words[0], self.headers["x-amz-date"], scope,
-            hashlib.sha256(canonical.encode()).hexdigest(),
-        ))
-        key = b"AWS4" + secret.encode()
-        for part in scope.split("/"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        return hmac.compare_digest(
-            hmac.digest(key, to_sign.encode(), "sha256").hex(), parts["Signature"]
+        expected = signature(
+            self.method, self.path, self.query, self.headers, parts["SignedHeaders"].split(";"),
+            self.body, scope, secret,
         )
+        return hmac.compare_digest(expected, parts["Signature"])
 
 
 class Loopback:
@@ -132,13 +172,13 @@ class Credentials:
     ROLE = "stedi-role"
     METADATA_TOKEN = "metadata-token"
 
-    def __init__(self, test, life=3600):
+    def __init__(self, test, life=3600, context=None):
         self.life = life
         self.keys = {}
         self.n = 0
         self.broken = None
         self.make = self.make_own
-        self.loopback = Loopback(test, self.answer)
+        self.loopback = Loopback(test, self.answer, context)
         self.url = self.loopback.url
 
     @property
@@ -189,13 +229,13 @@ S3_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Er
 class Bucket:
     """An S3 server with one bucket; keys says who may read it: see Credentials."""
 
-    def __init__(self, test, objects, keys, expired=(400, "ExpiredToken")):
+    def __init__(self, test, objects, keys, expired=(400, "ExpiredToken"), context=None):
         self.objects = objects
         self.keys = keys
         self.expired = expired
         self.delay = 0  # seconds, of every object
         self.refused = 0
-        self.loopback = Loopback(test, self.answer)
+        self.loopback = Loopback(test, self.answer, context)
         self.url = self.loopback.url
 
     @property
@@ -247,3 +287,69 @@ class Bucket:
             "<?xml version='1.0'?><ListBucketResult><IsTruncated>false</IsTruncated>"
             f"{contents}</ListBucketResult>"
         )
+
+
+CA_CONFIG = """
+[ca]
+default_ca = ours
+[ours]
+database = {folder}/index
+new_certs_dir = {folder}
+serial = {folder}/serial
+default_md = sha256
+policy = any
+unique_subject = no
+[any]
+commonName = supplied
+"""
+
+# The names of this machine, for a certificate.
+HERE = "DNS:localhost,IP:127.0.0.1"
+
+
+def openssl(*words):
+    subprocess.run(
+        ["openssl", *map(str, words)], check=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+
+
+class Authority:
+    """A certificate authority in a folder of its own."""
+
+    def __init__(self, folder, name):
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.certificate = self.folder / "ca.pem"
+        (self.folder / "index").write_text("")
+        (self.folder / "serial").write_text("01\n")
+        (self.folder / "config").write_text(CA_CONFIG.format(folder=self.folder))
+        openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", self.folder / "ca.key", "-out", self.certificate, "-subj", f"/CN={name}",
+            "-days", "3650", "-addext", "basicConstraints=critical,CA:TRUE",
+        )
+
+    def sign(self, name, hosts, begin="20200101000000Z", end="20991231235959Z"):
+        """A TLS context with a certificate for these hosts."""
+        key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName = {hosts}\n")
+        openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+            "-out", request, "-subj", f"/CN={name}",
+        )
+        openssl(
+            "ca", "-batch", "-notext", "-config", self.folder / "config", "-cert", self.certificate,
+            "-keyfile", self.folder / "ca.key", "-in", request, "-out", certificate,
+            "-startdate", begin, "-enddate", end, "-extfile", extensions,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        return context
+
+    def own_context(self):
+        """A TLS context with the authority's own certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.folder / "ca.key")
+        return context

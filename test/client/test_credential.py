@@ -7,6 +7,8 @@ what they are asked is looked at, signatures are verified.  Guards
 src/credential*.c, and how src/fetch.c renews.
 """
 import os
+import shutil
+import threading
 import time
 import types
 import unittest
@@ -15,7 +17,7 @@ import psycopg
 
 from stedi_client import ServerTest, make_folder, options_list, sql
 from stedi_cluster import Cluster, wait_until
-from stedi_loopback import STS_ERROR, Bucket, Credentials, iso
+from stedi_loopback import HERE, STS_ERROR, Authority, Bucket, Credentials, iso
 
 ENVIRONMENT_KEYS = ("AKIAENVIRONMENT0", "environment/secret", "environment/token")
 PROFILE_KEYS = ("AKIAPROFILE00000", "profile/secret+")
@@ -90,7 +92,7 @@ class CredentialTest(ServerTest):
     def use(self, source, database=None, **more):
         """Landing tables with credentials of that source."""
         options = {"endpoint": self.bucket.url, "allow_http": "true", "connections": "2"}
-        for name in ("ca_file", "region", "max_tries"):
+        for name in ("proxy", "max_tries"):
             if name in more:
                 options[name] = more.pop(name)
         self.db.drop("lake")
@@ -363,7 +365,8 @@ no property
             ("container", "container", (200, "x" * 100000), "54000", "the answer is too long"),
             ("container", "container", (403, "no"), "28000", "access denied"),
             ("container", "container", (404, "no"), "42704", "it is not there"),
-            ("container", "container", (302, "", {"Location": "/container"}), "HV00M", "the server refuses the request"),
+            ("container", "container", (302, "", {"Location": "/x"}), "HV00M", "it is elsewhere, where it is not asked for"),
+            ("container", "container", (307, "", {"Location": "/x"}), "HV00M", "it is elsewhere, where it is not asked for"),
             ("instance", "instance", (404, "no"), "42704", "it is not there"),
             ("instance", "instance", (200, "two\nlines"), "HV00M", "the metadata has no token"),
             ("instance", "instance", (200, "a/../role"), "HV00M", "the instance has no role"),
@@ -373,7 +376,7 @@ no property
                 self.credentials.broken = broken
                 self.use(source)
                 self.assert_failure(code, start.format(name) + words)
-                self.assertEqual(len([r for r in self.credentials.requests if r.path == "/x"]), 0)
+                self.assertNotIn("/x", [request.path for request in self.credentials.requests])
         self.use("web_identity")
         self.credentials.broken = (200, "<AssumeRoleWithWebIdentityResponse/>")
         self.assert_failure("HV00M", "could not get credentials from a web identity: the token service's answer has no credentials")
@@ -396,6 +399,30 @@ no property
         self.credentials.loopback.answer = lambda request: (503, "busy")
         self.assert_failure("HV00M", "could not get credentials from the instance: the server is busy")
         self.assertEqual(len(self.credentials.requests), 3)
+
+    def test_cancelled(self):
+        """Whoever waits for keys can be told to stop; the session works on."""
+        answered = threading.Event()
+        good = self.credentials.answer
+
+        def silent(request):
+            answered.wait(60)
+            return good(request)
+
+        self.addCleanup(setattr, self.credentials.loopback, "answer", good)
+        self.addCleanup(answered.set)
+        self.credentials.loopback.answer = silent
+        for source in ("container", "instance", "web_identity"):
+            for query in ("SELECT * FROM stedi.credential('lake')", COUNT):
+                with self.subTest(source=source, query=query):
+                    self.use(source)
+                    self.db.run("SET statement_timeout = '300ms'")
+                    began = time.monotonic()
+                    self.assertEqual(self.failure(query).sqlstate, "57014")
+                    self.assertLess(time.monotonic() - began, 2)
+                    self.db.run("RESET statement_timeout")
+        answered.set()
+        self.assertEqual(self.db.value(COUNT), N_OBJECTS)
 
     def test_tokens_that_are_none(self):
         self.use("web_identity")
@@ -513,6 +540,21 @@ no property
                 self.assertGreaterEqual(self.slow_scan(), 3)
                 self.assertGreaterEqual(self.bucket.refused, 2)
 
+    def test_renewed_once(self):
+        """Keys that S3 never takes are not asked for over and over."""
+        lie = self.credentials.make_own
+
+        def make():
+            keys = lie()
+            self.keys[keys["AccessKeyId"]] = (*self.keys[keys["AccessKeyId"]][:2], 0)
+            return keys
+
+        self.credentials.make = make
+        self.use("container")
+        self.assertEqual(self.failure(COUNT).message_primary,
+                         'could not list bucket "bucket": the session token has expired')
+        self.assertEqual((len(self.credentials.requests), len(self.bucket.requests)), (2, 2))
+
     def test_renewed_in_a_file(self):
         """Somebody writes new keys into the file; the old ones are over."""
         n = 0
@@ -563,13 +605,24 @@ no property
         self.assertEqual(diag.message_primary, 'could not list bucket "bucket": the session token has expired')
         self.assertEqual(len(self.bucket.requests), 1)
 
+    def test_proxy(self):
+        """The token service is asked through the server's proxy; what is near is not."""
+        for source, proxied in (("web_identity", True), ("container", False), ("instance", False)):
+            with self.subTest(source=source):
+                self.use(source, proxy=self.credentials.url)
+                self.credentials.requests.clear()
+                self.shown()
+                self.assertEqual({request.proxied for request in self.credentials.requests}, {proxied})
+
     def test_parallel_workers_have_them(self):
         self.use("container")
         for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             self.db.run(f"SET {setting} = 0")
         self.db.run("SET max_parallel_workers_per_gather = 2")
-        self.assertEqual(self.db.value(COUNT), N_OBJECTS)
+        plan = "\n".join(row[0] for row in self.db.rows("EXPLAIN (ANALYZE) " + COUNT))
+        self.assertRegex(plan, "Workers Launched: [12]")
         self.assertEqual(self.bucket.refused, 0)
+        self.assertGreater(len(self.credentials.requests), 1)
 
 
 class OtherEnvironmentTest(ServerTest):
@@ -650,6 +703,23 @@ class OtherEnvironmentTest(ServerTest):
         self.assertEqual(self.told("container"), "role of the container")
         self.assertEqual(credentials.requests[0].headers["authorization"], "from a variable")
         self.assertEqual(self.told("web_identity"), "AWS_ENDPOINT_URL_STS is not encrypted")
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_token_service_over_tls(self):
+        """It is trusted as the S3 server is: by ca_file."""
+        authority = Authority(self.files, "ours")
+        credentials = Credentials(self, context=authority.sign("sts", HERE))
+        (self.files / "token").write_text("t")
+        self.restart(
+            AWS_ENDPOINT_URL_STS=credentials.url, AWS_ROLE_ARN="arn:x",
+            AWS_WEB_IDENTITY_TOKEN_FILE=self.files / "token",
+        )
+        self.assertEqual(
+            self.told("web_identity"), "the server's certificate is signed by nobody who is trusted"
+        )
+        self.assertEqual(credentials.requests, [])
+        self.db.run(f"ALTER SERVER lake OPTIONS (ADD ca_file '{authority.certificate}')")
+        self.assertEqual(self.told("web_identity"), "role arn:x")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from stedi_client import ServerTest, options_list
 from stedi_cluster import Cluster, wait_until
 
 SCANS = int(os.environ.get("STEDI_TEST_SCANS", "600"))
+UNDER_VALGRIND = os.environ.get("STEDI_VALGRIND")  # which keeps books of its own about memory
 WARM_ROUNDS = 3
 
 # What a session may grow by after the first rounds, however many follow: the
@@ -143,11 +144,17 @@ def etag_of(key):
 
 
 def process(pid):
-    """(descriptors, sockets, threads, private bytes) of a process."""
+    """(descriptors, sockets, threads, private bytes) of a process.
+
+    Of its descriptors, those of the server's own files are PostgreSQL's to keep.
+    """
     folder = pathlib.Path("/proc") / str(pid)
+    data = os.readlink(folder / "cwd")
     links = []
     for name in os.listdir(folder / "fd"):
-        links.append(os.readlink(folder / "fd" / name))
+        link = os.readlink(folder / "fd" / name)
+        if not link.startswith(data):
+            links.append(link)
     private = re.search(r"^RssAnon:\s+(\d+) kB", (folder / "status").read_text(), re.M)
     return (
         len(links),
@@ -411,7 +418,8 @@ class LeakTest(ServerTest):
         print(f"{n} scans:", ", ".join(f"{k} {a} -> {b}" for k, a, b in zip(names, before, after)))
         self.assertEqual(after[:3], before[:3], "descriptors, sockets, threads")
         self.assertLess(after[4] - before[4], MOST_CONTEXTS, "memory contexts")
-        self.assertLess(after[3] - before[3], MOST_PRIVATE, "private memory")
+        if not UNDER_VALGRIND:
+            self.assertLess(after[3] - before[3], MOST_PRIVATE, "private memory")
 
     def test_flat(self):
         try:

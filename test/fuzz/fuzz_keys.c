@@ -26,15 +26,14 @@ read_ini(const char *bytes, size_t len)
 	StediIniStatus status;
 	int			lines = 1;
 	int			line = 0;
+	StediSlice	name = {NULL, 0};
+	StediSlice	value = {NULL, 0};
 
 	for (size_t i = 0; i < len; i++)
 		lines += bytes[i] == '\n';
 	stedi_ini_init(&ini, bytes, len);
 	for (;;)
 	{
-		StediSlice	name = {NULL, 0};
-		StediSlice	value = {NULL, 0};
-
 		status = stedi_ini_next(&ini, &name, &value);
 		if (status == STEDI_INI_END)
 			break;
@@ -57,16 +56,7 @@ read_ini(const char *bytes, size_t len)
 			free(own);
 		}
 	}
-	CLAIM(stedi_ini_next(&ini, &(StediSlice)
-/**INDENT** Error@60: Unbalanced parens */
-						 {
-		NULL, 0
-	}, &(StediSlice)
-	{
-		NULL, 0
-/**INDENT** Warning@60: Extra ) */
-/**INDENT** Warning@60: Extra ) */
-	}) == STEDI_INI_END);
+	CLAIM(stedi_ini_next(&ini, &name, &value) == STEDI_INI_END);
 }
 
 int

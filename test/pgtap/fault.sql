@@ -23,7 +23,7 @@ INSERT INTO fault VALUES
     ('not_closed', 'the next record starts before this one is closed', '22032'),
     ('bare_word', 'not a JSON object', '22032'),
     ('stray_brace', 'not a JSON object', '22032'),
-    ('too_deep', 'nested too deeply', '54000'),
+    ('too_deep', 'nested deeper than option "max_depth" allows', '54000'),
     ('too_long', 'longer than option "max_record_size" allows', '54000'),
     ('gzip_cut_off', 'the compressed bytes are damaged or cut off', '22032'),
     ('no_colon', 'not valid JSON', '22032'),

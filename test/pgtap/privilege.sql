@@ -1,5 +1,5 @@
 -- Proves who may do what, row by row: each function of the extension, each kind of object, as each kind of role.
--- Guards src/option.c, src/plan.c, src/reject.c, src/zone_target.c and src/zone_session.c.  README.md has the same
+-- Guards src/option.c, src/credential.c, src/plan.c, src/reject.c, src/zone_target.c and src/zone_session.c.  README.md has the same
 -- table, without the statements: test/lint/privileges compares them.
 
 \set root `pwd`
@@ -93,6 +93,8 @@ INSERT INTO matrix VALUES
         $$CREATE SERVER regress_new FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 'file:///srv')$$, NULL),
     ('allow link-local addresses', '42501 42501 42501 42501 ok ok',
         $$CREATE SERVER regress_new FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 's3://bucket', allow_link_local 'true')$$, NULL),
+    ('name authorities to trust', '42501 42501 42501 42501 ok ok',
+        $$CREATE SERVER regress_new FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 's3://bucket', ca_file '/srv/ca.pem')$$, NULL),
     ('change or drop the server', '42501 42501 42501 ok 42501 ok',
         $$ALTER SERVER regress_bucket OPTIONS (SET endpoint 'https://10.0.0.1', ADD proxy 'http://10.0.0.1:3128')$$, NULL),
     ('change or drop the server', '42501 42501 42501 ok 42501 ok', $$DROP SERVER regress_second CASCADE$$, NULL),
@@ -100,8 +102,13 @@ INSERT INTO matrix VALUES
         $$CREATE USER MAPPING FOR CURRENT_USER SERVER regress_second OPTIONS (anonymous 'true')$$, NULL),
     ('create a user mapping for others', '42501 42501 42501 ok 42501 ok',
         $$CREATE USER MAPPING FOR regress_reader SERVER regress_second OPTIONS (anonymous 'true')$$, NULL),
+    ('have a user mapping use credentials of the database server', '42501 42501 42501 42501 ok ok',
+        $$SELECT stedi.stedi_fdw_validator('{credentials=environment}', 'pg_user_mapping'::regclass)$$, NULL),
+    ('have a user mapping use credentials of the database server', '42501 42501 42501 42501 ok ok',
+        $$SELECT stedi.stedi_fdw_validator('{credentials=profile,profile=lake}', 'pg_user_mapping'::regclass)$$, NULL),
     ('change the engineer''s user mapping', '42501 42501 ok ok 42501 ok',
         $$ALTER USER MAPPING FOR regress_engineer SERVER regress_bucket OPTIONS (SET access_key_id 'you')$$, NULL),
+    ('ask which keys one has', '42501 42501 ok ok 42501 ok', $$SELECT * FROM stedi.credential('regress_second')$$, 'stedi.credential(name)'),
     ('see the keys of the engineer''s user mapping', '22012 22012 ok 22012 22012 ok',
         $$SELECT 1 / count(*) FROM pg_user_mappings WHERE srvname = 'regress_bucket' AND umoptions::text ~ 'hush'$$, NULL),
     ('see the keys of a user mapping for PUBLIC', '22012 22012 22012 ok 22012 ok',

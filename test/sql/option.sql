@@ -55,7 +55,7 @@ CREATE SERVER regress_bad FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 's3://b', 
 CREATE SERVER regress_bucket FOREIGN DATA WRAPPER stedi_fdw OPTIONS (
     url 's3://cd0030bucket/landing/', region 'eu-central-1', endpoint 'http://127.0.0.1:1', url_style 'path',
     allow_http 'true', requester_pays 'on', proxy 'http://127.0.0.1:2', connections '64', connect_timeout '1',
-    stall_timeout '3600', page_size '1');
+    stall_timeout '3600', page_size '1', max_objects '50000000');
 ALTER SERVER regress_bucket OPTIONS (SET url_style 'virtual', SET allow_http 'no', SET requester_pays '0', DROP proxy);
 ALTER SERVER regress_bucket OPTIONS (DROP url); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET region ''); -- ERROR
@@ -90,6 +90,8 @@ ALTER SERVER regress_bucket OPTIONS (SET connections '99999999999999999999'); --
 ALTER SERVER regress_bucket OPTIONS (SET connect_timeout '-1'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET stall_timeout '3601'); -- ERROR
 ALTER SERVER regress_bucket OPTIONS (SET page_size '1001'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET max_objects '0'); -- ERROR
+ALTER SERVER regress_bucket OPTIONS (SET max_objects '50000001'); -- ERROR
 SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'regress_bucket';
 -- metadata of clouds: who may not read the server's files does not let anybody ask for it, nor move a server that may
 ALTER SERVER regress_bucket OWNER TO regress_reader;
@@ -139,6 +141,10 @@ CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_s
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '513MB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '1GB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size 'MB'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_depth '0'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_depth '10001'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_inflate_ratio '0'); -- ERROR
+CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_inflate_ratio '1000001'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer) SERVER regress_bucket OPTIONS (max_record_size '9223372036854775807kB'); -- ERROR
 CREATE FOREIGN TABLE bad (n integer OPTIONS (key '')) SERVER regress_bucket; -- ERROR
 CREATE FOREIGN TABLE bad (n integer OPTIONS (source 'bucket')) SERVER regress_bucket; -- ERROR
@@ -149,7 +155,7 @@ CREATE FOREIGN TABLE good (
     n integer OPTIONS (key 'N'), o text OPTIONS (source 'object'), e text OPTIONS (source 'etag'),
     l bigint OPTIONS (source 'line'), f bigint OPTIONS (source 'offset'))
     SERVER regress_bucket OPTIONS (prefix '/customers//', allow_empty 'yes', on_error 'stop',
-        reject_limit '9223372036854775807', max_record_size '512mb');
+        reject_limit '9223372036854775807', max_record_size '512mb', max_depth '10000', max_inflate_ratio '1000000');
 ALTER FOREIGN TABLE good OPTIONS (SET max_record_size '1kB', SET on_error 'reject', DROP prefix);
 DROP SERVER regress_bucket CASCADE;
 

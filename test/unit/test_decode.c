@@ -478,6 +478,12 @@ test_depth(void)
 	ok(says(record, len, "b=1"), "arrays as deep as the framer lets through");
 	len = nest(record, "{\"x\":", "}", STEDI_MAX_DEPTH);
 	ok(says(record, len, "b=1"), "objects as deep as the framer lets through");
+	len = nest(record, "[", "]", STEDI_DEEPEST);
+	ok(says(record, len, "b=1"), "arrays as deep as any framer lets through");
+	len = nest(record, "{\"x\":", "}", STEDI_DEEPEST);
+	ok(says(record, len, "b=1"), "objects as deep as any framer lets through");
+	len = nest(record, "[{\"x\":", "}]", STEDI_DEEPEST / 2);
+	ok(says(record, len, "b=1"), "and both in turn");
 	len = nest(record, "[", "]", 100000);
 	ok(says(record, len, SYNTAX), "arrays deeper than any stack");
 	len = nest(record, "{\"x\":", "}", 100000);

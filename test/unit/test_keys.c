@@ -14,7 +14,8 @@ static StediToldKeys told;
 static bool
 parse_len(const char *json, size_t len)
 {
-	char	   *bytes = malloc(len == 0 ? 1 : len); /* its end is watched by ASan */
+	char	   *bytes = malloc(len == 0 ? 1 : len); /* its end is watched by
+													 * ASan */
 	bool		taken;
 
 	memcpy(bytes, json, len);
