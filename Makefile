@@ -174,7 +174,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
+OWN = check check-mutants check-memory check-property check-security regress isolation pgtap client s3 unit lint demo demo-stop \
 	bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -231,6 +231,15 @@ check-property: ## the long form of the tests that draw their cases: an hour
 	@STEDI_TEST_SEQUENCES=200 STEDI_TEST_STEPS=24 STEDI_TEST_RECORDS=700 STEDI_TEST_KILLS=60 \
 		test/cluster run bash -c 'cd test/client && \
 		/usr/bin/python3 -m unittest -v test_incremental test_many_records test_crash'
+
+check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: half an hour
+	@test/install check
+	@$(MAKE) --no-print-directory -s unit UNIT="address s3xml keys ini" UNIT_PORTABLE=
+	@STEDI_TEST_SECURITY=long test/cluster run bash -c '\
+		make -s installcheck REGRESS="option privilege" ISOLATION= && \
+		createdb pgtap && pg_prove --dbname pgtap test/pgtap/privilege.sql test/pgtap/object.sql && \
+		cd test/client && /usr/bin/python3 -m unittest -v test_address test_tls test_hostile \
+		test_hostile_owner test_keys test_secrets test_encodings test_dump'
 
 lint: ## the project's own rules on its files
 	@test/lint/run
@@ -321,5 +330,5 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-memory check-property regress isolation pgtap client \
+.PHONY: all install installcheck clean check check-mutants check-memory check-property check-security regress isolation pgtap client \
 	s3 lint unit indent demo demo-stop bench bench-decode bench-picture dist help

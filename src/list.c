@@ -166,8 +166,10 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	const char *prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	StediS3Page page = {.truncated = true};
 	char		token[sizeof(page.token)] = "";
+	char		met[sizeof(page.token)] = "";	/* the last whose number is a
+												 * power of two */
 
-	while (page.truncated)
+	for (uint64 n = 1; page.truncated; n++)
 	{
 		PageEntries entries;
 
@@ -179,9 +181,11 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 		add_entries(opts, prefix, &entries, listing);
 		if (page.truncated && page.token[0] == '\0')
 			report_page(opts, "it says that more pages follow, but not how to ask for them");
-		if (page.truncated && strcmp(page.token, token) == 0)
-			report_page(opts, "it says that the next page is the one before");
+		if (page.truncated && strcmp(page.token, met) == 0)
+			report_page(opts, "it says that the next page is one that was there before");
 		strlcpy(token, page.token, sizeof(token));
+		if ((n & (n - 1)) == 0) /* so a circle of any length is noticed */
+			strlcpy(met, token, sizeof(met));
 	}
 	MemoryContextDelete(page_cxt);
 }

@@ -475,6 +475,10 @@ extern bool stedi_fetch_has_room(const StediFetch *fetch);
  */
 extern Size stedi_fetch_read(StediFetch *fetch, char *dest, Size room);
 
+/* From now on, wait no longer than until is_over(arg) is true: read then gives 0. */
+typedef bool (*StediOverFn) (void *arg);
+extern void stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg);
+
 /* Give up all transfers; the client can be used again. */
 extern void stedi_fetch_reset(StediFetch *fetch);
 
@@ -973,6 +977,13 @@ extern void stedi_scan_share_again(StediScan *scan);
  * columns and flags.  shared outlives the scan.
  */
 extern void stedi_scan_join(StediScan *scan, StediScanShared *shared);
+
+/*
+ * By the leader: whatever the others have not returned yet is not wanted.  A
+ * worker would else wait on for bytes, and the leader for the worker.  Never
+ * throws.
+ */
+extern void stedi_scan_end_share(StediScan *scan);
 
 /* Add the figures of this process to those of the others, once.  Never throws. */
 extern void stedi_scan_contribute(StediScan *scan);

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 CLIENT = pathlib.Path(__file__).resolve().parent
 PROJECT = CLIENT.parents[1]
-sys.path[:0] = [str(CLIENT.parent), str(CLIENT.parent / "data")]
+sys.path[:0] = [str(CLIENT.parent), str(CLIENT.parent / "data"), str(CLIENT.parent / "s3")]
 
 DSN = os.environ.get("STEDI_DSN")
 SEEDS = range(1, 1 + int(os.environ.get("STEDI_TEST_SEEDS", "3")))

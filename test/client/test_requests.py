@@ -7,19 +7,15 @@ over S3 a proxy before the server sees every request.  Guards src/zone_object.c,
 src/zone_customer.c and src/zone_survey.c.
 """
 import collections
-import contextlib
 import json
 import os
 import shutil
-import socket
-import socketserver
 import subprocess
 import sys
-import threading
 import unittest
-import urllib.parse
 
 from stedi_client import PROJECT, ServerTest
+from fault_proxy import FaultProxy
 
 FOLDERS = ("customers", "accelerometer", "step_trainer")
 N_PEOPLE = 20
@@ -207,57 +203,6 @@ class FolderRequestsTest(ServerTest, Requests):
             self.follow()
 
 
-class Proxy(socketserver.ThreadingTCPServer):
-    """Passes bytes on to a server, and notes the line and the query of each request."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self, endpoint):
-        parts = urllib.parse.urlsplit(endpoint)
-        self.server = (parts.hostname, parts.port)
-        self.seen = []
-        super().__init__(("127.0.0.1", 0), ProxiedConnection)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def take(self):
-        """The requests since the last call."""
-        seen, self.seen = self.seen, []
-        return seen
-
-
-class ProxiedConnection(socketserver.BaseRequestHandler):
-    def handle(self):
-        with socket.create_connection(self.server.server) as upstream:
-            for end in (self.request, upstream):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=self.pass_on, args=(upstream, self.request), daemon=True)
-            back.start()
-            self.pass_on(self.request, upstream, self.note)
-            back.join()
-
-    @staticmethod
-    def pass_on(source, target, note=lambda data: None):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                note(data)
-                target.sendall(data)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    head = b""
-
-    def note(self, data):
-        """No request has a body: what ends in an empty line is one."""
-        self.head += data
-        while b"\r\n\r\n" in self.head:
-            head, _, self.head = self.head.partition(b"\r\n\r\n")
-            self.server.seen.append(tuple(head.split(b"\r\n")[0].decode().split()[:2]))
-
-
 SERVERS = {
     name: os.environ[variable]
     for name, variable in (("radosgw", "STEDI_S3_ENDPOINT"), ("swift", "STEDI_SWIFT_ENDPOINT"))
@@ -289,14 +234,13 @@ class S3RequestsTest(ServerTest, Requests):
         self.proxy.take()
         report = call()
         got, pages = collections.Counter(), collections.Counter()
-        for method, target in self.proxy.take():
-            self.assertEqual(method, "GET")
-            parts = urllib.parse.urlsplit(target)
-            key = urllib.parse.unquote(parts.path).removeprefix(f"/{self.bucket}").strip("/")
+        for request in self.proxy.take():
+            self.assertEqual(request.method, "GET")
+            key = request.path.removeprefix(f"/{self.bucket}").strip("/")
             if key:
                 got[key] += 1
             else:
-                pages[urllib.parse.parse_qs(parts.query)["prefix"][0].strip("/")] += 1
+                pages[request.query["prefix"].strip("/")] += 1
         expected = {
             folder: -(-sum(key.startswith(folder + "/") for key in self.objects) // self.page_size)
             for folder in FOLDERS
@@ -323,7 +267,7 @@ class S3RequestsTest(ServerTest, Requests):
             (zone / key).write_text(lines(records))
         self.s3put("sync", zone, self.bucket)
         shutil.rmtree(zone)
-        with Proxy(endpoint) as self.proxy, self.schema("target"):
+        with FaultProxy(endpoint) as self.proxy, self.schema("target"):
             self.db.drop("lake")
             self.db.make_landing(
                 "lake",
@@ -340,7 +284,6 @@ class S3RequestsTest(ServerTest, Requests):
             )
             self.follow()
             self.db.drop("lake")
-            self.proxy.shutdown()
 
 
 del Requests  # whose tests are its subclasses'

@@ -18,6 +18,7 @@ INSERT INTO wanted VALUES
     ('stedi.stedi_fdw_handler()', 'v', true, 's'),
     ('stedi.stedi_fdw_validator(text[],oid)', 'v', true, 's'),
     ('stedi.options()', 's', true, 's'),
+    ('stedi.credential(name)', 'v', true, 'u'),
     ('stedi.rejects(regclass)', 'v', true, 'u'),
     ('stedi.customer_records(regclass)', 'v', true, 'u'),
     ('stedi.epoch_ms(bigint)', 'i', true, 's'),
