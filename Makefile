@@ -190,7 +190,8 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 # it has a `check` of its own, which only says that there is none.
 OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
-	check-memory check-mutants check-property check-security fuzz-coverage fuzz-merge \
+	check-faults check-memory check-mutants check-property check-security soak \
+	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
 	demo demo-stop bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -235,6 +236,14 @@ endif
 
 regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
+
+check-faults: ## every fault of doc/reliability.md, whose last column it fills: some five minutes
+	@SKIP="pgtap" test/install check
+	@test/faults
+
+soak: ## materialize in random faults of the network: half an hour, or STEDI_SOAK_SECONDS
+	@SKIP="pgtap" test/install check
+	@test/faults soak
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
@@ -283,6 +292,7 @@ bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -c -o $@ $<
 
 fuzz: ## fuzz what sees hostile bytes: FUZZ_RUNS (a million) executions each, or FUZZ_SECONDS
+	@test/install fuzz
 	@test/fuzz/run
 fuzz-coverage: ## the lines of these sources that the corpus runs; 95% of each, or it fails
 	@test/fuzz/coverage
@@ -378,4 +388,4 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: $(OWN) all install installcheck clean indent fuzz-build replay-build cover-build
+.PHONY: $(OWN) all install installcheck clean indent
