@@ -29,6 +29,7 @@ DATA = sql/stedi--1.0.sql
 # In the order of the pipeline.
 OBJS = \
 	src/stedi.o \
+	src/option_form.o \
 	src/option.o \
 	src/secret.o \
 	src/credential.o \
@@ -56,6 +57,7 @@ OBJS = \
 	src/json.o \
 	src/value.o \
 	src/time.o \
+	src/consent_find.o \
 	src/consent_set.o \
 	src/consent.o \
 	src/sketch.o \
@@ -140,10 +142,16 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = sign s3xml ini address checksum inflate frame decode plain json value
-UNIT = sign s3xml keys ini address checksum inflate frame decode stream value
+UNIT_SOURCES = option_form sign s3xml ini address checksum inflate frame decode plain json value consent_find
+UNIT = option_form sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
+
+# What test/fuzz/fuzz_TARGET.c feeds with hostile bytes, and the sources that
+# its corpus must cover.  A new target is a name in the first list, and what it
+# guards in the second one.
+FUZZ = frame decode value s3xml inflate option consent keys
+FUZZ_COVERED = frame decode plain json value s3xml inflate option_form consent_find ini
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.
@@ -162,6 +170,12 @@ PG_CPPFLAGS = -isystem $(include_server)
 UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+# libFuzzer is clang's; a corpus is replayed, and its coverage taken, with gcc.
+FUZZ_CC = clang
+FUZZ_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+COVER_CFLAGS = -std=gnu99 -g -O0 --coverage
+
 BENCH_CFLAGS = -std=gnu99 -g -O2 -fPIC $(WARNINGS)
 
 EXTRA_CLEAN = .build
@@ -174,8 +188,11 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-faults check-mutants check-memory check-property regress isolation pgtap client s3 unit lint demo demo-stop \
-	bench bench-decode bench-picture soak dist help
+OWN = \
+	check lint unit fuzz regress isolation pgtap client s3 \
+	check-faults check-memory check-mutants check-property check-security soak \
+	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
+	demo demo-stop bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -240,6 +257,15 @@ check-property: ## the long form of the tests that draw their cases: an hour
 		test/cluster run bash -c 'cd test/client && \
 		/usr/bin/python3 -m unittest -v test_incremental test_many_records test_crash'
 
+check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: half an hour
+	@test/install check
+	@$(MAKE) --no-print-directory -s unit UNIT="address s3xml keys ini" UNIT_PORTABLE=
+	@STEDI_TEST_SECURITY=long test/cluster run bash -c '\
+		make -s installcheck REGRESS="option privilege" ISOLATION= && \
+		createdb pgtap && pg_prove --dbname pgtap test/pgtap/privilege.sql test/pgtap/object.sql && \
+		cd test/client && /usr/bin/python3 -m unittest -v test_address test_tls test_hostile \
+		test_hostile_owner test_keys test_secrets test_encodings test_dump'
+
 lint: ## the project's own rules on its files
 	@test/lint/run
 
@@ -247,7 +273,8 @@ unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit
 	@status=0; for test in $^; do \
 		echo "# $$test"; $$test || status=1; done; exit $$status
 
-unit_headers = src/bytes.h src/simd.h test/unit/tap.h test/unit/padded.h test/unit/alike.h
+unit_headers = src/bytes.h src/simd.h src/consent.h test/unit/tap.h test/unit/padded.h \
+	test/unit/reading.h test/unit/framed.h test/unit/alike.h test/unit/members.h
 unit_objects = $(UNIT_SOURCES:%=.build/%.o)
 portable_objects = $(unit_objects:.build/plain.o=.build/plain_portable.o)
 bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
@@ -264,6 +291,37 @@ bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 .build/%_portable.o: src/%.c $(unit_headers) | .build
 	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -c -o $@ $<
 
+fuzz: ## fuzz what sees hostile bytes: FUZZ_RUNS (a million) executions each, or FUZZ_SECONDS
+	@test/install fuzz
+	@test/fuzz/run
+fuzz-coverage: ## the lines of these sources that the corpus runs; 95% of each, or it fails
+	@test/fuzz/coverage
+fuzz-merge: ## add to the corpus what fuzzing has found since, if it runs other code
+	@test/fuzz/merge
+
+fuzz_headers = $(unit_headers) $(wildcard test/fuzz/*.h)
+fuzz_libs = $(UNIT_LIBS)
+
+# A target three times: with libFuzzer; to replay files; to see what is covered.
+fuzz-build: $(FUZZ:%=.build/fuzz/fuzz_%)
+replay-build: $(FUZZ:%=.build/fuzz/replay_%)
+cover-build: $(FUZZ:%=.build/fuzz/cover_%)
+
+define FUZZ_BUILD
+.build/fuzz/$(1)_%: test/fuzz/fuzz_%.c $(4) $(UNIT_SOURCES:%=.build/fuzz/$(1)/%.o) .build/fuzz/$(1)/portable.o $$(fuzz_headers)
+	$(2) $(3) -Isrc -Itest/unit -o $$@ $$(filter-out %.h,$$^) $(5) $$(fuzz_libs)
+.build/fuzz/$(1)/%.o: src/%.c $$(fuzz_headers)
+	@mkdir -p $$(@D)
+	$(2) $(3) -c -o $$@ $$<
+.build/fuzz/$(1)/portable.o: src/plain.c $$(fuzz_headers)
+	@mkdir -p $$(@D)
+	$(2) $(3) -DSTEDI_PORTABLE -include test/fuzz/portable.h -Isrc -c -o $$@ $$<
+endef
+
+$(eval $(call FUZZ_BUILD,fuzz,$$(FUZZ_CC),$$(FUZZ_CFLAGS),,-fsanitize=fuzzer))
+$(eval $(call FUZZ_BUILD,replay,$$(CC),$$(UNIT_CFLAGS),test/fuzz/replay.c,))
+$(eval $(call FUZZ_BUILD,cover,$$(CC),$$(COVER_CFLAGS),test/fuzz/replay.c,))
+
 bench-decode: .build/bench_decode ## how fast records are framed and decoded, on one core
 	@$<
 
@@ -275,6 +333,7 @@ bench-decode: .build/bench_decode ## how fast records are framed and decoded, on
 	$(CC) $(BENCH_CFLAGS) -c -o $@ $<
 
 .PRECIOUS: .build/%.o .build/%_portable.o .build/bench_%.o
+.SECONDARY:
 
 .build:
 	@mkdir -p $@
@@ -329,5 +388,4 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-faults check-mutants check-memory check-property regress isolation pgtap client \
-	s3 lint unit indent demo demo-stop bench bench-decode bench-picture soak dist help
+.PHONY: $(OWN) all install installcheck clean indent

@@ -7,6 +7,7 @@
  * keeps no global state and allocates only what its comment says.  That is
  * what lets test/unit and test/fuzz run it outside a server.
  *
+ *	 option_form.c	an option's text		-> its value, or what is wanted
  *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
  *	 address.c	a socket's address			-> may we connect to it?
@@ -17,6 +18,7 @@
  *	 plain.c	bytes						-> the same in one pass, of plain records
  *	 json.c		record						-> fields, what plain.c leaves
  *	 value.c	field						-> number, time
+ *	 consent_find.c	a key					-> the member of a consent set
  *	 ini.c		a file of AWS's tools		-> profiles and their properties
  *
  * The words: an *object* is what the landing zone stores under a key, a
@@ -403,6 +405,82 @@ extern bool stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256
  */
 extern size_t stedi_sign_encode(const char *bytes, size_t len, bool keep_slash,
 								char *out, size_t room);
+
+/* option_form.c */
+
+/* Room for a region's name. */
+#define STEDI_REGION_SIZE 33
+
+/* An integer within these bounds; with size, it may have a unit: kB, MB. */
+extern bool stedi_form_int(const char *text, bool size, int64_t min, int64_t max,
+						   int64_t *value);
+
+/* Which of the choices, up to a NULL, it is; -1: none. */
+extern int	stedi_form_choice(const char *text, const char *const *choices);
+
+/* NULL when the text is one, else what is wanted: a sentence, static. */
+extern const char *stedi_form_url(const char *text);
+extern const char *stedi_form_endpoint(const char *text);
+extern const char *stedi_form_region(const char *text);
+extern const char *stedi_form_text(const char *text);
+extern const char *stedi_form_file(const char *text);
+
+/* A path without the / at either end. */
+extern StediSlice stedi_form_folder(const char *path);
+
+/* The parts of a url that is one; all borrowed from it. */
+typedef struct StediUrl
+{
+	StediSlice	whole;			/* without the / at its end */
+	bool		local;
+	StediSlice	root;			/* local: the folder's path */
+	StediSlice	bucket;			/* else */
+	StediSlice	folder;			/* in the bucket; without / at either end */
+} StediUrl;
+
+extern void stedi_form_split_url(const char *url, StediUrl *parts);
+
+/* consent_find.c */
+
+typedef struct StediConsentSet StediConsentSet; /* one flat piece; see
+												 * consent.h */
+
+typedef enum StediStanding
+{
+	STEDI_STANDING_UNKNOWN,		/* nobody that the set knows */
+	STEDI_STANDING_GRANTED,		/* consent covers the reading */
+	STEDI_STANDING_NONE,		/* known, without consent */
+	STEDI_STANDING_BEFORE,		/* read before the consent began */
+	STEDI_STANDING_AMBIGUOUS,	/* it is not certain whose reading it is */
+	STEDI_STANDING_FORGOTTEN,
+	STEDI_N_STANDINGS
+} StediStanding;
+
+/* text without the ASCII white space around it */
+extern StediSlice stedi_consent_trim(StediSlice text);
+
+/* The member's number, from 0, in the order of their hashes. */
+extern uint32_t stedi_consent_number(const StediConsentSet *set, uint32_t place);
+
+/*
+ * The memory of a large set is far away.  Whoever knows early whom records
+ * name takes the hashes of them all, which has the slots fetched (0: not
+ * known), then has the members fetched, and then finds them.
+ */
+extern uint64_t stedi_consent_hash(const StediConsentSet *set, StediSlice who);
+extern void stedi_consent_fetch(const StediConsentSet *set, uint64_t hash);
+
+/*
+ * Where a member's reading stands.  *older is set when it is GRANTED though
+ * older than the consent, which the rule 'granted' allows.
+ */
+extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32_t place,
+											int64_t reading_time, bool *older);
+
+/* How many members there are; a key, by the member's number, as normalised. */
+extern uint32_t stedi_consent_size(const StediConsentSet *set);
+extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32_t which);
+extern uint64_t stedi_consent_key_hash(const StediConsentSet *set, uint32_t which);
 
 /* s3xml.c: what an S3 server answers */
 

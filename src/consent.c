@@ -8,6 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "stedi.h"
+
 #include "consent.h"
 
 #include "mb/pg_wchar.h"
@@ -25,25 +27,6 @@ PG_FUNCTION_INFO_V1(consent_set_in);
 PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consents);
 PG_FUNCTION_INFO_V1(normalize_email);
-
-static inline bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-StediSlice
-stedi_consent_trim(StediSlice text)
-{
-	while (text.len > 0 && is_space(text.data[0]))
-	{
-		text.data++;
-		text.len--;
-	}
-	while (text.len > 0 && is_space(text.data[text.len - 1]))
-		text.len--;
-	return text;
-}
 
 uint64
 stedi_consent_hash_text(uint64 seed, StediSlice key)
@@ -85,45 +68,6 @@ stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key)
 	return hash;
 }
 
-uint64
-stedi_consent_hash(const StediConsentSet *set, StediSlice who)
-{
-	char		room[SHORT_KEY];
-	uint64		hash;
-
-	if (set->n_slots == 0)
-		return 0;
-	if (set->flags & SET_FOLD)
-	{
-		who = stedi_consent_trim(who);
-		if (who.len > sizeof(room))
-			return 0;
-		consent_fold(room, who);
-		who.data = room;
-	}
-	hash = consent_hash_key(set->seed, who);
-	__builtin_prefetch(&SET_SLOTS(set)[hash & (set->n_slots - 1)]);
-	return hash;
-}
-
-void
-stedi_consent_fetch(const StediConsentSet *set, uint64 hash)
-{
-	const Slot *slot;
-
-	if (set->n_slots == 0)
-		return;
-	/* the slot before which the hash belongs is nearly always its own */
-	slot = &SET_SLOTS(set)[hash & (set->n_slots - 1)];
-	if (slot->place != 0)
-	{
-		const char *member = (const char *) SET_MEMBER(set, slot->place);
-
-		__builtin_prefetch(member);
-		__builtin_prefetch(member + PG_CACHE_LINE_SIZE / 2);
-	}
-}
-
 bool
 stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 				   uint32 *place)
@@ -146,67 +90,16 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 	if (copy != room)
 		pfree(copy);
 	if (member != NULL)
-		*place = ((const char *) member - (const char *) set) / MAXIMUM_ALIGNOF;
+		*place = ((const char *) member - (const char *) set) / SET_ALIGN;
 	return member != NULL;
-}
-
-uint32
-stedi_consent_number(const StediConsentSet *set, uint32 place)
-{
-	return SET_MEMBER(set, place)->which;
-}
-
-StediStanding
-stedi_consent_standing(const StediConsentSet *set, uint32 place,
-					   int64 reading_time, bool *older)
-{
-	const Member *member = SET_MEMBER(set, place);
-
-	/* the order is that of doc/rules.md: whose it is, before what they allow */
-	*older = false;
-	if (reading_time < member->owned_since)
-		return STEDI_STANDING_AMBIGUOUS;
-	if (member->standing != STEDI_STANDING_GRANTED)
-		return member->standing;
-	if (reading_time >= member->since)
-		return STEDI_STANDING_GRANTED;
-	if (set->flags & SET_SINCE)
-		return STEDI_STANDING_BEFORE;
-	*older = true;
-	return STEDI_STANDING_GRANTED;
-}
-
-uint32
-stedi_consent_size(const StediConsentSet *set)
-{
-	return set->n_members;
-}
-
-uint64
-stedi_consent_key_hash(const StediConsentSet *set, uint32 which)
-{
-	return SET_MEMBER(set, SET_PLACES(set)[which])->hash;
-}
-
-StediSlice
-stedi_consent_key(const StediConsentSet *set, uint32 which)
-{
-	const Member *member = SET_MEMBER(set, SET_PLACES(set)[which]);
-	StediSlice	key = {member->key, member->key_len};
-
-	return key;
 }
 
 const StediConsentSet *
 stedi_consent_get(Datum datum)
 {
 	const StediConsentSet *set = (StediConsentSet *) PG_DETOAST_DATUM(datum);
-	uint64		size = 0;
 
-	if (VARSIZE(set) >= SET_HEADER && set->magic == SET_MAGIC)
-		size = set->members_end + PLACES_SIZE(set->n_members) +
-			(uint64) set->n_slots * sizeof(Slot);
-	if (VARSIZE(set) != size)
+	if (!stedi_consent_is_whole(set, VARSIZE(set)))
 		ereport(ERROR,
 				errcode(ERRCODE_DATA_CORRUPTED),
 				errmsg("the consent set is damaged, or of another version"),

@@ -3,6 +3,7 @@
  * consent.h
  *		What the files of a consent set share: its layout.
  *
+ *	 consent_find.c	keys hashed, placed and found; without a backend
  *	 consent_set.c	built, by the aggregate or by a run
  *	 consent.c		asked, once a record
  *
@@ -19,12 +20,16 @@
 #ifndef STEDI_CONSENT_H
 #define STEDI_CONSENT_H
 
-#include "stedi.h"
+#include "bytes.h"
 
-#include "port/pg_bswap.h"
+#include <string.h>
 
 /* E-mails longer than this are folded on the heap. */
 #define SHORT_KEY 256
+
+/* Whatever lies in a set is aligned to so many bytes. */
+#define SET_ALIGN 8
+#define SET_ALIGNED(size) (((uint64_t) (size) + SET_ALIGN - 1) & ~(uint64_t) (SET_ALIGN - 1))
 
 /* The layout's version: a set that is stored may be older than we are. */
 #define SET_MAGIC 0x53544350
@@ -33,44 +38,44 @@
 
 typedef struct Member
 {
-	int64		since;			/* epoch ms; consent is as of */
-	int64		owned_since;	/* epoch ms; whose readings before are not
+	int64_t		since;			/* epoch ms; consent is as of */
+	int64_t		owned_since;	/* epoch ms; whose readings before are not
 								 * known */
-	uint64		hash;
-	uint32		which;			/* its number, from 0 */
-	uint32		standing;
-	uint32		key_len;		/* NO_KEY: the hash alone says who it is */
-	char		key[FLEXIBLE_ARRAY_MEMBER];
+	uint64_t	hash;
+	uint32_t	which;			/* its number, from 0 */
+	uint32_t	standing;
+	uint32_t	key_len;		/* NO_KEY: the hash alone says who it is */
+	char		key[];
 } Member;
 
-#define MEMBER_SIZE(key_len) MAXALIGN(offsetof(Member, key) + (key_len))
-#define NO_KEY PG_UINT32_MAX
+#define MEMBER_SIZE(key_len) SET_ALIGNED(offsetof(Member, key) + (key_len))
+#define NO_KEY UINT32_MAX
 
-/* Where a member is, in units of MAXIMUM_ALIGNOF from the set's start. */
-typedef uint32 Place;
+/* Where a member is, in units of SET_ALIGN from the set's start. */
+typedef uint32_t Place;
 
 typedef struct Slot
 {
-	uint32		hash;			/* its lower half */
+	uint32_t	hash;			/* its lower half */
 	Place		place;			/* 0: empty */
 } Slot;
 
 struct StediConsentSet
 {
-	int32		vl_len_;
-	uint32		magic;
-	uint32		flags;
-	uint32		n_members;
-	uint32		n_slots;		/* a power of two, or 0 */
-	uint32		members_end;	/* of the members, in bytes from the start */
-	uint64		seed;			/* of the keys' hashes */
+	int32_t		vl_len_;
+	uint32_t	magic;
+	uint32_t	flags;
+	uint32_t	n_members;
+	uint32_t	n_slots;		/* a power of two, or 0 */
+	uint32_t	members_end;	/* of the members, in bytes from the start */
+	uint64_t	seed;			/* of the keys' hashes */
 	/* members, Place places[n_members], Slot slots[n_slots] */
 };
 
-#define SET_HEADER MAXALIGN(sizeof(StediConsentSet))
-#define PLACES_SIZE(n_members) MAXALIGN((uint64) (n_members) * sizeof(Place))
+#define SET_HEADER SET_ALIGNED(sizeof(StediConsentSet))
+#define PLACES_SIZE(n_members) SET_ALIGNED((uint64_t) (n_members) * sizeof(Place))
 #define SET_MEMBER(set, place) \
-	((Member *) ((char *) (set) + (uint64) (place) * MAXIMUM_ALIGNOF))
+	((Member *) ((char *) (set) + (uint64_t) (place) * SET_ALIGN))
 #define SET_PLACES(set) ((Place *) ((char *) (set) + (set)->members_end))
 #define SET_SLOTS(set) ((Slot *) ((char *) SET_PLACES(set) + PLACES_SIZE((set)->n_members)))
 
@@ -87,24 +92,26 @@ consent_fold(char *dest, StediSlice text)
 	}
 }
 
-/* Eight bytes, or as many as there are; the same on every machine. */
-static inline uint64
+/* Eight bytes, or as many as there are, the first one highest. */
+static inline uint64_t
 consent_load_word(const char *data, size_t len)
 {
-	uint64		word = 0;
+	unsigned char b[8] = {0};
 
-	memcpy(&word, data, len);
-	return pg_ntoh64(word);
+	if (len > 0)
+		memcpy(b, data, len);
+	return (uint64_t) b[0] << 56 | (uint64_t) b[1] << 48 | (uint64_t) b[2] << 40 | (uint64_t) b[3] << 32 |
+		(uint64_t) b[4] << 24 | (uint64_t) b[5] << 16 | (uint64_t) b[6] << 8 | (uint64_t) b[7];
 }
 
-static inline uint64
-consent_rotate(uint64 word, int n)
+static inline uint64_t
+consent_rotate(uint64_t word, int n)
 {
 	return word << n | word >> (64 - n);
 }
 
 static inline void
-consent_sip_round(uint64 *v)
+consent_sip_round(uint64_t *v)
 {
 	v[0] += v[1];
 	v[2] += v[3];
@@ -123,16 +130,16 @@ consent_sip_round(uint64 *v)
  * cannot choose two keys of one hash, which in a run would stand for one
  * person.  Never 0, which says that a hash is not known.
  */
-static inline uint64
-consent_hash_key(uint64 seed, StediSlice key)
+static inline uint64_t
+consent_hash_key(uint64_t seed, StediSlice key)
 {
 	const char *p = key.data;
 	const char *end = key.data + key.len;
-	uint64		v[4] = {
-		seed ^ UINT64CONST(0x736f6d6570736575), UINT64CONST(0x646f72616e646f6d),
-		seed ^ UINT64CONST(0x6c7967656e657261), UINT64CONST(0x7465646279746573)
+	uint64_t	v[4] = {
+		seed ^ UINT64_C(0x736f6d6570736575), UINT64_C(0x646f72616e646f6d),
+		seed ^ UINT64_C(0x6c7967656e657261), UINT64_C(0x7465646279746573)
 	};
-	uint64		word;
+	uint64_t	word;
 
 	for (; end - p >= 8; p += 8)
 	{
@@ -153,20 +160,32 @@ consent_hash_key(uint64 seed, StediSlice key)
 	return word != 0 ? word : 1;
 }
 
+/* Put a member into the slots, which have room for it. */
+static inline void
+consent_put_slot(Slot *slots, uint32_t n_slots, uint64_t hash, Place place)
+{
+	uint32_t	slot = (uint32_t) hash & (n_slots - 1);
+
+	while (slots[slot].place != 0)
+		slot = (slot + 1) & (n_slots - 1);
+	slots[slot].hash = (uint32_t) hash;
+	slots[slot].place = place;
+}
+
 /* The member of that key, or NULL. */
 static inline Member *
-consent_find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slots,
-					StediSlice key, uint64 hash)
+consent_find_member(const StediConsentSet *set, const Slot *slots, uint32_t n_slots,
+					StediSlice key, uint64_t hash)
 {
 	if (n_slots == 0)
 		return NULL;
-	for (uint32 slot = (uint32) hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
+	for (uint32_t slot = (uint32_t) hash & (n_slots - 1);; slot = (slot + 1) & (n_slots - 1))
 	{
 		Member	   *member;
 
 		if (slots[slot].place == 0)
 			return NULL;
-		if (slots[slot].hash != (uint32) hash)
+		if (slots[slot].hash != (uint32_t) hash)
 			continue;
 		member = SET_MEMBER(set, slots[slot].place);
 		if (member->hash == hash &&
@@ -176,9 +195,35 @@ consent_find_member(const StediConsentSet *set, const Slot *slots, uint32 n_slot
 	}
 }
 
-/* consent.c */
+/* consent_find.c */
 
-/* The hash of a key that is in the encoding of the database. */
-extern uint64 stedi_consent_hash_text(uint64 seed, StediSlice key);
+/* The bytes of a set once it is closed, whatever is built of it. */
+extern uint64_t stedi_consent_bytes(const StediConsentSet *set);
+
+/* Is this the header of a set that has as many bytes?  They are not looked at. */
+extern bool stedi_consent_is_whole(const StediConsentSet *set, size_t len);
+
+/* Make a member as strict as one that was given for its key once more. */
+extern void stedi_consent_restrict(Member *member, const Member *given);
+
+/*
+ * Put a new member behind the others: there is room for it, its place and its
+ * slot.  It has its number, hash and key from here, all else as given; key_len
+ * may be NO_KEY, of an empty key.
+ */
+extern void stedi_consent_append(StediConsentSet *set, Place *places, Slot *slots,
+								 const Member *given, uint64_t hash, StediSlice key,
+								 uint32_t key_len);
+
+/* Has somebody that hash? */
+extern bool stedi_consent_has_hash(const StediConsentSet *set, const Slot *slots,
+								   uint64_t hash);
+
+/* Put places and slots behind the members: there is room for them. */
+extern void stedi_consent_close(StediConsentSet *set, const Place *places,
+								const Slot *slots);
+
+/* Which standing is it that a word names?  False: none. */
+extern bool stedi_consent_parse_standing(StediSlice word, StediStanding *standing);
 
 #endif							/* STEDI_CONSENT_H */

@@ -9,6 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "stedi.h"
+
 #include "consent.h"
 
 #include "miscadmin.h"
@@ -33,25 +35,6 @@ PG_FUNCTION_INFO_V1(consent_set_add);
 PG_FUNCTION_INFO_V1(consent_set_add_standing);
 PG_FUNCTION_INFO_V1(consent_set_final);
 
-/* How strict a standing is, where two are given for one key. */
-static int
-strictness(uint32 standing)
-{
-	switch (standing)
-	{
-		case STEDI_STANDING_FORGOTTEN:
-			return 4;
-		case STEDI_STANDING_AMBIGUOUS:
-			return 3;
-		case STEDI_STANDING_NONE:
-			return 2;
-		case STEDI_STANDING_UNKNOWN:
-			return 1;
-		default:
-			return 0;
-	}
-}
-
 static void
 report_too_large(const Building *building)
 {
@@ -59,19 +42,6 @@ report_too_large(const Building *building)
 			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			errmsg("the consent set is too large"),
 			errdetail("It has %u members.", building->set->n_members));
-}
-
-/* Put a member into the slots, which have room for it. */
-static void
-put_slot(Building *building, const Member *member, Place place)
-{
-	uint32		n_slots = building->set->n_slots;
-	uint32		slot = member->hash & (n_slots - 1);
-
-	while (building->slots[slot].place != 0)
-		slot = (slot + 1) & (n_slots - 1);
-	building->slots[slot].hash = member->hash;
-	building->slots[slot].place = place;
 }
 
 /* Make room for one more member of that size, its place and its slot. */
@@ -107,7 +77,8 @@ building_grow(Building *building, Size size)
 		for (uint32 i = 0; i < set->n_members; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			put_slot(building, SET_MEMBER(set, building->places[i]), building->places[i]);
+			consent_put_slot(building->slots, set->n_slots, SET_MEMBER(set, building->places[i])->hash,
+							 building->places[i]);
 		}
 	}
 }
@@ -117,22 +88,8 @@ static void
 building_append(Building *building, const Member *given, uint64 hash, StediSlice key,
 				uint32 key_len)
 {
-	Size		size = MEMBER_SIZE(key.len);
-	Member	   *member;
-	Place		place;
-
-	building_grow(building, size);
-	place = building->set->members_end / MAXIMUM_ALIGNOF;
-	member = SET_MEMBER(building->set, place);
-	memset(member, 0, size);
-	*member = *given;
-	member->which = building->set->n_members++;
-	member->hash = hash;
-	member->key_len = key_len;
-	memcpy(member->key, key.data, key.len);
-	building->set->members_end += size;
-	building->places[member->which] = place;
-	put_slot(building, member, place);
+	building_grow(building, MEMBER_SIZE(key.len));
+	stedi_consent_append(building->set, building->places, building->slots, given, hash, key, key_len);
 }
 
 /* Add a member, or make the one that is there as strict as this. */
@@ -154,12 +111,7 @@ building_add(Building *building, text *who, const Member *given)
 	hash = stedi_consent_hash_text(building->set->seed, key);
 	member = consent_find_member(building->set, building->slots, building->set->n_slots, key, hash);
 	if (member != NULL)
-	{
-		member->since = Max(member->since, given->since);
-		member->owned_since = Max(member->owned_since, given->owned_since);
-		if (strictness(given->standing) > strictness(member->standing))
-			member->standing = given->standing;
-	}
+		stedi_consent_restrict(member, given);
 	else
 		building_append(building, given, hash, key, (uint32) key.len);
 	if (copy != NULL)
@@ -172,14 +124,10 @@ stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash, StediStandi
 {
 	const StediSlice nothing = {"", 0};
 	Member		member = {0};
-	StediConsentSet *set = building->set;
 
 	/* a key that is known in full has come before */
-	for (uint32 slot = (uint32) hash & (set->n_slots - 1);
-		 set->n_slots > 0 && building->slots[slot].place != 0;
-		 slot = (slot + 1) & (set->n_slots - 1))
-		if (SET_MEMBER(set, building->slots[slot].place)->hash == hash)
-			return;
+	if (stedi_consent_has_hash(building->set, building->slots, hash))
+		return;
 	member.standing = standing;
 	member.owned_since = owned_since;
 	building_append(building, &member, hash, nothing, NO_KEY);
@@ -234,30 +182,17 @@ consent_set_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(building);
 }
 
-static uint32
+static StediStanding
 parse_standing(text *word)
 {
-	static const struct
-	{
-		const char *word;
-		StediStanding standing;
-	}			words[] = {
-		{"granted", STEDI_STANDING_GRANTED},
-		{"none", STEDI_STANDING_NONE},
-		{"ambiguous", STEDI_STANDING_AMBIGUOUS},
-		{"forgotten", STEDI_STANDING_FORGOTTEN},
-		{"unknown", STEDI_STANDING_UNKNOWN},
-	};
-	StediSlice	given = stedi_text_slice(word);
+	StediStanding standing;
 
-	for (int i = 0; i < lengthof(words); i++)
-		if (strlen(words[i].word) == given.len &&
-			memcmp(words[i].word, given.data, given.len) == 0)
-			return words[i].standing;
-	ereport(ERROR,
-			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("invalid standing \"%s\"", text_to_cstring(word)),
-			errhint("Give one of: granted, none, ambiguous, forgotten, unknown."));
+	if (!stedi_consent_parse_standing(stedi_text_slice(word), &standing))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid standing \"%s\"", text_to_cstring(word)),
+				errhint("Give one of: granted, none, ambiguous, forgotten, unknown."));
+	return standing;
 }
 
 void
@@ -343,8 +278,7 @@ StediConsentSet *
 stedi_consent_finish(StediConsentBuilder *building)
 {
 	StediConsentSet *set = building->set;
-	uint64		size = set->members_end + PLACES_SIZE(set->n_members) +
-	(uint64) set->n_slots * sizeof(Slot);
+	uint64		size = stedi_consent_bytes(set);
 
 	/* a plan that is run again asks for the same group's set once more */
 	if (building->finished)
@@ -358,11 +292,9 @@ stedi_consent_finish(StediConsentBuilder *building)
 	set = building->set = repalloc(set, size);
 	building->room = set->members_end;
 	SET_VARSIZE(set, size);
-	memset(SET_PLACES(set), 0, PLACES_SIZE(set->n_members));
+	stedi_consent_close(set, building->places, building->slots);
 	if (set->n_members > 0)
 	{
-		memcpy(SET_PLACES(set), building->places, set->n_members * sizeof(Place));
-		memcpy(SET_SLOTS(set), building->slots, set->n_slots * sizeof(Slot));
 		pfree(building->places);
 		pfree(building->slots);
 	}

@@ -265,14 +265,21 @@ stediInitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc, void *coo
 	stedi_scan_join(state->scan, coordinate);
 }
 
-/* A worker's last word; the leader is told to go before its workers have. */
+/*
+ * A worker's last word.  The leader is told to go before its workers have,
+ * which may be in the middle of what a LIMIT does not want.
+ */
 static void
 stediShutdownForeignScan(ForeignScanState *node)
 {
 	FdwState   *state = node->fdw_state;
 
-	if (state != NULL && state->worker)
+	if (state == NULL)
+		return;
+	if (state->worker)
 		stedi_scan_contribute(state->scan);
+	else
+		stedi_scan_end_share(state->scan);
 }
 
 /* Show the clauses that the scan decides: the consent test, then the others. */

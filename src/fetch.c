@@ -102,6 +102,8 @@ struct StediFetch
 	bool		moved;			/* the latter */
 	StediCredential *credential;
 	StediFetchStats stats;
+	StediOverFn is_over;		/* NULL: nobody ends it early */
+	void	   *over_arg;
 	MemoryContextCallback release;	/* armed before the rest exists */
 
 	/* made at the first request */
@@ -617,14 +619,19 @@ slot_limit_wait(const Slot *slot, int ms)
 																slot->rests_until));
 }
 
-/* Go on with all slots until this one is ready; an error when it failed. */
-static void
+/*
+ * Go on with all slots until this one is ready; an error when it failed, false
+ * when it is not wanted any more.
+ */
+static bool
 fetch_wait(StediFetch *fetch, Slot *slot)
 {
 	for (fetch_go_on(fetch); !slot_is_ready(slot); fetch_go_on(fetch))
 	{
 		int			ms = slot_limit_wait(slot, WAIT_MS);
 
+		if (fetch->is_over != NULL && fetch->is_over(fetch->over_arg))
+			return false;
 		for (int age = 0; age < fetch->n_used; age++)
 			ms = slot_limit_wait(fetch_slot(fetch, age), ms);
 		stedi_http_wait(fetch->http, ms);
@@ -632,6 +639,7 @@ fetch_wait(StediFetch *fetch, Slot *slot)
 	CHECK_FOR_INTERRUPTS();		/* a cancel is not a failed fetch */
 	if (slot->state == SLOT_FAILED)
 		stedi_trouble_report(fetch->opts, slot->object, &slot->transfer.answer, slot->n_tries);
+	return true;
 }
 
 /* Put waiting objects into free slots. */
@@ -686,7 +694,8 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 	if (fetch->n_used == 0)
 		return 0;
 	slot = fetch_slot(fetch, 0);
-	fetch_wait(fetch, slot);
+	if (!fetch_wait(fetch, slot))
+		return 0;
 	n = ring_take(slot, dest, room);
 	if (slot->len <= slot->buf_size / 2)
 		stedi_http_resume(&slot->transfer);
@@ -697,6 +706,14 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 		fetch_start_waiting(fetch);
 	}
 	return n;
+}
+
+/* See stedi.h. */
+void
+stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg)
+{
+	fetch->is_over = is_over;
+	fetch->over_arg = arg;
 }
 
 /* See stedi.h. */
@@ -729,7 +746,7 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 	page->prefix = prefix;
 	page->token = token;
 	slot_begin(page, NULL, false);
-	fetch_wait(fetch, page);
+	(void) fetch_wait(fetch, page);
 	*xml = palloc(page->len + 1);
 	*len = ring_take(page, *xml, page->len);
 	(*xml)[*len] = '\0';

@@ -28,9 +28,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* Letters of names that become part of a host's name. */
-#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
 typedef enum OptionKind
 {
 	KIND_URL,					/* where the landing zone is */
@@ -207,43 +204,41 @@ parse_option_bool(const Option *option, const char *value)
 static int64
 parse_option_int(const Option *option, const char *value)
 {
-	char	   *end;
-	int64		result;
-	int64		unit = 1;
+	int64_t		result;
 
-	errno = 0;
-	result = strtoi64(value, &end, 10);
-	if (option->kind == KIND_SIZE && pg_strcasecmp(end, "kB") == 0)
-		unit = 1024;
-	else if (option->kind == KIND_SIZE && pg_strcasecmp(end, "MB") == 0)
-		unit = 1024 * 1024;
-	else if (*end != '\0')
-		end = unconstify(char *, value);
-	if (end == value || errno != 0 || result > option->max / unit ||
-		result * unit < option->min)
+	if (!stedi_form_int(value, option->kind == KIND_SIZE, option->min, option->max, &result))
 		bad_value(option, value,
 				  option->kind == KIND_SIZE ?
 				  psprintf("Give a size of " INT64_FORMAT " to " INT64_FORMAT " bytes, for example 64MB.",
 						   option->min, option->max) :
 				  psprintf("Give an integer from " INT64_FORMAT " to " INT64_FORMAT ".",
 						   option->min, option->max));
-	return result * unit;
+	return result;
 }
 
 static int
 parse_option_choice(const Option *option, const char *value)
 {
-	StringInfoData names;
+	int			choice = stedi_form_choice(value, option->choices);
 
-	initStringInfo(&names);
-	for (int i = 0; option->choices[i] != NULL; i++)
+	if (choice < 0)
 	{
-		if (strcmp(option->choices[i], value) == 0)
-			return i;
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option->choices[i]);
+		StringInfoData names;
+
+		initStringInfo(&names);
+		for (int i = 0; option->choices[i] != NULL; i++)
+			appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option->choices[i]);
+		bad_value(option, value, psprintf("Give one of: %s.", names.data));
 	}
-	bad_value(option, value, psprintf("Give one of: %s.", names.data));
-	return -1;
+	return choice;
+}
+
+/* A form found the value right, or says what is wanted. */
+static void
+check_form(const Option *option, const char *value, const char *wanted)
+{
+	if (wanted != NULL)
+		bad_value(option, value, wanted);
 }
 
 /*
@@ -254,35 +249,15 @@ parse_option_choice(const Option *option, const char *value)
 static void
 check_url(const Option *option, const char *value)
 {
-	if (strncmp(value, "s3://", 5) == 0)
-	{
-		size_t		len = strcspn(value + 5, "/");
+	StediUrl	parts;
 
-		if (len < 1 || len > 255 || strspn(value + 5, NAME_CHARS ".") != len ||
-			strspn(value + 5, ".") == len)
-			bad_value(option, value, "Give the url as s3://bucket or s3://bucket/prefix.");
-		return;
-	}
-	if (strncmp(value, "file:///", 8) != 0)
-		bad_value(option, value, "Give s3://bucket[/prefix], or file:///folder with an absolute path.");
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+	check_form(option, value, stedi_form_url(value));
+	stedi_form_split_url(value, &parts);
+	if (parts.local && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("permission denied to set option \"url\" to a folder of the server"),
 				errdetail("Only superusers and members of role pg_read_server_files may read the server's files."));
-}
-
-static void
-check_endpoint(const Option *option, const char *value)
-{
-	const char *host = NULL;
-
-	if (strncmp(value, "https://", 8) == 0)
-		host = value + 8;
-	else if (strncmp(value, "http://", 7) == 0)
-		host = value + 7;
-	if (host == NULL || *host == '\0' || strspn(host, NAME_CHARS ".:[]") != strlen(host))
-		bad_value(option, value, "Give scheme://host or scheme://host:port, for example https://s3.example.com.");
 }
 
 /*
@@ -302,24 +277,13 @@ check_privilege(const Option *option, const char *value)
 			errdetail("Only superusers and members of role pg_read_server_files may use the files and the credentials of the database server."));
 }
 
-/* Text that goes into headers. */
-static void
-check_text(const Option *option, const char *value)
-{
-	if (*value == '\0')
-		bad_value(option, value, "Give a value that is not empty.");
-	if (strpbrk(value, "\r\n") != NULL)
-		bad_value(option, "", "Give a value without line ends.");
-}
-
 static void
 check_value(const Option *option, const char *value)
 {
 	switch (option->kind)
 	{
 		case KIND_FILE:
-			if (*value != '/')
-				bad_value(option, value, "Give an absolute path.");
+			check_form(option, value, stedi_form_file(value));
 			check_privilege(option, value);
 			break;
 		case KIND_CREDENTIALS:
@@ -327,19 +291,17 @@ check_value(const Option *option, const char *value)
 				check_privilege(option, value);
 			break;
 		case KIND_PROFILE:
-			check_text(option, value);
+			check_form(option, value, stedi_form_text(value));
 			check_privilege(option, value);
 			break;
 		case KIND_URL:
 			check_url(option, value);
 			break;
 		case KIND_ENDPOINT:
-			check_endpoint(option, value);
+			check_form(option, value, stedi_form_endpoint(value));
 			break;
 		case KIND_REGION:
-			if (strlen(value) >= STEDI_REGION_SIZE || *value == '\0' ||
-				strspn(value, NAME_CHARS) != strlen(value))
-				bad_value(option, value, "Give a region's name, for example us-east-1.");
+			check_form(option, value, stedi_form_region(value));
 			break;
 		case KIND_PERMIT:
 			if (parse_option_bool(option, value))
@@ -347,7 +309,7 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_TEXT:
 		case KIND_SECRET:
-			check_text(option, value);
+			check_form(option, value, stedi_form_text(value));
 			break;
 		case KIND_PREFIX:
 			break;
@@ -488,43 +450,27 @@ option_int(List *given, const char *name, Oid catalog)
 	return value == NULL ? 0 : parse_option_int(find_option(name, catalog), value);
 }
 
-/* path without / at either end, and one behind it if anything is left */
+/* A folder's path, and a / behind it if it is not empty. */
 static char *
-folder(const char *path)
+folder_prefix(StediSlice folder)
 {
-	size_t		len;
-
-	while (*path == '/')
-		path++;
-	len = strlen(path);
-	while (len > 0 && path[len - 1] == '/')
-		len--;
-	return len == 0 ? pstrdup("") : psprintf("%.*s/", (int) len, path);
+	return folder.len == 0 ? pstrdup("") : psprintf("%.*s/", (int) folder.len, folder.data);
 }
 
 /* Fill in what the url says. */
 static void
 resolve_url(StediOptions *opts, const char *url)
 {
-	char	   *copy = pstrdup(url);
-	size_t		len = strlen(copy);
+	StediUrl	parts;
 
-	while (len > strlen("file:///") && copy[len - 1] == '/')
-		copy[--len] = '\0';
-	opts->url = copy;
-	opts->local = strncmp(copy, "file://", 7) == 0;
-	opts->prefix = "";
+	stedi_form_split_url(url, &parts);
+	opts->url = pnstrdup(parts.whole.data, parts.whole.len);
+	opts->local = parts.local;
 	if (opts->local)
-		opts->root = copy + strlen("file://");
+		opts->root = pnstrdup(parts.root.data, parts.root.len);
 	else
-	{
-		const char *bucket = copy + strlen("s3://");
-		const char *slash = strchr(bucket, '/');
-
-		opts->bucket = slash == NULL ? bucket : pnstrdup(bucket, slash - bucket);
-		if (slash != NULL)
-			opts->prefix = folder(slash);
-	}
+		opts->bucket = pnstrdup(parts.bucket.data, parts.bucket.len);
+	opts->prefix = folder_prefix(parts.folder);
 }
 
 static char *
@@ -569,7 +515,7 @@ resolve_table(StediOptions *opts, List *given)
 	const Oid	catalog = ForeignTableRelationId;
 
 	opts->prefix = psprintf("%s%s", opts->prefix,
-							folder(option_value(given, "prefix", catalog)));
+							folder_prefix(stedi_form_folder(option_value(given, "prefix", catalog))));
 	opts->allow_empty = option_bool(given, "allow_empty", catalog);
 	opts->on_error = strcmp(option_value(given, "on_error", catalog), "stop") == 0 ?
 		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;

@@ -360,7 +360,7 @@ stedi_plain_record(StediDecoder *decoder, const char *p, const char *end,
 		{
 			known = known->next;
 			p += known->len;
-			if (unlikely(*p == ' '))
+			if (unlikely(*p <= ' '))
 				p = skip_space(p, end, newlines);
 		}
 		else

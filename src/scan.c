@@ -153,6 +153,8 @@ scan_start(StediScan *scan)
 									  stedi_scan_processes(scan), 1);
 	if (!scan->opts->local)
 		scan->fetch = stedi_fetch_open(scan->opts, scan->userid);
+	if (scan->fetch != NULL && scan->worker)
+		stedi_fetch_until(scan->fetch, stedi_scan_is_over, scan);
 	scan->started = true;
 	MemoryContextSwitchTo(caller);
 }
@@ -280,6 +282,8 @@ scan_next_record(StediScan *scan)
 		if (scan->next_step == scan->n_steps)
 		{
 			if (scan->object == NULL && !stedi_scan_next_object(scan))
+				return STEDI_SCAN_END;
+			if (scan->over)
 				return STEDI_SCAN_END;
 			scan_look_ahead(scan);
 		}
@@ -515,7 +519,7 @@ scan_next(StediScan *scan)
 		result = scan_next_record(scan);
 		if (result == STEDI_SCAN_END)
 		{
-			scan->stats.finished = true;
+			scan->stats.finished = !scan->over;
 			return STEDI_SCAN_END;
 		}
 		scan->stats.records++;
@@ -622,6 +626,7 @@ stedi_scan_rescan(StediScan *scan)
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
 	scan->next_object = 0;
+	scan->over = false;
 	list_free(scan->ahead);
 	scan->ahead = NIL;
 	scan->contributed = false;

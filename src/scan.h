@@ -61,6 +61,7 @@ struct StediScan
 	StediScanShared *shared;	/* borrowed; NULL: we are alone */
 	bool		worker;			/* another process leads */
 	bool		contributed;	/* to shared's sums */
+	bool		over;			/* nobody wants the rest */
 
 	/* the bytes of the present object */
 	int			next_object;	/* of the listing, when we are alone */
@@ -133,6 +134,9 @@ extern int	stedi_scan_draw(StediScan *scan);
 
 /* Count a reject; how many all processes have. */
 extern uint64 stedi_scan_share_reject(StediScan *scan);
+
+/* Does the leader want no more?  arg is a worker's scan. */
+extern bool stedi_scan_is_over(void *arg);
 
 /* How many processes may take part. */
 extern int	stedi_scan_processes(const StediScan *scan);

@@ -46,6 +46,7 @@ struct StediScanShared
 
 	/* changed by all */
 	pg_atomic_uint32 next_object;
+	pg_atomic_uint32 over;		/* the leader wants no more */
 	pg_atomic_uint64 n_rejected;
 	slock_t		mutex;			/* for sum */
 	StediScanStats sum;			/* of those who have contributed */
@@ -118,6 +119,7 @@ share_init(StediScanShared *shared, const StediListing *listing, int n_processes
 	shared->n_skipped = listing->n_skipped;
 	shared->total_size = listing->total_size;
 	pg_atomic_init_u32(&shared->next_object, 0);
+	pg_atomic_init_u32(&shared->over, 0);
 	pg_atomic_init_u64(&shared->n_rejected, 0);
 	SpinLockInit(&shared->mutex);
 	for (int i = 0; i < listing->n_objects; i++)
@@ -143,6 +145,7 @@ share_restart(StediScanShared *shared)
 	StediScanStats before = *sum;
 
 	pg_atomic_write_u32(&shared->next_object, 0);
+	pg_atomic_write_u32(&shared->over, 0);
 	pg_atomic_write_u64(&shared->n_rejected, 0);
 	memset(sum, 0, sizeof(*sum));
 	sum->objects_read = before.objects_read;
@@ -248,6 +251,14 @@ stedi_scan_share_reject(StediScan *scan)
 	return pg_atomic_add_fetch_u64(&scan->shared->n_rejected, 1);
 }
 
+bool
+stedi_scan_is_over(void *arg)
+{
+	StediScan  *scan = arg;
+
+	return pg_atomic_read_u32(&scan->shared->over) != 0;
+}
+
 int
 stedi_scan_processes(const StediScan *scan)
 {
@@ -287,6 +298,13 @@ stedi_scan_join(StediScan *scan, StediScanShared *shared)
 	scan->shared = shared;
 	scan->worker = true;
 	MemoryContextSwitchTo(caller);
+}
+
+void
+stedi_scan_end_share(StediScan *scan)
+{
+	if (scan->shared != NULL)
+		pg_atomic_write_u32(&scan->shared->over, 1);
 }
 
 void

@@ -79,7 +79,8 @@ scan_read_source(StediScan *scan, char *dest, Size room)
 		len = stedi_fetch_read(scan->fetch, dest, room);
 		scan_fetch_ahead(scan);
 	}
-	scan->source_ended = (len == 0);
+	scan->over = scan->worker && stedi_scan_is_over(scan);
+	scan->source_ended = (len == 0 || scan->over);
 	scan->stats.bytes += len;
 	return len;
 }

@@ -418,9 +418,6 @@ typedef enum StediRemedy
 	STEDI_REMEDY_NEWER,			/* the object as it is now */
 } StediRemedy;
 
-/* Room for a region's name. */
-#define STEDI_REGION_SIZE 33
-
 /*
  * What may help when a request for an object (NULL: a page) failed; REGION
  * fills in region.  Never throws.
@@ -477,6 +474,10 @@ extern bool stedi_fetch_has_room(const StediFetch *fetch);
  */
 extern Size stedi_fetch_read(StediFetch *fetch, char *dest, Size room);
 
+/* From now on, wait no longer than until is_over(arg) is true: read then gives 0. */
+typedef bool (*StediOverFn) (void *arg);
+extern void stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg);
+
 /* Give up all transfers; the client can be used again. */
 extern void stedi_fetch_reset(StediFetch *fetch);
 
@@ -490,19 +491,6 @@ extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
 /* consent.c, and consent_set.c where a set is built */
 
-typedef struct StediConsentSet StediConsentSet; /* a flat varlena */
-
-typedef enum StediStanding
-{
-	STEDI_STANDING_UNKNOWN,		/* nobody that the set knows */
-	STEDI_STANDING_GRANTED,		/* consent covers the reading */
-	STEDI_STANDING_NONE,		/* known, without consent */
-	STEDI_STANDING_BEFORE,		/* read before the consent began */
-	STEDI_STANDING_AMBIGUOUS,	/* it is not certain whose reading it is */
-	STEDI_STANDING_FORGOTTEN,
-	STEDI_N_STANDINGS
-} StediStanding;
-
 /*
  * Where the member is who is meant by an e-mail as it was written; false when
  * the set knows nobody of that name.  *hash is the e-mail's, or 0, and is then
@@ -510,29 +498,6 @@ typedef enum StediStanding
  */
 extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
 							   uint64 *hash, uint32 *place);
-
-/* The member's number, from 0, in the order of their hashes. */
-extern uint32 stedi_consent_number(const StediConsentSet *set, uint32 place);
-
-/*
- * The memory of a large set is far away.  Whoever knows early whom records
- * name takes the hashes of them all, which has the slots fetched (0: not
- * known), then has the members fetched, and then finds them.  Never throw.
- */
-extern uint64 stedi_consent_hash(const StediConsentSet *set, StediSlice who);
-extern void stedi_consent_fetch(const StediConsentSet *set, uint64 hash);
-
-/*
- * Where a member's reading stands.  *older is set when it is GRANTED though
- * older than the consent, which the rule 'granted' allows.  Never throws.
- */
-extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32 place,
-											int64 reading_time, bool *older);
-
-/* How many members there are; a key, by the member's number, as normalised. */
-extern uint32 stedi_consent_size(const StediConsentSet *set);
-extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32 which);
-extern uint64 stedi_consent_key_hash(const StediConsentSet *set, uint32 which);
 
 /*
  * To build a set, in cxt: members by their e-mail (or key), since, owned_since
@@ -552,7 +517,10 @@ extern void stedi_consent_add(StediConsentBuilder *building, Datum *values, bool
 extern void stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash,
 									 StediStanding standing, int64 owned_since);
 
-/* The hash of a key in a set of that seed, in which keys are folded or not. */
+/* The hash of a key that is in the encoding of the database. */
+extern uint64 stedi_consent_hash_text(uint64 seed, StediSlice key);
+
+/* The same in a set in which keys are folded or not. */
 extern uint64 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key);
 
 /* An e-mail in its normal form, palloc'd; NULL when nothing is left. */
@@ -570,9 +538,6 @@ stedi_text_slice(const struct varlena *value)
 
 	return slice;
 }
-
-/* text without the ASCII white space around it; never throws */
-extern StediSlice stedi_consent_trim(StediSlice text);
 
 /* sketch.c */
 
@@ -975,6 +940,13 @@ extern void stedi_scan_share_again(StediScan *scan);
  * columns and flags.  shared outlives the scan.
  */
 extern void stedi_scan_join(StediScan *scan, StediScanShared *shared);
+
+/*
+ * By the leader: whatever the others have not returned yet is not wanted.  A
+ * worker would else wait on for bytes, and the leader for the worker.  Never
+ * throws.
+ */
+extern void stedi_scan_end_share(StediScan *scan);
 
 /* Add the figures of this process to those of the others, once.  Never throws. */
 extern void stedi_scan_contribute(StediScan *scan);

@@ -6,8 +6,6 @@ server that does name an address of the host's own link is refused, however the
 address is written and whichever name leads to it.  Guards src/address.c,
 src/http.c, src/request.c, src/s3xml.c, src/trouble.c and src/option.c.
 """
-import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -17,9 +15,10 @@ import unittest
 
 import psycopg
 
-from stedi_client import ServerTest, make_folder, options_list
+from stedi_client import ServerTest, make_folder
 from stedi_cluster import Cluster
 from stedi_fake import Canary, FakeS3, error, listing, store
+from stedi_loopback import HERE, Authority, Bucket
 
 RECORD = '{"n": 1}\n'
 KEYS = {"access_key_id": "AKCANARYADDRESS", "secret_access_key": "hush"}
@@ -36,15 +35,13 @@ class AddressTest(ServerTest):
         keeper = types.SimpleNamespace(addCleanup=cls.addClassCleanup, skipTest=skip)
         cls.tempter = Canary(keeper)
         cls.cluster = Cluster(keeper, log_min_messages="warning")
-        cls.tempt(cls.tempter.port)
+        cls.cluster.environment.update(cls.temptation(cls.tempter.port))
         cls.cluster.make()
-        for name in cls.tempted:
-            del os.environ[name]
         cls.db = cls.cluster.make_database("address")
         cls.addClassCleanup(cls.db.conn.close)
 
     @classmethod
-    def tempt(cls, port):
+    def temptation(cls, port):
         """An environment of the server that points to a canary, in every way."""
         folder = make_folder()
         cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
@@ -54,6 +51,10 @@ class AddressTest(ServerTest):
         environment = {name: url for name in (
             "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
             "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE")}
+        if shutil.which("openssl"):
+            cls.authority = Authority(folder, "tempting")
+            certificate = str(cls.authority.certificate)
+            environment.update(SSL_CERT_FILE=certificate, SSL_CERT_DIR=str(folder), CURL_CA_BUNDLE=certificate)
         environment.update(HOME=str(folder), CURL_HOME=str(folder), AWS_REGION="evil", AWS_DEFAULT_REGION="evil")
         if shutil.which("gcc"):
             shim = folder / "resolve.so"
@@ -61,8 +62,7 @@ class AddressTest(ServerTest):
             subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
             environment["LD_PRELOAD"] = str(shim)
         cls.resolves = "LD_PRELOAD" in environment
-        cls.tempted = environment.keys() - {"HOME"}
-        os.environ.update(environment)
+        return environment
 
     def setUp(self):
         super().setUp()
@@ -107,6 +107,17 @@ class AddressTest(ServerTest):
         # that the environment is one which is obeyed elsewhere
         environ = pathlib.Path(f"/proc/{self.cluster.postmaster.pid}/environ").read_text()
         self.assertIn(f"http_proxy=http://127.0.0.1:{self.tempter.port}", environ)
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_the_environment_trusts_nobody(self):
+        """Authorities are the system's, or those of ca_file."""
+        keys = (KEYS["access_key_id"], (KEYS["secret_access_key"], None, None))
+        bucket = Bucket(self, self.objects, dict([keys]), context=self.authority.sign("right", HERE))
+        self.lake(bucket.url)
+        self.assertEqual(self.read(), "HV00N")
+        self.assertIn("signed by nobody who is trusted", str(self.failed))
+        self.lake(bucket.url, ca_file=self.authority.certificate)
+        self.assertEqual(self.read(), "ok", getattr(self, "failed", ""))
 
     def test_the_owners_proxy(self):
         self.fake = FakeS3(self, store(self.objects))

@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "padded.h"
+#include "reading.h"
 #include "tap.h"
 
 #define ALIKE_MAX_KEYS 8
@@ -21,9 +22,7 @@
 /* How an object arrives, and what came of it. */
 typedef struct Alike
 {
-	size_t		step;			/* bytes at a time */
-	bool		late;			/* its end is told when nothing is left */
-	size_t		limit;			/* bytes kept at most, as by scan.c; 0: all */
+	Reading		reading;
 	int			n_records;
 	int			n_decoded;		/* of these, at once */
 } Alike;
@@ -140,6 +139,8 @@ alike_object(StediDecoder *decoder, const char *bytes, size_t len, Alike *way)
 
 	stedi_frame_init(&framer);
 	stedi_frame_init(&slow);
+	if (way->reading.max_depth > 0)
+		framer.max_depth = slow.max_depth = way->reading.max_depth;
 	way->n_records = way->n_decoded = 0;
 	while (status != STEDI_FRAME_END)
 	{
@@ -148,13 +149,13 @@ alike_object(StediDecoder *decoder, const char *bytes, size_t len, Alike *way)
 		if (!alike_call(decoder, &framer, &slow, bytes + done, have - done, last, way,
 						&status, &used))
 		{
-			note("in chunks of %zu: %.*s", way->step, (int) len, bytes);
+			note("in chunks of %zu: %.*s", way->reading.step, (int) len, bytes);
 			return false;
 		}
 		done += used;
 		if (status != STEDI_FRAME_MORE)
 			continue;
-		if (way->limit > 0 && have - done == way->limit)
+		if (way->reading.limit > 0 && have - done == way->reading.limit)
 		{
 			if (framer.junk)
 			{
@@ -169,11 +170,7 @@ alike_object(StediDecoder *decoder, const char *bytes, size_t len, Alike *way)
 			}
 			continue;
 		}
-		last = way->late && have == len;
-		have = len - have < way->step ? len : have + way->step;
-		if (way->limit > 0 && have > done + way->limit)
-			have = done + way->limit;
-		last = last || (!way->late && have == len);
+		last = reading_goes_on(&way->reading, len, done, &have);
 	}
 	return done == len;
 }

@@ -175,7 +175,7 @@ says(const char *bytes, size_t len, const char *want)
 	}
 	for (size_t step = len < 200 ? 1 : len; step <= len && right; step++)
 	{
-		Alike		way = {step, step % 2, 0, 0, 0};
+		Alike		way = {{.step = step,.late = step % 2}, 0, 0};
 
 		right = alike_object(&decoder, bytes, len, &way);
 	}
@@ -977,7 +977,7 @@ read_alike(StediDecoder *guessing, const Text *record, bool *accepted)
 	StediReason reason;
 	int			where;
 	const char *grammar_end;
-	Alike		way = {ROOM, false, 0, 0, 0};
+	Alike		way = {{.step = ROOM}, 0, 0};
 	bool		alike;
 
 	stedi_decode_init(&decoder, keys, N_KEYS);

@@ -320,7 +320,7 @@ test_streams(void)
 		stedi_decode_init(&decoder, keys, N_KEYS);
 		for (int i = 0; i < N_STREAMS && alike; i++)
 		{
-			Alike		way = {ROOM, false, 0, 0, 0};
+			Alike		way = {{.step = ROOM}, 0, 0};
 
 			random_stream(&stream, kind % 2 == 0);
 			for (size_t n = kind < 2 ? 0 : 1 + below(3); n > 0; n--)
@@ -330,9 +330,9 @@ test_streams(void)
 			n_decoded += way.n_decoded;
 
 			/* in pieces, and at times with too small a buffer */
-			way.step = 1 + below(below(2) ? 200 : 20);
-			way.late = below(2);
-			way.limit = below(4) ? 0 : 20 + below(100);
+			way.reading.step = 1 + below(below(2) ? 200 : 20);
+			way.reading.late = below(2);
+			way.reading.limit = below(4) ? 0 : 20 + below(100);
 			alike = alike && alike_object(&decoder, stream.data, stream.len, &way);
 		}
 		stedi_decode_release(&decoder);
@@ -358,6 +358,7 @@ test_at_once(void)
 		"\xef\xbb\xbf{ }\n{\"x\":true,\"y\":false,\"z\":-0}",
 		"{\"x\":1,\"y\":2}\n{\"x\": 1, \"y\":   2 }",
 		"{\"x\": 1, \"y\": 2}\n{\"x\":1,\"y\":\n2}",
+		"{\"x\":\n1,\"y\":2}\n{\"x\":\n1,\"y\":\t2}",
 		"{\"x\":1,\"X\":1}{\"aKeyThatIsLongerThanAllTheOthersAndThanAWindow\":1}",
 	};
 
@@ -367,15 +368,15 @@ test_at_once(void)
 		{
 			StediDecoder decoder;
 			size_t		len = strlen(streams[i]);
-			Alike		way = {len, false, 0, 0, 0};
+			Alike		way = {{.step = len}, 0, 0};
 			bool		alike;
 
 			stedi_decode_init(&decoder, keys, n_keys);
 			alike = alike_object(&decoder, streams[i], len, &way);
 			ok(alike && way.n_records == 2 && way.n_decoded == 2, "stream %zu, %d keys: both at once", i, n_keys);
-			for (way.step = 1; way.step < len && alike; way.step++)
+			for (way.reading.step = 1; way.reading.step < len && alike; way.reading.step++)
 			{
-				way.late = way.step % 2;
+				way.reading.late = way.reading.step % 2;
 				alike = alike_object(&decoder, streams[i], len, &way);
 			}
 			ok(alike, "stream %zu, %d keys: in all pieces", i, n_keys);
@@ -395,7 +396,7 @@ test_many_keys(void)
 	stedi_decode_init(&decoder, keys, N_KEYS);
 	for (int i = 0; i < 3000 && alike; i++)
 	{
-		Alike		way = {ROOM, false, 0, 0, 0};
+		Alike		way = {{.step = ROOM}, 0, 0};
 		size_t		n_names = below(3) ? 10 : 200;
 		char		member[64];
 

@@ -1,0 +1,209 @@
+/*
+ * The grammar of RFC 8259, case by case: each file of test/data/json gives the
+ * records and rejects that cases.tsv says, by json.c alone and the fast way,
+ * at once and in pieces.  Guards src/json.c, src/plain.c and src/frame.c.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "alike.h"
+#include "bytes.h"
+#include "padded.h"
+#include "tap.h"
+
+#define FOLDER "test/data/json/"
+#define ROOM 65536
+
+typedef StediReason (*DecodeFn) (StediDecoder *, StediSlice, StediField *, int *);
+
+typedef struct Text
+{
+	size_t		len;
+	char		data[ROOM];
+} Text;
+
+static const StediSlice key = {"v", 1};
+
+static void
+read_file(const char *path, Text *text)
+{
+	FILE	   *file = fopen(path, "rb");
+
+	if (file == NULL)
+	{
+		perror(path);
+		exit(2);
+	}
+	text->len = fread(text->data, 1, ROOM, file);
+	fclose(file);
+	if (text->len == ROOM)
+		abort();
+}
+
+/* Append a text as cases.tsv has it. */
+static void
+add_escaped(Text *to, StediSlice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+	{
+		unsigned char c = text.data[i];
+		char	   *p = to->data + to->len;
+
+		if (to->len + 8 > ROOM)
+			abort();
+		if (c == '\\' || c == '\n' || c == '\r' || c == '\t')
+			to->len += sprintf(p, "\\%c", c == '\\' ? '\\' : c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+		else if (c < 0x20 || c == 0x7f)
+			to->len += sprintf(p, "\\x%02x", c);
+		else
+		{
+			*p = (char) c;
+			to->len++;
+		}
+	}
+}
+
+static void
+add(Text *to, const char *words)
+{
+	to->len += snprintf(to->data + to->len, ROOM - to->len, "%s", words);
+}
+
+static void
+add_line(Text *to, const char *name, StediReason reason, const StediField *field)
+{
+	static const char *const kinds[] = {"missing", "null", "string", "number", "true", "false", "nested", "unreadable"};
+
+	add(to, name);
+	add(to, "\t");
+	if (reason != STEDI_REASON_NONE)
+	{
+		const char *words = stedi_reason_text(reason);
+		StediSlice	text = {words, strlen(words)};
+
+		add(to, "reject\t");
+		add_escaped(to, text);
+	}
+	else
+	{
+		add(to, kinds[field->kind]);
+		add(to, "\t");
+		if (field->kind == STEDI_FIELD_STRING || field->kind == STEDI_FIELD_NUMBER || field->kind == STEDI_FIELD_NESTED)
+			add_escaped(to, field->text);
+	}
+	add(to, "\n");
+}
+
+/* What is in an object, as lines of cases.tsv. */
+static void
+read_object(const char *name, const Text *object, DecodeFn decode, Text *lines)
+{
+	StediDecoder decoder;
+	StediFramer framer;
+	StediFrameStatus status;
+	char	   *buf = padded_copy(object->data, object->len);
+	size_t		done = 0;
+
+	stedi_decode_init(&decoder, &key, 1);
+	stedi_frame_init(&framer);
+	lines->len = 0;
+	do
+	{
+		StediField	field;
+		StediSlice	record;
+		StediReason reason;
+		size_t		used;
+		int			where;
+
+		status = stedi_frame_next(&framer, buf + done, object->len - done, true, &record, &used);
+		done += used;
+		if (status != STEDI_FRAME_RECORD && status != STEDI_FRAME_BAD)
+			continue;
+		reason = status == STEDI_FRAME_BAD ? framer.reason : decode(&decoder, record, &field, &where);
+		add_line(lines, name, reason, &field);
+	} while (status != STEDI_FRAME_END);
+	if (lines->len == 0)
+	{
+		add(lines, name);
+		add(lines, "\tnothing\t\n");
+	}
+	stedi_decode_release(&decoder);
+	free(buf);
+}
+
+/* Both decoders at once, in pieces of some sizes. */
+static bool
+reads_alike(const Text *object)
+{
+	StediDecoder decoder;
+	bool		alike = true;
+
+	stedi_decode_init(&decoder, &key, 1);
+	for (size_t step = 1; step < object->len + 8 && alike; step = step * 2 + 1)
+	{
+		Alike		way = {{.step = step,.late = step % 4 == 1}, 0, 0};
+
+		alike = object->len > 4096 || alike_object(&decoder, object->data, object->len, &way);
+	}
+	stedi_decode_release(&decoder);
+	return alike;
+}
+
+/* How many cases of that sort are there, by the files that are there? */
+static int
+count_files(char sort)
+{
+	DIR		   *folder = opendir(FOLDER);
+	struct dirent *entry;
+	int			n = 0;
+
+	while ((entry = readdir(folder)) != NULL)
+		n += entry->d_name[0] == sort && entry->d_name[1] == '_';
+	closedir(folder);
+	return n;
+}
+
+int
+main(void)
+{
+	static Text table;
+	static Text object;
+	static Text got;
+	static Text slow;
+	int			n_cases[256] = {0};
+	const char *p;
+	const char *end;
+
+	read_file(FOLDER "cases.tsv", &table);
+	end = table.data + table.len;
+	for (p = table.data; p < end && *p == '#'; p++)
+		p = memchr(p, '\n', end - p);
+	while (p < end)
+	{
+		size_t		name_len = strcspn(p, "\t");
+		char		name[128];
+		char		path[256];
+		const char *start = p;
+		bool		rejected = false;
+
+		snprintf(name, sizeof(name), "%.*s", (int) name_len, p);
+		while (p < end && strncmp(p, name, name_len) == 0 && p[name_len] == '\t')
+		{
+			rejected = rejected || strncmp(p + name_len + 1, "reject", 6) == 0;
+			p = (const char *) memchr(p, '\n', end - p) + 1;
+		}
+		snprintf(path, sizeof(path), FOLDER "%s.json", name);
+		read_file(path, &object);
+		read_object(name, &object, stedi_decode_record, &got);
+		read_object(name, &object, stedi_json_record, &slow);
+		if (!ok(got.len == (size_t) (p - start) && memcmp(got.data, start, got.len) == 0 &&
+				slow.len == got.len && memcmp(got.data, slow.data, got.len) == 0 && reads_alike(&object) &&
+				(name[0] == 'i' || (name[0] == 'n') == rejected), "%s", name))
+			note("got:\n%.*sby json.c alone:\n%.*sexpected:\n%.*s", (int) got.len, got.data,
+				 (int) slow.len, slow.data, (int) (p - start), start);
+		n_cases[(unsigned char) name[0]]++;
+	}
+	for (const char *sort = "yni"; *sort != '\0'; sort++)
+		is_int(n_cases[(unsigned char) *sort], count_files(*sort), "every file %c_ has an outcome", *sort);
+	return done_testing();
+}
