@@ -397,10 +397,7 @@ slot_send(Slot *slot)
 	slot->head_seen = slot->head_right = false;
 	slot->received_before = slot->received;
 
-	/*
-	 * libcurl would send it once more if a connection of old had ended
-	 * meanwhile
-	 */
+	/* over one of old that has ended, libcurl would send it once more */
 	slot->transfer.fresh = slot->n_tries > 0 && slot->transfer.answer.result != 0;
 	stedi_http_start(&slot->transfer, request);
 	MemoryContextSwitchTo(caller);

@@ -166,8 +166,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	const char *prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	StediS3Page page = {.truncated = true};
 	char		token[sizeof(page.token)] = "";
-	char		met[sizeof(page.token)] = "";	/* the last whose number is a
-												 * power of two */
+	char		met[sizeof(page.token)] = "";	/* an earlier one */
 
 	for (uint64 n = 1; page.truncated; n++)
 	{
@@ -184,7 +183,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 		if (page.truncated && strcmp(page.token, met) == 0)
 			report_page(opts, "it says that the next page is one that was there before");
 		strlcpy(token, page.token, sizeof(token));
-		if ((n & (n - 1)) == 0) /* so a circle of any length is noticed */
+		if ((n & (n - 1)) == 0) /* a circle of any length is noticed so */
 			strlcpy(met, token, sizeof(met));
 	}
 	MemoryContextDelete(page_cxt);
