@@ -188,9 +188,11 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 
 # PGXS is left out where it is not installed, and where no goal wants it:
 # it has a `check` of its own, which only says that there is none.
-OWN = check check-mutants check-memory check-property check-security regress isolation pgtap client s3 unit \
-	fuzz fuzz-coverage fuzz-merge fuzz-build replay-build cover-build lint demo demo-stop \
-	bench bench-decode bench-picture dist help
+OWN = \
+	check lint unit fuzz regress isolation pgtap client s3 \
+	check-faults check-memory check-mutants check-property check-security soak \
+	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
+	demo demo-stop bench bench-decode bench-picture dist help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -234,6 +236,14 @@ endif
 
 regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
+
+check-faults: ## every fault of doc/reliability.md, whose last column it fills: some five minutes
+	@SKIP="pgtap" test/install check
+	@test/faults
+
+soak: ## materialize in random faults of the network: half an hour, or STEDI_SOAK_SECONDS
+	@SKIP="pgtap" test/install check
+	@test/faults soak
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
@@ -378,6 +388,4 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: all install installcheck clean check check-mutants check-memory check-property check-security regress isolation \
-	pgtap client s3 lint unit fuzz fuzz-coverage fuzz-merge fuzz-build replay-build cover-build indent demo demo-stop \
-	bench bench-decode bench-picture dist help
+.PHONY: $(OWN) all install installcheck clean indent

@@ -77,6 +77,7 @@ typedef struct Slot
 	bool		head_right;		/* ... and it is about what was asked for */
 	uint64		skip;			/* bytes of it that came before */
 	uint64		received;		/* bytes, over all tries */
+	char		etag[sizeof(((StediAnswer *) 0)->etag)];	/* that they came with */
 	bool		checked;		/* checksum is at work */
 	StediChecksum checksum;
 
@@ -197,6 +198,18 @@ same_etag(const char *one, const char *other)
 }
 
 /*
+ * The version that is asked for, "": whichever is there.  Not all servers
+ * list ETags; then what came first decides.  Never throws.
+ */
+static const char *
+slot_version(const Slot *slot)
+{
+	if (slot->newer)
+		return "";
+	return slot->object->etag[0] != '\0' ? slot->object->etag : slot->etag;
+}
+
+/*
  * Is an answer 200 or 206 about what was asked for?  Else its result says why
  * not.  Never throws.
  */
@@ -204,6 +217,7 @@ static bool
 slot_check_head(Slot *slot)
 {
 	StediAnswer *answer = &slot->transfer.answer;
+	const char *version;
 	unsigned long long first;
 	unsigned long long size;
 
@@ -212,15 +226,18 @@ slot_check_head(Slot *slot)
 	slot->head_right = true;
 	if (slot->object == NULL)
 		return true;
+	version = slot_version(slot);
 	if (slot->newer)
 	{
-		if (answer->length < 0 || answer->etag[0] == '\0')
+		if (answer->status != 200)
+			answer->result = STEDI_ANSWER_WRONG_RANGE;	/* its size is not known */
+		else if (answer->length < 0 || answer->etag[0] == '\0')
 			answer->result = STEDI_ANSWER_CHANGED;
 		else
 			slot->object->size = answer->length;
 	}
-	else if (slot->object->etag[0] != '\0' && answer->etag[0] != '\0' &&
-			 !same_etag(answer->etag, slot->object->etag))
+	else if (version[0] != '\0' && answer->etag[0] != '\0' &&
+			 !same_etag(answer->etag, version))
 		answer->result = STEDI_ANSWER_CHANGED;
 	else if (answer->status == 200)
 		slot->skip = slot->received;	/* the server knows no ranges */
@@ -228,6 +245,8 @@ slot_check_head(Slot *slot)
 			 first != slot->received || size != (uint64) slot->object->size)
 		answer->result = STEDI_ANSWER_WRONG_RANGE;
 	slot->head_right = (answer->result == 0);
+	if (slot->head_right && slot->received == 0)
+		memcpy(slot->etag, answer->etag, sizeof(slot->etag));
 	if (slot->head_right && slot->fetch->opts->checksum && slot->received == 0)
 	{
 		drop_checksum(slot);
@@ -365,7 +384,7 @@ slot_send(Slot *slot)
 	if (slot->object != NULL)
 	{
 		request = stedi_request_object(fetch->opts, fetch->credential, slot->object->key,
-									   slot->newer ? "" : slot->object->etag, slot->received);
+									   slot_version(slot), slot->received);
 		fetch->stats.n_gets++;
 	}
 	else
@@ -377,6 +396,12 @@ slot_send(Slot *slot)
 	slot->state = SLOT_RUNNING;
 	slot->head_seen = slot->head_right = false;
 	slot->received_before = slot->received;
+
+	/*
+	 * libcurl would send it once more if a connection of old had ended
+	 * meanwhile
+	 */
+	slot->transfer.fresh = slot->n_tries > 0 && slot->transfer.answer.result != 0;
 	stedi_http_start(&slot->transfer, request);
 	MemoryContextSwitchTo(caller);
 }
@@ -389,6 +414,7 @@ slot_begin(Slot *slot, StediObject *object, bool may_change)
 	slot->may_change = may_change;
 	slot->newer = slot->moved = slot->renewed = false;
 	slot->received = slot->start = slot->len = 0;
+	slot->etag[0] = '\0';
 	slot->n_tries = 0;
 	slot->trouble_since = 0;
 	drop_checksum(slot);		/* what an error may have left */

@@ -123,7 +123,11 @@ http_on_header(char *bytes, size_t size, size_t n, void *arg)
 	const char *end = bytes + len;
 
 	if (colon == NULL)
+	{
+		/* a status line begins a head, and an empty one ends it */
+		transfer->answer.has_head = bytes[0] == '\r' || bytes[0] == '\n';
 		return len;
+	}
 	for (value = colon + 1; value < end && *value == ' ';)
 		value++;
 	while (end > value && (unsigned char) end[-1] <= ' ')
@@ -389,7 +393,8 @@ start(StediTransfer *transfer, const char *url)
 	transfer->done = transfer->paused = false;
 	transfer->idle_ms = 0;
 	clear_answer(&transfer->answer);
-	if (curl_easy_setopt(transfer->handle, CURLOPT_URL, url) != CURLE_OK ||
+	if (curl_easy_setopt(transfer->handle, CURLOPT_FRESH_CONNECT, (long) transfer->fresh) != CURLE_OK ||
+		curl_easy_setopt(transfer->handle, CURLOPT_URL, url) != CURLE_OK ||
 		curl_easy_setopt(transfer->handle, CURLOPT_HTTPHEADER, transfer->headers) != CURLE_OK)
 		report_out_of_memory();
 	code = curl_multi_add_handle(transfer->http->multi, transfer->handle);
@@ -448,6 +453,9 @@ collect(StediHttp *http)
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
 			answer->modified = number;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
+		/* libcurl is content with half a head */
+		if (code == CURLE_OK && !answer->has_head)
+			code = CURLE_PARTIAL_FILE;
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
 				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);

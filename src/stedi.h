@@ -304,6 +304,7 @@ typedef struct StediAnswer
 	long		status;			/* HTTP; 0: none */
 	char		message[STEDI_ANSWER_MESSAGE_SIZE]; /* libcurl's words */
 	bool		link_local;		/* an address was left out as such */
+	bool		has_head;		/* down to the empty line */
 	int64		length;			/* Content-Length; -1: not told */
 	int			retry_after;	/* seconds; 0: not told */
 	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
@@ -354,6 +355,7 @@ typedef struct StediTransfer
 
 	/* the request under way */
 	void	   *headers;		/* a curl_slist, owned */
+	bool		fresh;			/* not over a connection that was used before */
 	bool		running;		/* libcurl is at it */
 	bool		paused;			/* until stedi_http_resume */
 	bool		done;			/* and answer says how it ended */

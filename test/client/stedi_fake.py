@@ -52,7 +52,10 @@ class Request:
 
 
 class FakeS3:
-    """Answers each request with what answer(request) gives: (status, headers, body)."""
+    """Answers each request with what answer(request) gives: (status, headers, body).
+
+    A length behind these is told instead of the body's; the connection ends there.
+    """
 
     def __init__(self, test, answer):
         fake = self
@@ -65,12 +68,13 @@ class FakeS3:
             def do_GET(self):
                 request = Request(self)
                 fake.requests.append(request)
-                status, headers, body = fake.answer(request)
+                status, headers, body, *length = fake.answer(request)
                 body = body.encode() if isinstance(body, str) else body
                 self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(*length or [len(body)]))
+                self.close_connection = self.close_connection or bool(length)
                 self.end_headers()
                 self.wfile.write(body)
 

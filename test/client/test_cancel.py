@@ -23,7 +23,7 @@ from stedi_waits import BUSY, HALF_A_LISTING, NOTHING, FullListener, Process, Re
 
 LIMIT = 0.2  # seconds
 PATIENCE = 20  # seconds, until it is a failure that nothing happens
-RUNS = int(os.environ.get("STEDI_TEST_CANCELS", "2"))
+RUNS = int(os.environ.get("STEDI_TEST_WAITS", "2"))
 KINDS = ("cancel", "timeout", "terminate")
 
 SCAN = "SELECT count(*) FROM {}.step_trainer_landing WHERE distancefromobject > 0"
@@ -277,6 +277,7 @@ class CancelTest(ServerTest):
         if place.name == "name":
             # the thread that asks cannot be ended, nor what it would report to
             self.assertEqual(len(process.threads()), len(before[1]) + 1)
+            self.assertLessEqual(len(process.descriptors()), len(before[0]) + 1)
             self.check_signals(process, str(pid))
             self.resolver.answer()
             wait_until(lambda: process.state() == before, "the resolver's thread stays")
@@ -365,8 +366,21 @@ class CancelTest(ServerTest):
         self.resolver.answer()
         self.cluster.kill()
         self.cluster.start()
+        self.lake.conn.close()
         type(self).lake = self.cluster.database("lake")
         self.assertLess(max(took for (_, kind), took in self.worst.items() if kind == "postmaster"), 2)
+
+    def test_stall_is_an_error(self):
+        """Whoever stops nothing himself is not kept waiting for ever either."""
+        place = self.places["half a listing"]
+        name = place.schema
+        self.lake.run(f"ALTER SERVER {name} OPTIONS (SET stall_timeout '1', ADD max_tries '1')")
+        self.addCleanup(
+            lambda: self.lake.run(f"ALTER SERVER {name} OPTIONS (SET stall_timeout '3600', DROP max_tries)")
+        )
+        with self.assertRaises(psycopg.errors.ConnectionFailure) as raised:
+            self.session(place).execute(place.query)
+        self.assertIn("stall_timeout", raised.exception.diag.message_hint)
 
     def limit_place(self, n_processes):
         """Where a row of the first object is enough, and no other ever comes."""

@@ -10,8 +10,9 @@ another test's.
 
 What is asserted: the session's own CPU time from the cancel to its answer is
 below LIMIT, each time.  The time on the clock is, too, for the best of TRIES at
-the same moment, as the machine may be busy with others.  The worst of both is
-printed.
+the same moment, where the machine has no more to do than it has cores; else it
+may be as many times longer as there are processes to each.  The worst of both
+is printed.
 
 STEDI_TEST_CANCELS says how many moments; STEDI_TEST_SEED which.
 """
@@ -30,13 +31,14 @@ import zlib
 import psycopg
 
 from stedi_client import PROJECT, ServerTest, file_url
+from stedi_cluster import wait_until
 
 LIMIT = 0.2  # seconds
 TRIES = 3
 CANCELS = int(os.environ.get("STEDI_TEST_CANCELS", "60"))
 SEED = int(os.environ.get("STEDI_TEST_SEED", "1"))
 # The size of what is worked on, as a part of the largest.
-SIZE = float(os.environ.get("STEDI_TEST_CANCEL_SIZE", "0.25"))
+SIZE = float(os.environ.get("STEDI_TEST_CANCEL_SIZE", "0.06"))
 
 TABLES = (
     "customer_trusted",
@@ -85,11 +87,15 @@ class CancelLoopsTest(ServerTest):
         super().tearDownClass()
 
     def disturb(self, what, setting, statement, how, delay):
-        """Run the statement in a session of its own, and end it after that many seconds."""
+        """Run the statement in a session of its own, and end it after that many seconds.
+
+        It runs in a transaction that is rolled back, for when it is faster than that.
+        """
         answer = Answer(f"{what}, {how} after {delay:.3f} s", delay)
         with contextlib.closing(self.connect()) as conn:
             conn.execute("SET client_min_messages = error")
             conn.execute(setting)
+            conn.execute("BEGIN")
             pid = conn.info.backend_pid
             error = None
             begun = None
@@ -118,8 +124,10 @@ class CancelLoopsTest(ServerTest):
             if how == "statement_timeout":
                 begun = started + max(delay, 0.001)
             after = cpu_time(pid)
+            works = self.works_on(conn)
             if error is None:
-                return answer  # it was faster
+                return answer
+            self.assertTrue(works or conn.closed, answer.how)
             # of the end of a connection, psycopg 3.1 gives no SQLSTATE
             if error.sqlstate != "57014" and not (how == "pg_terminate_backend" and conn.closed):
                 raise error
@@ -127,9 +135,18 @@ class CancelLoopsTest(ServerTest):
             answer.wall = answered - begun
             if cpu is not None and after is not None:
                 answer.cpu = after - cpu
-            if not conn.closed:
-                self.assertEqual(conn.execute("SELECT 42").fetchone(), (42,))
         return answer
+
+    @staticmethod
+    def works_on(conn):
+        """Does the session answer, its transaction rolled back?"""
+        for _ in range(2):  # a cancel that came too late for the statement may hit this one
+            try:
+                conn.execute("ROLLBACK")
+                return conn.execute("SELECT 42").fetchone() == (42,)
+            except psycopg.Error:
+                pass
+        return False
 
     def disturb_often(self, what, statement, n, setting="", check=lambda: None):
         """Cancel the statement at n random moments."""
@@ -157,7 +174,8 @@ class CancelLoopsTest(ServerTest):
                         break
                 delay *= 1 if answer.in_time else 0.8
             if best is not None:
-                self.assertLess(best.wall, LIMIT, best.how)
+                busy = max(os.getloadavg()[0] / os.cpu_count(), 1)
+                self.assertLess(best.wall, LIMIT * busy, best.how)
                 if best.wall > self.worst.wall:
                     type(self).worst = best
                 type(self).n_done += 1
@@ -166,7 +184,11 @@ class CancelLoopsTest(ServerTest):
         return max(round(CANCELS * part), 2)
 
     def leaves_no_files(self):
-        self.assertEqual(self.db.value("SELECT count(*) FROM pg_ls_tmpdir()"), 0, "temporary files")
+        """A process that was terminated removes its files after it has said so."""
+        wait_until(
+            lambda: self.db.value("SELECT count(*) FROM pg_ls_tmpdir()") == 0,
+            "temporary files are left",
+        )
 
     # the zone
 
@@ -207,7 +229,7 @@ class CancelLoopsTest(ServerTest):
             self.disturb_often("materialize", whole, self.share(0.2), check=check)
             self.disturb_often("materialize, alone", whole, self.share(0.15), ALONE, check)
             self.disturb_often(
-                "audit", "SELECT * FROM stedi.audit('target', landing => 'zone')", self.share(0.1)
+                "audit", "SELECT * FROM stedi.audit('target', landing => 'zone')", self.share(0.05)
             )
             self.disturb_often(
                 "lineage",

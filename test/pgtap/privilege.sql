@@ -103,6 +103,9 @@ INSERT INTO matrix VALUES
     ('create a user mapping for others', '42501 42501 42501 ok 42501 ok',
         $$CREATE USER MAPPING FOR regress_reader SERVER regress_second OPTIONS (anonymous 'true')$$, NULL),
     ('have a user mapping use credentials of the database server', '42501 42501 42501 42501 ok ok',
+        $$CREATE SERVER regress_new FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url 's3://bucket');
+        CREATE USER MAPPING FOR CURRENT_USER SERVER regress_new OPTIONS (credentials 'environment')$$, NULL),
+    ('have a user mapping use credentials of the database server', '42501 42501 42501 42501 ok ok',
         $$SELECT stedi.stedi_fdw_validator('{credentials=environment}', 'pg_user_mapping'::regclass)$$, NULL),
     ('have a user mapping use credentials of the database server', '42501 42501 42501 42501 ok ok',
         $$SELECT stedi.stedi_fdw_validator('{credentials=profile,profile=lake}', 'pg_user_mapping'::regclass)$$, NULL),

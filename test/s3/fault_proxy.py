@@ -161,7 +161,7 @@ class FaultProxy:
         self.random = random.Random(seed)
         self.rules = []
         self.requests = []
-        self.injected = Counter()  # faults by name
+        self.injected = Counter()  # faults by name, as they happen
         self.stopping = False
         self.sockets = set()
         self.timers = []
@@ -317,7 +317,8 @@ class FaultProxy:
                     rule.times -= 1
                 fault = rule.fault if isinstance(rule.fault, Fault) else rule.fault(request)
                 request.fault = fault.name
-                self.injected[fault.name] += 1
+                if fault.at is None and fault.after is None:
+                    self.injected[fault.name] += 1
                 return fault
         return Fault()
 
@@ -375,7 +376,9 @@ class FaultProxy:
                 raise Gone
 
     def end(self, client, fault):
-        """End an answer where it is."""
+        """End an answer where it is: not all are as long as that."""
+        with self.lock:
+            self.injected[fault.name] += 1
         if fault.breaking is not None:
             fault.breaking()
         if fault.then == "pause":

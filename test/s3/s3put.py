@@ -76,20 +76,30 @@ class Client:
             path += "/" + urllib.parse.quote(key, safe="/-._~")
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         payload_hash = hashlib.sha256(body).hexdigest()
-        if not hasattr(self.local, "connection"):
-            kind = http.client.HTTPSConnection if self.https else http.client.HTTPConnection
-            self.local.connection = kind(self.host, timeout=60)
-        self.local.connection.request(method, path, body, {
+        headers = {
             "Host": self.host,
             "x-amz-content-sha256": payload_hash,
             "x-amz-date": date,
             "Authorization": self.sign(method, path, date, payload_hash),
-        })
-        answer = self.local.connection.getresponse()
-        content = answer.read()
+        }
+        try:
+            answer, content = self.send(method, path, body, headers)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            # the server has closed it meanwhile
+            self.local.connection.close()
+            answer, content = self.send(method, path, body, headers)
         if not 200 <= answer.status < 300:
             raise S3Error(f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}")
         return content
+
+    def send(self, method, path, body, headers):
+        """Send it over this thread's connection; returns the answer and its body."""
+        if not hasattr(self.local, "connection"):
+            kind = http.client.HTTPSConnection if self.https else http.client.HTTPConnection
+            self.local.connection = kind(self.host, timeout=60)
+        self.local.connection.request(method, path, body, headers)
+        answer = self.local.connection.getresponse()
+        return answer, answer.read()
 
     def make_bucket(self, bucket):
         self.request("PUT", bucket)
