@@ -200,7 +200,7 @@ class ValuesTest(JsonTest):
 
     def test_depth(self):
         deep = "[" * 5000 + "]" * 5000
-        too_deep = ("reject", "nested too deeply")
+        too_deep = ("reject", 'nested deeper than option "max_depth" allows')
         self.assertEqual(self.read_one("v bigint", '{"w": %s, "v": 1}' % deep), too_deep)
         self.assertEqual(self.read_one("v bigint", '{"w": %s, "v": 1}' % deep, max_depth=5001), ("row", 1))
         self.assertEqual(self.read_one("v bigint", '{"w": %s, "v": 1}' % deep, max_depth=5000), too_deep)
@@ -230,7 +230,7 @@ ONLY_OURS = re.compile(
 # keys of a column with other values (in jsonb the last one counts), and values
 # that are not of the column's type (of another kind, or out of its range).
 ONLY_JSONB = {
-    "nested too deeply",
+    'nested deeper than option "max_depth" allows',
     "two keys match and their values differ",
     KIND,
     "not a number",
