@@ -236,6 +236,16 @@ take_mapping(StediCredential *credential, UserMapping *mapping)
 	MemoryContextSwitchTo(caller);
 }
 
+/* Keys and tokens go into headers, which a line end would end. */
+static bool
+is_plain(const char *key)
+{
+	for (; key != NULL && *key != '\0'; key++)
+		if ((unsigned char) *key < ' ' || *key == 0x7f)
+			return false;
+	return true;
+}
+
 /*
  * Have keys from the source; others than refused, if there are some.  False
  * and why when there are none: credential is then as it was, and the strings
@@ -254,6 +264,11 @@ load_keys(StediCredential *credential, const StediKeys *refused, StediKeyTrouble
 	StediKeys	keys = {0};
 	bool		have = sources[credential->source].keys(&query, &keys, trouble);
 
+	if (have && !(is_plain(keys.access_key_id) && is_plain(keys.secret_access_key) &&
+				  is_plain(keys.session_token)))
+		have = stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
+								 "a key or token has a line end or another control character in it",
+								 NULL, NULL);
 	MemoryContextSwitchTo(caller);
 	if (!have)
 		return false;

@@ -97,7 +97,7 @@ stedi_cache_keys(const char *name, const StediKeyQuery *query,
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int			i = find_entry(name);
-	const CacheEntry *entry = i < 0 ? NULL : entries[i];
+	CacheEntry *entry = i < 0 ? NULL : entries[i];
 
 	/* another scan may have renewed them already */
 	if (entry != NULL && query->refused != NULL && stedi_keys_equal(&entry->keys, query->refused))
@@ -113,6 +113,7 @@ stedi_cache_keys(const char *name, const StediKeyQuery *query,
 		/* what is about to run out will do until it has */
 		if (entry == NULL || entry->keys.expires <= now)
 			return false;
+		entry->renew_at = stedi_key_renew_at(&entry->keys);
 	}
 	memset(keys, 0, sizeof(*keys));
 	stedi_keys_copy(&entry->keys, keys);

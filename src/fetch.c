@@ -497,7 +497,8 @@ slot_fail(Slot *slot)
 	bool		at_once = false;
 	int64		pause = -1;
 
-	if (slot->received - slot->received_before >= PROGRESS_SIZE)
+	/* a page is sent from its start again, so it never gets on */
+	if (slot->object != NULL && slot->received - slot->received_before >= PROGRESS_SIZE)
 	{
 		slot->n_tries = 0;
 		slot->trouble_since = 0;

@@ -359,14 +359,20 @@ stedi_http_add(StediHttp *http, StediTransfer *transfer, StediTakeFn take, void 
 	return true;
 }
 
-/* Add a header to those that are sent; the copies that are ours are wiped. */
+/*
+ * Add a header to those that are sent; the copies that are ours are wiped.
+ * psprintf would leave the start of a long one behind.
+ */
 static void
 add_header(StediTransfer *transfer, const StediHeader *header)
 {
-	char	   *line = psprintf("%s: %s", header->name, header->value);
-	struct curl_slist *headers = curl_slist_append(transfer->headers, line);
+	Size		size = strlen(header->name) + strlen(header->value) + sizeof(": ");
+	char	   *line = palloc(size);
+	struct curl_slist *headers;
 
-	explicit_bzero(line, strlen(line));
+	snprintf(line, size, "%s: %s", header->name, header->value);
+	headers = curl_slist_append(transfer->headers, line);
+	explicit_bzero(line, size);
 	pfree(line);
 	if (headers == NULL)
 		report_out_of_memory();

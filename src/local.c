@@ -232,7 +232,7 @@ walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *path,
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("could not list folder \"%s/%s\": it is inside itself",
-						   walk->opts->root, prefix),
+						   walk->opts->root, stedi_tuple_show(prefix)),
 					errdetail("A symbolic link leads back to a folder around it."));
 	foreach(lc, read_names(walk->opts, path))
 		walk_name(walk, &folder, path, prefix, lfirst(lc));

@@ -193,16 +193,25 @@ stedi_zone_query_register(ZoneRun *run, const char *name, Tuplestorestate *store
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(result));
 }
 
+/* See ParamFetchHook: it is where it always is. */
+static ParamExternData *
+fetch_param(ParamListInfo params, int paramid, bool speculative, ParamExternData *workspace)
+{
+	return &params->params[paramid - 1];
+}
+
 /*
  * Parameters of a query.  They are not told to be constants, so that the
  * planner leaves them parameters: values of people must not get into plans,
- * which debug_print_plan and auto_explain write into the log.
+ * which debug_print_plan and auto_explain write into the log.  What a hook
+ * fetches is in no list of parameters either, as auto_explain has from 16 on.
  */
 static ParamListInfo
 make_params(int n, const Oid *types, const Datum *values, const char *nulls)
 {
 	ParamListInfo params = makeParamList(n);
 
+	params->paramFetch = fetch_param;
 	for (int i = 0; i < n; i++)
 	{
 		params->params[i].value = values[i];

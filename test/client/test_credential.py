@@ -277,6 +277,10 @@ source_profile = about
 [profile about]
 role_arn = arn:x
 source_profile = round
+[profile line]
+aws_access_key_id = AKIALINE
+aws_secret_access_key = s
+aws_session_token = to\rx-amz-acl: ken
 [profile bad]
 region = x
 no property
@@ -292,6 +296,7 @@ no property
             ("nobody", "F0000", 'profile "nobody" has a role_arn, and nobody who assumes it'),
             ("odd", "F0000", 'credential_source of profile "odd" is not known'),
             ("round", "F0000", "source_profile leads from profile to profile without an end"),
+            ("line", "F0000", "a key or token has a line end or another control character in it"),
             ("bad", "F0000", f'line {config.split(chr(10)).index("no property") + 1} of file "{self.files}/config" is no property'),
             ("absent", "HV002", 'there is no profile "absent"'),
         ):

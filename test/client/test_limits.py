@@ -8,7 +8,9 @@ src/frame.c, src/json.c, src/list.c, src/local.c and src/inflate.c.
 import gzip
 import json
 import shutil
+import socket
 import subprocess
+import threading
 import time
 import unittest
 import zlib
@@ -177,6 +179,35 @@ class LimitsTest(ServerTest):
         self.assertEqual(self.db.value("SELECT count(*) FROM listed_t"), 12)
         self.db.run("ALTER SERVER listed OPTIONS (SET max_objects '11')")
         self.refused("SELECT count(*) FROM listed_t", 'bucket "bucket"', '"good/"', 'option "max_objects" (11)')
+
+    def test_pages_that_always_break(self):
+        """A page that breaks off is sent from its start again: however far it came, that is no progress."""
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        asked = []
+
+        def run():
+            while len(asked) < 20:
+                try:
+                    visitor, _ = server.accept()
+                except OSError:
+                    return
+                with visitor:
+                    asked.append(visitor.recv(65536))
+                    visitor.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n<ListBucketResult>" + b" " * 200_000)
+
+        threading.Thread(target=run, daemon=True).start()
+        self.addCleanup(self.db.run, "DROP SERVER IF EXISTS broken CASCADE")
+        self.db.make_server(
+            "broken", "s3://bucket", {"access_key_id": "AK", "secret_access_key": "SK"},
+            endpoint=f"http://127.0.0.1:{server.getsockname()[1]}", allow_http="true", max_tries=3,
+        )
+        self.db.run("CREATE FOREIGN TABLE broken_t (n bigint) SERVER broken")
+        self.db.run(f"SET statement_timeout = '{PATIENCE}s'")
+        with self.assertRaises(psycopg.errors.ConnectionFailure) as raised:
+            self.db.run("SELECT count(*) FROM broken_t")
+        self.assertIn("The request was sent 3 times", raised.exception.diag.message_detail)
+        self.assertEqual(len(asked), 3)
 
 
 if __name__ == "__main__":
