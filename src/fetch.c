@@ -332,6 +332,22 @@ slot_make(StediFetch *fetch, Slot *slot, Size buf_size)
 	return stedi_http_add(fetch->http, &slot->transfer, slot_take, slot);
 }
 
+/* Make the client, unless that is done. */
+static void
+fetch_connect(StediFetch *fetch)
+{
+	StediHttpSettings settings = {
+		.allow_http = fetch->opts->allow_http,
+		.allow_link_local = fetch->opts->allow_link_local,
+		.proxy = fetch->opts->proxy,
+		.ca_file = fetch->opts->ca_file,
+		.connect_timeout = fetch->opts->connect_timeout,
+	};
+
+	if (fetch->http == NULL)
+		fetch->http = stedi_http_open(&settings);
+}
+
 /* Make the client and the slots, unless that is done. */
 static void
 fetch_prepare(StediFetch *fetch)
@@ -342,19 +358,9 @@ fetch_prepare(StediFetch *fetch)
 	if (fetch->n_slots > 0)
 		return;
 	caller = MemoryContextSwitchTo(fetch->cxt);
-	if (fetch->http == NULL)
-	{
-		StediHttpSettings settings = {
-			.allow_http = fetch->opts->allow_http,
-			.allow_link_local = fetch->opts->allow_link_local,
-			.proxy = fetch->opts->proxy,
-			.ca_file = fetch->opts->ca_file,
-			.connect_timeout = fetch->opts->connect_timeout,
-		};
-
-		fetch->http = stedi_http_open(&settings);
+	fetch_connect(fetch);
+	if (fetch->slots == NULL)
 		fetch->slots = palloc0(connections * sizeof(Slot));
-	}
 	while (fetch->n_slots < connections &&
 		   slot_make(fetch, &fetch->slots[fetch->n_slots], RING_SIZE))
 		fetch->n_slots++;
@@ -565,8 +571,9 @@ slot_settle(Slot *slot)
 	whole = slot->object == NULL ? answer->result == 0 :
 		slot->received == (uint64) slot->object->size;
 
-	/* what breaks behind the last byte is no trouble */
-	if (good && slot->head_right && whole && answer->result >= 0)
+	/* what breaks, or goes silent, behind the last byte is no trouble */
+	if (good && slot->head_right && whole &&
+		(answer->result >= 0 || answer->result == STEDI_ANSWER_STALLED))
 	{
 		bool		checked = slot->checked;
 
@@ -600,7 +607,7 @@ slot_look(Slot *slot)
 	{
 		stedi_http_stop(transfer);
 		transfer->answer.result = STEDI_ANSWER_STALLED;
-		slot_fail(slot);
+		slot_settle(slot);
 	}
 }
 
@@ -756,14 +763,17 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 				 char **xml, Size *len)
 {
 	Slot	   *page = &fetch->page;
+	MemoryContext caller = MemoryContextSwitchTo(fetch->cxt);
 
-	fetch_prepare(fetch);
+	/* a listing needs one connection, and takes no more */
+	fetch_connect(fetch);
 	if (page->fetch == NULL && !slot_make(fetch, page, MAX_PAGE_SIZE))
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				errmsg("could not list bucket \"%s\": too many files are open",
 					   fetch->opts->bucket),
 				errhint("Raise max_files_per_process, or lower option \"connections\" of the server."));
+	MemoryContextSwitchTo(caller);
 	page->prefix = prefix;
 	page->token = token;
 	slot_begin(page, NULL, false);

@@ -160,7 +160,6 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 	StediAnswer *answer = &transfer->answer;
 	size_t		len = size * n;
 
-	transfer->idle_ms = 0;
 	if (answer->status == 0)
 	{
 		curl_off_t	length = -1;
@@ -173,6 +172,7 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 	}
 	if (answer->status == 200 || answer->status == 206)
 	{
+		transfer->idle_ms = 0;
 		switch (transfer->take(transfer->arg, bytes, len))
 		{
 			case STEDI_TAKEN_ALL:
@@ -184,11 +184,11 @@ http_on_body(char *bytes, size_t size, size_t n, void *arg)
 				return 0;
 		}
 	}
-	/* the words of a trouble: what is beyond all measure is left out */
+	/* the words of a trouble: beyond all measure, or time, they are not heard */
 	size = Min(len, MAX_ERROR_SIZE - answer->body_len);
 	memcpy(answer->body + answer->body_len, bytes, size);
 	answer->body_len += size;
-	return len;
+	return answer->body_len < MAX_ERROR_SIZE ? len : 0;
 }
 
 /*
@@ -462,6 +462,8 @@ collect(StediHttp *http)
 		/* libcurl is content with half a head */
 		if (code == CURLE_OK && !answer->has_head)
 			code = CURLE_PARTIAL_FILE;
+		if (code == CURLE_WRITE_ERROR && answer->body_len == MAX_ERROR_SIZE)
+			code = CURLE_OK;	/* http_on_body has heard enough */
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
 				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);
@@ -504,7 +506,7 @@ stedi_http_wait(StediHttp *http, int ms)
 	INSTR_TIME_SUBTRACT(took, began);
 	for (StediTransfer *transfer = http->transfers; transfer != NULL; transfer = transfer->next)
 		if (transfer->running && !transfer->paused)
-			transfer->idle_ms += (int) INSTR_TIME_GET_MILLISEC(took);
+			transfer->idle_ms += INSTR_TIME_GET_MILLISEC(took);
 	CHECK_FOR_INTERRUPTS();
 }
 

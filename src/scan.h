@@ -54,7 +54,8 @@ struct StediScan
 	void	   *sketch_arg;
 	StediListing *listing;		/* a copy; NULL until it is needed */
 	bool		started;		/* a row was asked for */
-	bool		rescanned;		/* and rows from the start again */
+	bool		rescanned;		/* and rows from the start again, by whichever
+								 * process */
 	StediFetch *fetch;			/* NULL: a local folder, or not started */
 
 	/* with other processes: set by stedi_scan_share or _join */

@@ -43,6 +43,7 @@ struct StediScanShared
 	int			n_objects;
 	int			n_skipped;
 	int64		total_size;
+	bool		rescanned;		/* it was read before, in whichever process */
 
 	/* changed by all */
 	pg_atomic_uint32 next_object;
@@ -151,6 +152,7 @@ share_restart(StediScanShared *shared)
 	sum->objects_read = before.objects_read;
 	sum->bytes = before.bytes;
 	sum->requests = before.requests;
+	shared->rescanned = true;
 	for (int i = 0; i < shared->n_objects; i++)
 	{
 		shared->objects[i].n_records = shared->objects[i].n_rejects = 0;
@@ -278,6 +280,7 @@ stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
 	stedi_scan_list(scan);
 	stedi_scan_rescan(scan);
 	share_init(shared, scan->listing, n_processes);
+	shared->rescanned = scan->rescanned;
 	scan->shared = shared;
 }
 
@@ -286,6 +289,7 @@ stedi_scan_share_again(StediScan *scan)
 {
 	scan->warned_rejects = Max(scan->warned_rejects, pg_atomic_read_u64(&scan->shared->n_rejected));
 	stedi_scan_rescan(scan);
+	scan->rescanned = true;
 	share_restart(scan->shared);
 }
 
@@ -296,6 +300,7 @@ stedi_scan_join(StediScan *scan, StediScanShared *shared)
 
 	scan->listing = share_listing(shared);
 	scan->shared = shared;
+	scan->rescanned = shared->rescanned;
 	scan->worker = true;
 	MemoryContextSwitchTo(caller);
 }
@@ -326,5 +331,6 @@ stedi_scan_collect(StediScan *scan)
 	stedi_scan_contribute(scan);
 	share_sum(scan->shared, &scan->stats, scan->listing);
 	scan->others_requests += scan->stats.requests - n_requests;
+	scan->rescanned = true;		/* by now, whoever reads reads again */
 	scan->shared = NULL;
 }

@@ -359,7 +359,8 @@ typedef struct StediTransfer
 	bool		running;		/* libcurl is at it */
 	bool		paused;			/* until stedi_http_resume */
 	bool		done;			/* and answer says how it ended */
-	int			idle_ms;		/* that were waited since the last byte */
+	double		idle_ms;		/* that were waited since the last byte of a
+								 * body that is taken */
 	StediAnswer answer;
 } StediTransfer;
 

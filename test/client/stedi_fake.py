@@ -73,6 +73,11 @@ class FakeS3:
                 self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
+                if callable(body):
+                    self.end_headers()
+                    self.close_connection = True
+                    body(self.wfile)
+                    return
                 self.send_header("Content-Length", str(*length or [len(body)]))
                 self.close_connection = self.close_connection or bool(length)
                 self.end_headers()
