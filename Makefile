@@ -257,7 +257,7 @@ check-property: ## the long form of the tests that draw their cases: an hour
 		test/cluster run bash -c 'cd test/client && \
 		/usr/bin/python3 -m unittest -v test_incremental test_many_records test_crash'
 
-check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: half an hour
+check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: up to an hour
 	@test/install check
 	@$(MAKE) --no-print-directory -s unit UNIT="address s3xml keys ini" UNIT_PORTABLE=
 	@STEDI_TEST_SECURITY=long test/cluster run bash -c '\
