@@ -174,6 +174,8 @@ UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-a
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
+# Functions of libraries that test/fuzz/starve.c may have fail.
+FUZZ_WRAP = inflateInit2_ inflate ZSTD_createDStream ZSTD_decompressStream
 COVER_CFLAGS = -std=gnu99 -g -O0 --coverage
 
 BENCH_CFLAGS = -std=gnu99 -g -O2 -fPIC $(WARNINGS)
@@ -300,7 +302,7 @@ fuzz-merge: ## add to the corpus what fuzzing has found since, if it runs other 
 	@test/fuzz/merge
 
 fuzz_headers = $(unit_headers) $(wildcard test/fuzz/*.h)
-fuzz_libs = $(UNIT_LIBS)
+fuzz_libs = $(FUZZ_WRAP:%=-Wl,--wrap=%) $(UNIT_LIBS)
 
 # A target three times: with libFuzzer; to replay files; to see what is covered.
 fuzz-build: $(FUZZ:%=.build/fuzz/fuzz_%)
@@ -308,7 +310,7 @@ replay-build: $(FUZZ:%=.build/fuzz/replay_%)
 cover-build: $(FUZZ:%=.build/fuzz/cover_%)
 
 define FUZZ_BUILD
-.build/fuzz/$(1)_%: test/fuzz/fuzz_%.c $(4) $(UNIT_SOURCES:%=.build/fuzz/$(1)/%.o) .build/fuzz/$(1)/portable.o $$(fuzz_headers)
+.build/fuzz/$(1)_%: test/fuzz/fuzz_%.c test/fuzz/starve.c $(4) $(UNIT_SOURCES:%=.build/fuzz/$(1)/%.o) .build/fuzz/$(1)/portable.o $$(fuzz_headers)
 	$(2) $(3) -Isrc -Itest/unit -o $$@ $$(filter-out %.h,$$^) $(5) $$(fuzz_libs)
 .build/fuzz/$(1)/%.o: src/%.c $$(fuzz_headers)
 	@mkdir -p $$(@D)

@@ -21,6 +21,9 @@
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* starve.c: from that call of a library on, there is no memory; -1: there is. */
+extern int	fuzz_calls_to_starve;
+
 /* Something that must hold, whatever the input: the program ends where it does not. */
 #define CLAIM(claim) \
 	do { \

@@ -93,6 +93,31 @@ claim_same(const Inflated *one, const Inflated *other)
 	CLAIM(one->status == STEDI_INFLATE_BAD || one->len == other->len);
 }
 
+/* Where memory ends at some call, so does inflating, and it stays so. */
+static void
+inflate_starved(StediCodec codec, const char *in, size_t in_len, int n_calls)
+{
+	char		to[64];
+	size_t		done = 0;
+	size_t		used;
+	size_t		made;
+	StediInflateStatus status = STEDI_INFLATE_OK;
+	StediInflate *inflate;
+
+	fuzz_calls_to_starve = 1 + n_calls;
+	inflate = stedi_inflate_open(codec);
+	CLAIM((inflate == NULL) == (n_calls == 0));
+	for (int turn = 0; inflate != NULL && status == STEDI_INFLATE_OK && turn < 100; turn++)
+	{
+		status = stedi_inflate_next(inflate, in + done, in_len - done, true, &used, to, sizeof(to), &made);
+		done += used;
+	}
+	if (status == STEDI_INFLATE_OUT_OF_MEMORY)
+		CLAIM(stedi_inflate_next(inflate, in, 0, true, &used, to, sizeof(to), &made) == status);
+	fuzz_calls_to_starve = -1;
+	stedi_inflate_close(inflate);
+}
+
 /* Compress into a member, or a frame, behind what is there. */
 static size_t
 compress_piece(StediCodec codec, int level, const char *bytes, size_t len, char *to, size_t room)
@@ -148,6 +173,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		inflate_all(codec, bytes, len, at_once, 1, false, &whole);
 		inflate_all(codec, bytes, len, data + 1, HEADER - 1, data[0] & 1, &pieces);
 		claim_same(&whole, &pieces);
+		if (data[0] & 8)
+			inflate_starved(codec, bytes, len, data[1] % 4);
 	}
 
 	/* compressed, in two members, and back */
