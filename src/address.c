@@ -50,6 +50,7 @@ static const struct
 	{{0}, 96},					/* compatible, likewise */
 	{{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0}, 96},	/* translated, RFC 2765 */
 	{{0, 0x64, 0xff, 0x9b}, 96},	/* NAT64, RFC 6052 */
+	{{0, 0x64, 0xff, 0x9b, 0, 1}, 96},	/* likewise, RFC 8215 */
 	{{0x20, 0x02}, 16},			/* 6to4, RFC 3056 */
 };
 

@@ -18,7 +18,8 @@
  *	 request.c		a token in a header, until http.c has taken it
  *	 http.c			libcurl's list of headers, wiped when the answer is there
  *	 not ours		libcurl's, OpenSSL's and the kernel's buffers; PostgreSQL's
- *					cache of the catalog pg_user_mapping; the environment
+ *					cache of the catalog pg_user_mapping, and the array that it
+ *					makes of a mapping's options; the environment
  *
  * What is ours is wiped when the query ends, however it does; the cache's when
  * it is replaced, and when the session ends.

@@ -233,7 +233,8 @@ bool
 stedi_sts_keys(const StediKeyQuery *query, const StediStsAsk *ask,
 			   StediKeys *keys, StediKeyTrouble *trouble)
 {
-	char	   *name = psprintf("sts\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s",
+	char	   *name = psprintf("sts\n%d\n%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s",
+								query->opts->allow_http, query->opts->allow_link_local,
 								service_url(query->opts), query->opts->region,
 								or_none(query->opts->proxy), or_none(query->opts->ca_file),
 								ask->role_arn, or_none(ask->session_name),

@@ -317,6 +317,9 @@ make_handle(StediTransfer *transfer)
 	SET(CURLOPT_PROXY, settings->proxy != NULL ? settings->proxy : "");
 	SET(CURLOPT_NOPROXY, "");
 
+	/* what a proxy says on the way to a tunnel is not of the answer */
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+
 	/* its authorities and no others: the system's may be a folder, too */
 	if (settings->ca_file != NULL)
 	{

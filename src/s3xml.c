@@ -19,8 +19,8 @@
  * there is a second reason: whether keys are encoded may be said after them.
  *
  * Backend-free (see bytes.h): nothing throws; only expat allocates, and it is
- * wiped, for there may be keys in it, and freed before we return.  A StediS3EntryFn runs inside expat and must not
- * throw either.
+ * wiped, for there may be keys in it, and freed before we return.  A
+ * StediS3EntryFn runs inside expat and must not throw either.
  *
  *-------------------------------------------------------------------------
  */

@@ -403,8 +403,8 @@ typedef struct StediHttpAsk
 
 /*
  * Send it and wait for the answer, whose body, whatever the status, is in the
- * current context, secret.c's, with a 0 behind it.  A trouble is answer->result; thrown are
- * a cancel and want of memory.
+ * current context, secret.c's, with a 0 behind it.  A trouble is
+ * answer->result; thrown are a cancel and want of memory.
  */
 extern void stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer);
 

@@ -4,9 +4,9 @@
  *		What can go wrong with a request to an S3 server: what helps, in words.
  *
  * One table says, of what libcurl, HTTP and S3 came to, whether another try
- * may help, which SQLSTATE it is, how it is called, and what to do.  Messages name bucket and key; no
- * secret, signature or query is in any of them.  libcurl's header is included
- * for its codes alone: the calls are in http.c.
+ * may help, which SQLSTATE it is, how it is called, and what to do.  Messages
+ * name bucket and key; no secret, signature or query is in any of them.
+ * libcurl's header is included for its codes alone: the calls are in http.c.
  *
  *-------------------------------------------------------------------------
  */

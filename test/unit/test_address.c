@@ -42,6 +42,7 @@ static const struct
 	{"::169.254.169.254", true},
 	{"::ffff:0:169.254.169.254", true},
 	{"64:ff9b::169.254.169.254", true},
+	{"64:ff9b:1::169.254.169.254", true},
 	{"2002:a9fe:a9fe::1", true},
 	{"fec0::1", false},
 	{"fe7f::1", false},
