@@ -117,6 +117,7 @@ struct StediFetch
 	int			first;
 	int			n_used;			/* slots */
 	List	   *waiting;		/* of Waiting */
+	TimestampTz left_at;		/* the last time that somebody waited; 0: none */
 };
 
 /* An object that waits for a slot. */
@@ -648,12 +649,32 @@ slot_limit_wait(const Slot *slot, int ms)
 }
 
 /*
+ * Somebody waits again.  In between nothing was done, so it is no part of the
+ * time in which a request may be tried: between the rows of a cursor there
+ * may be hours.
+ */
+static void
+fetch_come_back(StediFetch *fetch)
+{
+	TimestampTz away = fetch->left_at == 0 ? 0 : GetCurrentTimestamp() - fetch->left_at;
+
+	for (int age = 0; age < fetch->n_used; age++)
+	{
+		Slot	   *slot = fetch_slot(fetch, age);
+
+		if (slot->trouble_since != 0)
+			slot->trouble_since += away;
+	}
+}
+
+/*
  * Go on with all slots until this one is ready; an error when it failed, false
  * when it is not wanted any more.
  */
 static bool
 fetch_wait(StediFetch *fetch, Slot *slot)
 {
+	fetch_come_back(fetch);
 	for (fetch_go_on(fetch); !slot_is_ready(slot); fetch_go_on(fetch))
 	{
 		int			ms = slot_limit_wait(slot, WAIT_MS);
@@ -664,6 +685,7 @@ fetch_wait(StediFetch *fetch, Slot *slot)
 			ms = slot_limit_wait(fetch_slot(fetch, age), ms);
 		stedi_http_wait(fetch->http, ms);
 	}
+	fetch->left_at = GetCurrentTimestamp();
 	CHECK_FOR_INTERRUPTS();		/* a cancel is not a failed fetch */
 	if (slot->state == SLOT_FAILED)
 		stedi_trouble_report(fetch->opts, slot->object, &slot->transfer.answer, slot->n_tries);

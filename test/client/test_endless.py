@@ -3,7 +3,8 @@
 Proves that a page of a listing which always breaks off is not asked for more
 often than max_tries says, however much of it came before; that an error's body
 without an end is not listened to for ever; and that silence behind the last
-byte of an object is no trouble.  Guards src/fetch.c and src/http.c.
+byte of an object is no trouble; nor is the time that a cursor is not fetched from
+a part of retry_timeout.  Guards src/fetch.c and src/http.c.
 """
 import threading
 import unittest
@@ -77,6 +78,29 @@ class EndlessTest(ServerTest):
         fake = self.lake(answer, stall_timeout="1")
         self.assertEqual(self.db.rows("SELECT n FROM landed"), [(7,)])
         self.assertEqual(len(fake.requests), 2)
+
+    def test_a_cursor_that_is_left_alone(self):
+        refused = threading.Event()
+        refusals = []
+        stored = store({"a.json": '{"n": 1}\n', "b.json": '{"n": 2}\n'})
+
+        def answer(request):
+            if request.path.endswith("a.json"):
+                refused.wait(PATIENCE)
+            if request.path.endswith("b.json") and len(refusals) < 3:
+                refusals.append(request)
+                if len(refusals) == 2:
+                    refused.set()
+                return 503, {}, error("SlowDown")
+            return stored(request)
+
+        fake = self.lake(answer, retry_timeout="2", max_tries="100")
+        with self.db.conn.transaction():
+            self.db.run("DECLARE c CURSOR FOR SELECT n FROM landed")
+            self.assertEqual(self.db.rows("FETCH 1 FROM c"), [(1,)])
+            self.db.run("SELECT pg_sleep(2.1)")
+            self.assertEqual(self.db.rows("FETCH 1 FROM c"), [(2,)])
+        self.assertEqual(len(refusals), 3, fake.requests)
 
 
 if __name__ == "__main__":
