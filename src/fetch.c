@@ -237,9 +237,12 @@ slot_check_head(Slot *slot)
 		else
 			slot->object->size = answer->length;
 	}
-	else if (version[0] != '\0' && answer->etag[0] != '\0' &&
+	else if (version[0] != '\0' && (answer->etag[0] != '\0' || slot->received > 0) &&
 			 !same_etag(answer->etag, version))
 		answer->result = STEDI_ANSWER_CHANGED;
+	else if (answer->status == 200 && answer->length >= 0 &&
+			 answer->length != slot->object->size)
+		answer->result = STEDI_ANSWER_WRONG_LENGTH;
 	else if (answer->status == 200)
 		slot->skip = slot->received;	/* the server knows no ranges */
 	else if (sscanf(answer->content_range, "bytes %llu-%*u/%llu", &first, &size) != 2 ||
@@ -585,7 +588,7 @@ slot_settle(Slot *slot)
 		answer->result = STEDI_ANSWER_WRONG_CHECKSUM;
 	}
 	else if (good && answer->result == 0)
-		answer->result = STEDI_ANSWER_WRONG_LENGTH;
+		answer->result = answer->length < 0 ? STEDI_ANSWER_CUT_OFF : STEDI_ANSWER_WRONG_LENGTH;
 	slot_fail(slot);
 }
 
@@ -799,7 +802,8 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 	page->prefix = prefix;
 	page->token = token;
 	slot_begin(page, NULL, false);
-	(void) fetch_wait(fetch, page);
+	if (!fetch_wait(fetch, page))
+		elog(ERROR, "nobody ends a listing early");
 	*xml = palloc(page->len + 1);
 	*len = ring_take(page, *xml, page->len);
 	(*xml)[*len] = '\0';

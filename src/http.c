@@ -428,13 +428,20 @@ void
 stedi_http_resume(StediTransfer *transfer)
 {
 	sigset_t	old;
+	CURLcode	code;
 
 	if (!transfer->paused)
 		return;
 	transfer->paused = false;
 	block_signals(&old);
-	curl_easy_pause(transfer->handle, CURLPAUSE_CONT);
+	code = curl_easy_pause(transfer->handle, CURLPAUSE_CONT);
 	unblock_signals(&old);
+	if (code == CURLE_OK)
+		return;
+	if (transfer->answer.result == CURLE_OK)
+		transfer->answer.result = code;
+	transfer->done = true;
+	stedi_http_stop(transfer);
 }
 
 /* Note which transfers libcurl is done with. */
@@ -451,6 +458,7 @@ collect(StediHttp *http)
 		StediAnswer *answer;
 		curl_off_t	number = 0;
 		long		verify = 0;
+		long		proxy_status = 0;
 
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		answer = &transfer->answer;
@@ -467,6 +475,9 @@ collect(StediHttp *http)
 			code = CURLE_PARTIAL_FILE;
 		if (code == CURLE_WRITE_ERROR && answer->body_len == MAX_ERROR_SIZE)
 			code = CURLE_OK;	/* http_on_body has heard enough */
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+		if (code != CURLE_OK && proxy_status >= 400 && proxy_status < 500)
+			answer->result = STEDI_ANSWER_PROXY_REFUSED;
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
 				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);

@@ -36,6 +36,12 @@
  */
 #define LISTING_AGE_MS 5000
 
+/*
+ * Empty pages that may follow each other: S3 sends some where it has passed
+ * over many keys that were deleted.
+ */
+#define MAX_EMPTY_PAGES 1000
+
 /* A listing that the scans of a transaction share; lives in cxt. */
 typedef struct KeptListing
 {
@@ -167,6 +173,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	StediS3Page page = {.truncated = true};
 	char		token[sizeof(page.token)] = "";
 	char		met[sizeof(page.token)] = "";	/* an earlier one */
+	int			n_empty = 0;	/* pages in a row */
 
 	for (uint64 n = 1; page.truncated; n++)
 	{
@@ -182,6 +189,10 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 			report_page(opts, "it says that more pages follow, but not how to ask for them");
 		if (page.truncated && strcmp(page.token, met) == 0)
 			report_page(opts, "it says that the next page is one that was there before");
+		n_empty = entries.first == NULL ? n_empty + 1 : 0;
+		if (page.truncated && n_empty > MAX_EMPTY_PAGES)
+			report_page(opts, "it says that more pages follow, but they are empty");
+		stedi_list_check_room(opts, listing->n_skipped - 1);
 		strlcpy(token, page.token, sizeof(token));
 		if ((n & (n - 1)) == 0) /* a circle of any length is noticed so */
 			strlcpy(met, token, sizeof(met));

@@ -53,7 +53,7 @@ stedi_form_int(const char *text, bool size, int64_t min, int64_t max, int64_t *v
 	if (number > max / unit || number < min / unit)
 		return false;
 	*value = number * unit;
-	return *value >= min;
+	return *value >= min && *value <= max;
 }
 
 int

@@ -295,6 +295,9 @@ extern void stedi_request_forget(StediRequest *request);
 #define STEDI_ANSWER_CERT_EARLY (-9)	/* it is not valid yet */
 #define STEDI_ANSWER_CERT_HOST (-10)	/* it is for another host */
 #define STEDI_ANSWER_LINK_LOCAL (-11)	/* allow_link_local is off */
+#define STEDI_ANSWER_CUT_OFF (-12)	/* ended early, without having told a
+									 * length */
+#define STEDI_ANSWER_PROXY_REFUSED (-13)	/* by an answer 4xx to CONNECT */
 
 #define STEDI_ANSWER_MESSAGE_SIZE 256
 

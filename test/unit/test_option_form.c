@@ -46,6 +46,9 @@ test_integers(void)
 		/* these times their unit are 1024 and 0 in 64 bits */
 		{"-9223372036854775807kB", true, 1024, 512 * MB, false, 0},
 		{"-9223372036854775808MB", true, 0, 512 * MB, false, 0},
+		/* and this is 0, beyond a bound that is in the midst of a unit */
+		{"0MB", true, INT64_MIN, -1, false, 0},
+		{"-1MB", true, INT64_MIN, -1, true, -1 * MB},
 		{"9007199254740993kB", true, 1024, 512 * MB, false, 0},
 	};
 
