@@ -22,7 +22,7 @@
 #ifndef STEDI_CREDENTIAL_H
 #define STEDI_CREDENTIAL_H
 
-#include "stedi.h"
+#include "http.h"
 
 /* What a source is asked. */
 typedef struct StediKeyQuery

@@ -18,7 +18,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "http.h"
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"

@@ -21,7 +21,7 @@
 
 #include <curl/curl.h>
 
-#include "stedi.h"
+#include "http.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -219,7 +219,7 @@ http_on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_stop(StediTransfer *transfer)
 {
@@ -260,7 +260,7 @@ http_release(void *arg)
 		ReleaseExternalFD();
 }
 
-/* See stedi.h. */
+/* See http.h. */
 StediHttp *
 stedi_http_open(const StediHttpSettings *settings)
 {
@@ -344,7 +344,7 @@ make_handle(StediTransfer *transfer)
 		report_out_of_memory();
 }
 
-/* See stedi.h. */
+/* See http.h. */
 bool
 stedi_http_add(StediHttp *http, StediTransfer *transfer, StediTakeFn take, void *arg)
 {
@@ -412,7 +412,7 @@ start(StediTransfer *transfer, const char *url)
 	transfer->running = true;
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_start(StediTransfer *transfer, StediRequest *request)
 {
@@ -423,7 +423,7 @@ stedi_http_start(StediTransfer *transfer, StediRequest *request)
 	start(transfer, request->url);
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_resume(StediTransfer *transfer)
 {
@@ -486,7 +486,7 @@ collect(StediHttp *http)
 	}
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_perform(StediHttp *http)
 {
@@ -502,7 +502,7 @@ stedi_http_perform(StediHttp *http)
 	collect(http);
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_wait(StediHttp *http, int ms)
 {
@@ -548,7 +548,7 @@ answered_take(void *arg, const char *bytes, Size len)
 	return STEDI_TAKEN_ALL;
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 {

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "http.h"
 
 #include <time.h>
 
@@ -146,7 +146,7 @@ start_path(const StediOptions *opts, StringInfo path)
 	append_encoded(path, opts->bucket, false);
 }
 
-/* See stedi.h. */
+/* See http.h. */
 StediRequest *
 stedi_request_object(const StediOptions *opts, const StediCredential *credential,
 					 const char *key, const char *etag, uint64 from)
@@ -159,7 +159,7 @@ stedi_request_object(const StediOptions *opts, const StediCredential *credential
 	return make_request(opts, credential, path.data, "", etag, from);
 }
 
-/* See stedi.h. */
+/* See http.h. */
 StediRequest *
 stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 				   const char *prefix, const char *token)
@@ -184,7 +184,7 @@ stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 	return make_request(opts, credential, path.data, query.data, "", 0);
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_request_forget(StediRequest *request)
 {

@@ -14,7 +14,7 @@
 
 #include <curl/curl.h>
 
-#include "stedi.h"
+#include "http.h"
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -185,7 +185,7 @@ static const Trouble other_trouble = {
 };
 
 /*
- * See stedi.h.  It comes out without control characters, in the database's
+ * See http.h.  It comes out without control characters, in the database's
  * encoding.
  */
 char *
@@ -303,7 +303,7 @@ read_error(const StediAnswer *answer, StediS3Error *error)
 		error->region[0] = '\0';
 }
 
-/* See stedi.h. */
+/* See http.h. */
 StediRemedy
 stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
 					 char region[STEDI_REGION_SIZE])
@@ -319,7 +319,7 @@ stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
 	return trouble->remedy;
 }
 
-/* See stedi.h. */
+/* See http.h. */
 const char *
 stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 {
@@ -340,7 +340,7 @@ stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 }
 
 /*
- * See stedi.h.  The numbers are those of OpenSSL's x509_vfy.h.  libcurl
+ * See http.h.  The numbers are those of OpenSSL's x509_vfy.h.  libcurl
  * compares hosts by itself, and has words for that alone.
  */
 int
@@ -369,7 +369,7 @@ stedi_trouble_tls(int result, long verify, const char *message)
 	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
 }
 
-/* See stedi.h. */
+/* See http.h. */
 void
 stedi_trouble_report(const StediOptions *opts, const StediObject *object,
 					 const StediAnswer *answer, int n_tries)
