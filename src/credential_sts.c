@@ -11,8 +11,6 @@
  */
 #include "credential.h"
 
-#include <time.h>
-
 #include "lib/stringinfo.h"
 
 /* What the role's keys are called in AWS's own log, unless something else is asked for. */
@@ -20,8 +18,6 @@
 
 /* For all of a request, ms; the service answers within a second. */
 #define TIMEOUT_MS 30000
-
-#define DATE_LEN sizeof("YYYYMMDDTHHMMSSZ")
 
 /* An access key, a scope and the header names. */
 #define AUTHORIZATION_LEN 2048
@@ -120,29 +116,13 @@ add_header(Headers *headers, const char *name, const char *value)
 	headers->n++;
 }
 
-/* The host as it is sent: without the port that the scheme has anyway. */
-static char *
-host_header(const char *url)
-{
-	bool		https = strncmp(url, "https://", 8) == 0;
-	char	   *host = pstrdup(url + (https ? 8 : 7));
-	const char *port = https ? ":443" : ":80";
-	size_t		len = strlen(host);
-
-	if (len > strlen(port) && strcmp(host + len - strlen(port), port) == 0)
-		host[len - strlen(port)] = '\0';
-	return host;
-}
-
 /* Sign with the asker's keys; false when these cannot be used. */
 static bool
 sign(Headers *headers, const StediKeyQuery *query, const StediKeys *signer, const char *body)
 {
-	char	   *date = palloc(DATE_LEN);
+	char	   *date = stedi_request_date();
 	char	   *hash = palloc(STEDI_SHA256_HEX_LEN + 1);
 	char	   *authorization = stedi_secret_alloc(AUTHORIZATION_LEN);
-	time_t		now = time(NULL);
-	struct tm	utc;
 	StediSignInput input = {
 		.method = "POST",
 		.path = "/",
@@ -155,7 +135,6 @@ sign(Headers *headers, const StediKeyQuery *query, const StediKeys *signer, cons
 		.date = date,
 	};
 
-	strftime(date, DATE_LEN, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
 	if (!stedi_sign_hash(body, strlen(body), hash))
 		return false;
 	add_header(headers, "x-amz-content-sha256", hash);
@@ -200,7 +179,7 @@ fetch_role(const StediKeyQuery *query, const void *arg, StediKeys *keys,
 	http.settings.allow_http = strncmp(url, "http://", 7) == 0;
 	http.body = make_form(ask, token);
 	add_header(&headers, "content-type", "application/x-www-form-urlencoded");
-	add_header(&headers, "host", host_header(url));
+	add_header(&headers, "host", stedi_request_host(url));
 	if (ask->signer != NULL && !sign(&headers, query, ask->signer, http.body))
 		return stedi_key_trouble(trouble, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 								 "its request cannot be signed", NULL, NULL);

@@ -38,6 +38,14 @@ extern StediRequest *stedi_request_page(const StediOptions *opts,
 										const StediCredential *credential,
 										const char *prefix, const char *token);
 
+/*
+ * What every signed request has, in the current context: the host of
+ * http[s]://host[:port] as it is sent, without the port that the scheme has
+ * anyway; and the time, as the signature wants it.
+ */
+extern char *stedi_request_host(const char *endpoint);
+extern char *stedi_request_date(void);
+
 /* Wipe what is secret in it.  Never throws. */
 extern void stedi_request_forget(StediRequest *request);
 

@@ -20,28 +20,36 @@
 /* An access key, a scope and seven header names. */
 #define AUTHORIZATION_LEN 2048
 
-/* An endpoint taken apart. */
-typedef struct Endpoint
+/* Where the host begins, behind scheme:// */
+static int
+scheme_len(const char *endpoint)
 {
-	int			scheme_len;		/* of scheme:// */
-	const char *host;			/* behind it, in the endpoint */
-	int			host_len;		/* with the port, unless it is the scheme's */
-} Endpoint;
+	return strncmp(endpoint, "https://", 8) == 0 ? 8 : 7;
+}
 
-static Endpoint
-split_endpoint(const char *endpoint)
+/* See http.h. */
+char *
+stedi_request_host(const char *endpoint)
 {
-	bool		https = strncmp(endpoint, "https://", 8) == 0;
-	const char *port = https ? ":443" : ":80";
-	Endpoint	result;
+	char	   *host = pstrdup(endpoint + scheme_len(endpoint));
+	const char *port = scheme_len(endpoint) == 8 ? ":443" : ":80";
+	size_t		len = strlen(host);
 
-	result.scheme_len = https ? 8 : 7;
-	result.host = endpoint + result.scheme_len;
-	result.host_len = (int) strlen(result.host);
-	if (result.host_len > (int) strlen(port) &&
-		strcmp(result.host + result.host_len - strlen(port), port) == 0)
-		result.host_len -= (int) strlen(port);
-	return result;
+	if (len > strlen(port) && strcmp(host + len - strlen(port), port) == 0)
+		host[len - strlen(port)] = '\0';
+	return host;
+}
+
+/* See http.h. */
+char *
+stedi_request_date(void)
+{
+	char	   *date = palloc(DATE_LEN);
+	time_t		now = time(NULL);
+	struct tm	utc;
+
+	strftime(date, DATE_LEN, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+	return date;
 }
 
 /* Append bytes, encoded. */
@@ -104,17 +112,13 @@ make_request(const StediOptions *opts, const StediCredential *credential,
 			 const char *path, const char *query, const char *etag, uint64 from)
 {
 	StediRequest *request = palloc0(sizeof(StediRequest));
-	Endpoint	endpoint = split_endpoint(opts->endpoint);
-	char	   *host = psprintf("%s%s%.*s",
+	char	   *host = psprintf("%s%s%s",
 								opts->virtual_hosted ? opts->bucket : "",
 								opts->virtual_hosted ? "." : "",
-								endpoint.host_len, endpoint.host);
-	char	   *date = palloc(DATE_LEN);
-	time_t		now = time(NULL);
-	struct tm	utc;
+								stedi_request_host(opts->endpoint));
+	char	   *date = stedi_request_date();
 
-	strftime(date, DATE_LEN, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-	request->url = psprintf("%.*s%s%s%s%s", endpoint.scheme_len, opts->endpoint,
+	request->url = psprintf("%.*s%s%s%s%s", scheme_len(opts->endpoint), opts->endpoint,
 							host, path, query[0] != '\0' ? "?" : "", query);
 	add_header(request, "host", host);
 	if (etag[0] != '\0')
