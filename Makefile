@@ -24,7 +24,7 @@
 
 MODULE_big = stedi
 EXTENSION = stedi
-DATA = sql/stedi--1.0.sql
+DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
 
 # In the order of the pipeline.
 OBJS = \
@@ -367,7 +367,7 @@ define META
     "license": "postgresql",
     "provides": {
         "stedi": {
-            "file": "$(DATA)",
+            "file": "$(lastword $(DATA))",
             "docfile": "README.md",
             "version": "$(version).0"
         }

@@ -1,5 +1,5 @@
 -- Proves that all that the extension makes is in schema stedi, has a comment, and is as safe as it says.
--- Guards sql/stedi--1.0.sql.
+-- Guards the scripts in sql/.
 
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
