@@ -73,6 +73,8 @@ OBJS = \
 	src/fdw.o \
 	src/analyze.o \
 	src/reject.o \
+	src/sample.o \
+	src/infer.o \
 	src/zone.o \
 	src/zone_target.o \
 	src/zone_query.o \
@@ -122,6 +124,7 @@ REGRESS = \
 	incremental \
 	evidence \
 	reject \
+	infer \
 	privilege
 
 # pg_regress reads test/sql and compares with expected.

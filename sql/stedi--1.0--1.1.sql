@@ -2,3 +2,16 @@
 
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION stedi UPDATE TO '1.1'" to load this file. \quit
+
+/* ---- what is there ---- */
+
+CREATE FUNCTION stedi.infer(server name, prefix text DEFAULT NULL,
+        OUT key text, OUT records bigint,
+        OUT nulls bigint, OUT booleans bigint, OUT integers bigint, OUT numbers bigint,
+        OUT strings bigint, OUT objects bigint, OUT arrays bigint,
+        OUT type regtype, OUT column_name text, OUT key_option boolean, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.infer(name, text) IS
+    'the keys of a sample of the records under a prefix of a foreign server''s url, how often each occurs and of which JSON type, and the column that it would be: what IMPORT FOREIGN SCHEMA inferred makes tables of; never a value; needs USAGE on the server';

@@ -29,7 +29,6 @@
 #include "credential.h"
 
 #include "catalog/pg_authid.h"
-#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
@@ -369,23 +368,6 @@ show_access_key(const char *access_key_id)
 	return psprintf("...%s", stedi_trouble_show(access_key_id + len - SHOWN_LEN));
 }
 
-/* The server of that name, if it is ours and the caller's to use. */
-static Oid
-find_server(const char *name)
-{
-	ForeignServer *server = GetForeignServerByName(name, false);
-	AclResult	allowed = object_aclcheck(ForeignServerRelationId, server->serverid,
-										  GetUserId(), ACL_USAGE);
-
-	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, name);
-	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, STEDI_FDW_NAME) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("server \"%s\" is not of foreign-data wrapper \"%s\"", name, STEDI_FDW_NAME));
-	return server->serverid;
-}
-
 /*
  * credential(server name) -> (source, access_key_id, temporary, expires, detail)
  */
@@ -393,7 +375,7 @@ Datum
 credential(PG_FUNCTION_ARGS)
 {
 	const char *name = NameStr(*PG_GETARG_NAME(0));
-	const StediOptions *opts = stedi_option_get(find_server(name), InvalidOid);
+	const StediOptions *opts = stedi_option_get(stedi_option_find_server(name), InvalidOid);
 	StediCredential *found;
 	TupleDesc	tupdesc;
 	Datum		values[5];

@@ -736,6 +736,15 @@ stedi_fetch_has_room(const StediFetch *fetch)
 	return fetch->n_used + list_length(fetch->waiting) < n_slots;
 }
 
+/* The oldest slot is free for another object. */
+static void
+fetch_pass_on(StediFetch *fetch)
+{
+	fetch->first = (fetch->first + 1) % fetch->n_slots;
+	fetch->n_used--;
+	fetch_start_waiting(fetch);
+}
+
 /* See stedi.h. */
 Size
 stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
@@ -753,11 +762,7 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 	if (slot->len <= slot->buf_size / 2)
 		stedi_http_resume(&slot->transfer);
 	if (n == 0)
-	{
-		fetch->first = (fetch->first + 1) % fetch->n_slots;
-		fetch->n_used--;
-		fetch_start_waiting(fetch);
-	}
+		fetch_pass_on(fetch);
 	return n;
 }
 
@@ -767,6 +772,16 @@ stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg)
 {
 	fetch->is_over = is_over;
 	fetch->over_arg = arg;
+}
+
+/* See stedi.h. */
+void
+stedi_fetch_leave(StediFetch *fetch)
+{
+	if (fetch->n_used == 0)
+		return;
+	stedi_http_stop(&fetch_slot(fetch, 0)->transfer);
+	fetch_pass_on(fetch);
 }
 
 /* See stedi.h. */

@@ -48,6 +48,7 @@ typedef struct KeptListing
 	MemoryContext cxt;			/* child of TopTransactionContext */
 	MemoryContextCallback forget;
 	struct KeptListing *next;
+	Oid			serverid;
 	Oid			relid;
 	Oid			userid;
 	char	   *url;
@@ -223,8 +224,10 @@ check_not_empty(const StediOptions *opts, const StediListing *listing)
 			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
 							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
 							 listing->n_skipped, listing->n_skipped) : 0,
+			OidIsValid(opts->relid) ?
 			errhint("Check option \"prefix\" of the foreign table and option \"url\" of its server, "
-					"or set option \"allow_empty\" of the table to true."));
+					"or set option \"allow_empty\" of the table to true.") :
+			errhint("Check the prefix, and option \"url\" of the server."));
 }
 
 /* See stedi.h. */
@@ -348,7 +351,7 @@ find_listing(const StediOptions *opts, Oid userid)
 {
 	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
 	{
-		if (kept->relid != opts->relid || kept->userid != userid ||
+		if (kept->serverid != opts->serverid || kept->relid != opts->relid || kept->userid != userid ||
 			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
 			continue;
 		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
@@ -371,6 +374,7 @@ make_listing(const StediOptions *opts, Oid userid)
 	StediFetch *fetch = NULL;
 
 	kept->cxt = cxt;
+	kept->serverid = opts->serverid;
 	kept->relid = opts->relid;
 	kept->userid = userid;
 	kept->url = pstrdup(opts->url);
