@@ -25,6 +25,7 @@
 MODULE_big = stedi
 EXTENSION = stedi
 DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
+DOCS = doc/stedi.html
 
 # In the order of the pipeline.
 OBJS = \
@@ -194,7 +195,7 @@ OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
 	check-faults check-memory check-mutants check-property check-security soak \
 	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
-	demo demo-stop bench bench-decode bench-picture dist deb check-package help
+	demo demo-stop bench bench-decode bench-picture dist deb check-package manual help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -385,6 +386,10 @@ dist: | .build ## an archive of HEAD for PGXN
 	$(file >.build/META.json,$(META))
 	git archive --format=zip --prefix=stedi-$(version)/ \
 		--add-file=.build/META.json --output=stedi-$(version).zip HEAD
+
+manual: ## make doc/stedi.html, the manual as one page, of README.md and doc
+	@test/install manual
+	@doc/manual
 
 deb: ## build the Debian package postgresql-MAJOR-stedi into .build
 	@test/package deb
