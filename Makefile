@@ -25,6 +25,7 @@
 MODULE_big = stedi
 EXTENSION = stedi
 DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
+DOCS = doc/stedi.html
 
 # In the order of the pipeline.
 OBJS = \
@@ -197,7 +198,7 @@ OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
 	check-faults check-memory check-mutants check-property check-security soak \
 	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
-	demo demo-stop bench bench-decode bench-picture dist help
+	demo demo-stop bench bench-decode bench-picture dist deb check-package manual help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -366,15 +367,19 @@ define META
     "name": "stedi",
     "abstract": "$(comment)",
     "version": "$(version).0",
-    "maintainer": "the stedi founders",
+    "description": "A foreign data wrapper for landing JSON in S3, and functions that materialise from it, for research, only what people have consented to.",
+    "maintainer": "the stedi founders <founders@stedi.example>",
     "license": "postgresql",
     "provides": {
         "stedi": {
             "file": "$(lastword $(DATA))",
+            "abstract": "$(comment)",
             "docfile": "README.md",
             "version": "$(version).0"
         }
     },
+    "tags": ["s3", "json", "fdw", "foreign data wrapper", "consent", "privacy", "gdpr"],
+    "generated_by": "make dist",
     "prereqs": { "runtime": { "requires": { "PostgreSQL": "15.0.0" } } },
     "meta-spec": { "version": "1.0.0", "url": "https://pgxn.org/meta/spec.txt" }
 }
@@ -384,6 +389,16 @@ dist: | .build ## an archive of HEAD for PGXN
 	$(file >.build/META.json,$(META))
 	git archive --format=zip --prefix=stedi-$(version)/ \
 		--add-file=.build/META.json --output=stedi-$(version).zip HEAD
+
+manual: ## make doc/stedi.html, the manual as one page, of README.md and doc
+	@test/install manual
+	@doc/manual
+
+deb: ## build the Debian package postgresql-MAJOR-stedi into .build
+	@test/package deb
+
+check-package: ## install that package, built from the archive, where there are no compilers; as root
+	@test/package check
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \

@@ -416,6 +416,9 @@ extern void stedi_zone_table_report_customers(ZoneRun *run);
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
+/* COMMENT ON the columns of a table that is new. */
+extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
+
 /*
  * What holds of a row of a table of readings that consent covers, in a query
  * of a run that rebuilds; NULL for other tables.

@@ -338,6 +338,8 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
 									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
 									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
+	if (run->is_new[id])
+		stedi_zone_table_comment_columns(run, id);
 	if (run->is_new[id] || run->rule_changed ||
 		(run->match_changed && id == ZONE_MACHINE_LEARNING_CURATED))
 		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
