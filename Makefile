@@ -103,7 +103,8 @@ OBJS = \
 	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
-	src/zone_subject.o
+	src/zone_subject.o \
+	src/zone_quality.o
 
 REGRESS = \
 	option \
@@ -121,6 +122,7 @@ REGRESS = \
 	vanished \
 	incremental \
 	evidence \
+	quality \
 	reject \
 	privilege
 
