@@ -151,7 +151,7 @@ typedef struct Column
 	int64		n_times[N_TIME_TROUBLES];
 	int64		n_rejects[N_REASONS];
 	bool		covered;		/* there is a value that may be shown */
-	double		smallest;
+	double		smallest;		/* of times: days since 1970 */
 	double		largest;
 } Column;
 
@@ -196,7 +196,7 @@ static const char *const duplicate_query =
 /* A row an expectation: how many records of the last run were not as expected. */
 static const char *const expectation_query =
 "SELECT table_name, NULL::text, violated, NULL::bigint, NULL::bigint, NULL::text, NULL::text,"
-"   format('expectation \"%s\" (%s)', name, action)"
+"   format('violates expectation \"%s\" (%s)', name, action)"
 " FROM {target}.stedi_expectation ORDER BY table_name COLLATE \"C\", name COLLATE \"C\"";
 
 static void
@@ -258,7 +258,7 @@ is_covered(const Profile *profile, StediSlice who, uint64 hash, int64 time)
 		stedi_consent_standing(profile->set, place, time, &older) == STEDI_STANDING_GRANTED;
 }
 
-/* A value that may be shown. */
+/* A value that may be shown; of times, the day. */
 static void
 note_value(Column *column, Datum value)
 {
@@ -269,9 +269,11 @@ note_value(Column *column, Datum value)
 	else if (column->type == INT4OID)
 		number = DatumGetInt32(value);
 	else
-		number = (double) DatumGetInt64(value);
-	if (column->kind == KIND_CONSENT && number <= 0)
-		return;
+	{
+		int64		ms = DatumGetInt64(value);
+
+		number = (double) (ms / MS_PER_DAY - (ms % MS_PER_DAY < 0));
+	}
 	column->smallest = column->covered ? Min(column->smallest, number) : number;
 	column->largest = column->covered ? Max(column->largest, number) : number;
 	column->covered = true;
@@ -405,13 +407,13 @@ read_records(Profile *profile, Relation relation)
 	MemoryContextDelete(row_cxt);
 }
 
-/* The number of a column as people read it: a time's day, else six digits. */
+/* What note_value has noted, as people read it: of fractions, six digits. */
 static char *
 show_value(const Column *column, double value)
 {
 	if (is_time(column->kind))
 		return OidOutputFunctionCall(F_DATE_OUT,
-									 DateADTGetDatum(stedi_time_date((int32) floor(value / MS_PER_DAY))));
+									 DateADTGetDatum(stedi_time_date((int32) value)));
 	/* that of -0 is 0 */
 	return psprintf(column->type == FLOAT8OID ? "%.6g" : "%.0f", value + 0.0);
 }
