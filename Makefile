@@ -106,7 +106,8 @@ OBJS = \
 	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
-	src/zone_subject.o
+	src/zone_subject.o \
+	src/zone_quality.o
 
 REGRESS = \
 	option \
@@ -124,6 +125,7 @@ REGRESS = \
 	vanished \
 	incremental \
 	evidence \
+	quality \
 	reject \
 	infer \
 	privilege

@@ -42,6 +42,7 @@
  *	 zone_audit.c	the five tables against the rules, worked out anew
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
+ *	 zone_quality.c	what is in the landing zone, and what is wrong there
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -815,5 +816,14 @@ typedef struct ZoneRecordWish
  */
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
+
+/* zone_audit.c */
+
+/*
+ * Keep, of the landing zone as it is now, the relations "insider": customers
+ * who are in, as customer_trusted must have them; and "device": those that one
+ * customer holds (serialnumber, holder, handed_on).
+ */
+extern void stedi_zone_audit_people(const ZoneSession *session);
 
 #endif							/* STEDI_ZONE_H */

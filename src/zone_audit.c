@@ -193,8 +193,8 @@ keep(const ZoneSession *session, const char *name, const char *template)
 	stedi_zone_query_keep(session->run, name, stedi_zone_query_expand(session->run, template));
 }
 
-static void
-read_people(const ZoneSession *session)
+void
+stedi_zone_audit_people(const ZoneSession *session)
 {
 	ZoneRecordWish wish = {.rejects = true};
 
@@ -244,7 +244,7 @@ audit(PG_FUNCTION_ARGS)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_session_need_table(&session, id);
 	stedi_zone_session_need_rule(&session);
-	read_people(&session);
+	stedi_zone_audit_people(&session);
 	read_readings(&session);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		compare_table(&session, id);

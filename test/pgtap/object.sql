@@ -43,6 +43,7 @@ INSERT INTO wanted VALUES
     ('stedi.lineage(regclass,regnamespace)', 'v', false, 'u'),
     ('stedi.lineage(regclass,tid,regnamespace)', 'v', false, 'u'),
     ('stedi.subject(regnamespace,text,regnamespace)', 'v', false, 'u'),
+    ('stedi.quality(regnamespace,regnamespace)', 'v', false, 'u'),
     ('stedi.keyed_hash(bytea,text)', 'i', true, 's'),
     ('stedi.consent_history(regnamespace)', 'v', false, 'u'),
     ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
