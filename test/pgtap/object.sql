@@ -20,6 +20,7 @@ INSERT INTO wanted VALUES
     ('stedi.options()', 's', true, 's'),
     ('stedi.credential(name)', 'v', true, 'u'),
     ('stedi.rejects(regclass)', 'v', true, 'u'),
+    ('stedi.infer(name,text)', 'v', false, 'u'),
     ('stedi.customer_records(regclass)', 'v', true, 'u'),
     ('stedi.epoch_ms(bigint)', 'i', true, 's'),
     ('stedi.epoch_ms(timestamp with time zone)', 'i', true, 's'),
