@@ -29,6 +29,7 @@ DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
 # In the order of the pipeline.
 OBJS = \
 	src/stedi.o \
+	src/progress.o \
 	src/option_form.o \
 	src/option.o \
 	src/secret.o \
