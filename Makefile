@@ -30,6 +30,7 @@ DOCS = doc/stedi.html
 # In the order of the pipeline.
 OBJS = \
 	src/stedi.o \
+	src/progress.o \
 	src/option_form.o \
 	src/option.o \
 	src/secret.o \

@@ -23,6 +23,7 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "port/atomics.h"
 #include "utils/relcache.h"
 
 #include "bytes.h"
@@ -35,7 +36,72 @@
 #define STEDI_FDW_NAME "stedi_fdw"
 
 /* stedi.c */
+extern bool stedi_report_phases;
 extern int	stedi_swap_timeout; /* ms */
+
+/* progress.c: what others see of this session in stedi.running() */
+
+typedef enum StediPhase
+{
+	STEDI_PHASE_WAITING = 1,	/* for another run, or a table's readers */
+	STEDI_PHASE_LISTING,
+	STEDI_PHASE_READING,		/* a landing table */
+
+	/* of a run alone */
+	STEDI_PHASE_DECIDING,		/* who is in, and whose devices are whose */
+	STEDI_PHASE_COMPARING,		/* what was read with what is there */
+	STEDI_PHASE_BUILDING,		/* rows of readings */
+	STEDI_PHASE_WRITING,		/* rows into a table */
+	STEDI_PHASE_INDEXING,
+	STEDI_PHASE_ANALYZING,
+	STEDI_PHASE_RECORDING,		/* objects, history and the run itself */
+	STEDI_PHASE_SWAPPING,		/* new storage into the place of the old */
+} StediPhase;
+
+/*
+ * Work under way, of one process or, in shared memory, of several.  All zeros
+ * before it starts.
+ */
+typedef struct StediProgress
+{
+	/* set by stedi_progress_start */
+	int			leader;			/* who did: a pid; 0: nobody is told */
+	bool		in_run;			/* it is part of a run of materialize */
+	StediPhase	phase;
+	Oid			relid;			/* InvalidOid: of no table in particular */
+	TimestampTz began;			/* the run, or this work */
+	TimestampTz started;		/* this work */
+	int64		objects_total;	/* 0: not known, or it is not counted in these */
+	int64		bytes_total;	/* likewise */
+
+	/* what is done */
+	pg_atomic_uint64 objects;
+	pg_atomic_uint64 bytes;
+} StediProgress;
+
+/*
+ * Start work, and tell of it; nobody is told while another command reports its
+ * own progress.  Adding to it is cheap enough for each read.  Stopping takes
+ * it back, of this process; within a run it stays until the next phase.
+ * progress may be NULL then: nobody is told.  None of the three throws.
+ */
+extern void stedi_progress_start(StediProgress *progress, StediPhase phase, Oid relid,
+								 int64 objects_total, int64 bytes_total);
+extern void stedi_progress_add(StediProgress *progress, uint64 objects, uint64 bytes);
+extern void stedi_progress_stop(StediProgress *progress);
+
+/* A NOTICE of what was started, if setting stedi.report_phases wants it. */
+extern void stedi_progress_report(const StediProgress *progress);
+
+/* A run begins or ends, with or without an error; they may nest.  Never throw. */
+extern void stedi_progress_begin_run(void);
+extern void stedi_progress_end_run(void);
+
+/* Start, and report, a phase of a run that is not counted; without a run: nothing. */
+extern void stedi_progress_phase(StediPhase phase, Oid relid);
+
+/* Tell of that phase again, after a command that tells of its own progress. */
+extern void stedi_progress_resume(void);
 
 /* option.c */
 
@@ -224,11 +290,12 @@ typedef struct StediListing
 typedef struct StediFetch StediFetch;
 
 /*
- * Everything under opts->prefix, page by page; palloc'd in the current
- * context.  fetch is NULL for a local folder.  An error when there is no
- * object, unless opts->allow_empty.
+ * Everything under opts->prefix, page by page, counted in progress; palloc'd in
+ * the current context.  fetch is NULL for a local folder.  An error when there
+ * is no object, unless opts->allow_empty.
  */
-extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch);
+extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch,
+										StediProgress *progress);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);
@@ -258,7 +325,8 @@ extern StediListing *stedi_list_copy(const StediListing *listing);
 
 typedef struct StediLocal StediLocal;
 
-extern void stedi_local_list(const StediOptions *opts, StediListing *listing);
+extern void stedi_local_list(const StediOptions *opts, StediListing *listing,
+							 StediProgress *progress);
 
 /* Open an object; an error when it is not the one that was listed. */
 extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject *object);

@@ -64,6 +64,7 @@ lock_target(ZoneRun *run)
 		ereport(NOTICE,
 				errmsg("waiting for another run of stedi.materialize on schema \"%s\"",
 					   run->target_name));
+		stedi_progress_phase(STEDI_PHASE_WAITING, InvalidOid);
 		LockDatabaseObject(NamespaceRelationId, run->target, 0, ShareUpdateExclusiveLock);
 	}
 	if (get_namespace_oid(run->target_name, true) != run->target)

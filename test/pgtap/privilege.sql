@@ -68,6 +68,9 @@ INSERT INTO matrix VALUES
         'stedi.consent_set_out(stedi.consent_set)'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.stedi_fdw_handler()$$, 'stedi.stedi_fdw_handler()'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SET LOCAL stedi.swap_timeout = '1s'$$, NULL),
+    ('call the small functions', 'ok ok ok ok ok ok', $$SET LOCAL stedi.report_phases = on$$, NULL),
+    ('see what one runs oneself', 'ok ok ok ok ok ok', $$SELECT * FROM stedi.running()$$, 'stedi.running()'),
+    ('see what one runs oneself', 'ok ok ok ok ok ok', $$SELECT * FROM stedi.progress$$, NULL),
 
     ('call what belongs to the type stedi.consent_set', '0A000 0A000 0A000 0A000 0A000 0A000', $$SELECT 'x'::stedi.consent_set$$,
         'stedi.consent_set_in(cstring)'),
