@@ -210,7 +210,8 @@ compare_keys(const void *a, const void *b)
 
 /* Nothing to read is a mistake more often than not. */
 static void
-check_not_empty(const StediOptions *opts, const StediListing *listing)
+check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
+				const StediListing *listing)
 {
 	if (listing->n_objects > 0 || opts->allow_empty)
 		return;
@@ -223,13 +224,12 @@ check_not_empty(const StediOptions *opts, const StediListing *listing)
 			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
 							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
 							 listing->n_skipped, listing->n_skipped) : 0,
-			errhint("Check option \"prefix\" of the foreign table and option \"url\" of its server, "
-					"or set option \"allow_empty\" of the table to true."));
+			errhint("%s", stedi_list_near(opts, userid, fetch)));
 }
 
 /* See stedi.h. */
 StediListing *
-stedi_list_objects(const StediOptions *opts, StediFetch *fetch)
+stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch)
 {
 	StediListing *listing = palloc0(sizeof(StediListing));
 
@@ -237,7 +237,7 @@ stedi_list_objects(const StediOptions *opts, StediFetch *fetch)
 		stedi_local_list(opts, listing);
 	else
 		list_bucket(opts, fetch, listing);
-	check_not_empty(opts, listing);
+	check_not_empty(opts, userid, fetch, listing);
 	if (listing->n_objects > 1)
 		qsort(listing->objects, listing->n_objects, sizeof(StediObject), compare_keys);
 	for (int i = 1; i < listing->n_objects; i++)
@@ -385,7 +385,7 @@ make_listing(const StediOptions *opts, Oid userid)
 		MemoryContextSwitchTo(cxt);
 	}
 	kept->listed = GetCurrentTimestamp();
-	kept->listing = stedi_list_objects(opts, fetch);
+	kept->listing = stedi_list_objects(opts, userid, fetch);
 	if (fetch != NULL)
 	{
 		kept->n_requests = stedi_fetch_stats(fetch)->n_lists;
