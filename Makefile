@@ -45,9 +45,11 @@ OBJS = \
 	src/s3xml.o \
 	src/ini.o \
 	src/list.o \
+	src/list_near.o \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/cure.o \
 	src/address.o \
 	src/http.o \
 	src/fetch.o \

@@ -232,6 +232,7 @@ typedef struct StediCredential
 	/* whole life */
 	MemoryContext cxt;
 	const StediOptions *opts;	/* borrowed */
+	Oid			userid;			/* whose it is */
 	bool		anonymous;
 	StediKeySource source;
 	const char *profile;		/* NULL: the default one */
@@ -242,6 +243,13 @@ typedef struct StediCredential
 	TimestampTz renew_at;		/* 0: never */
 	int			generation;		/* grows when they become others */
 } StediCredential;
+
+/*
+ * Whose mapping counts for userid: its own, or InvalidOid for PUBLIC's; and
+ * what no role is, when there is none.
+ */
+#define STEDI_NO_MAPPING ((Oid) -1)
+extern Oid	stedi_credential_mapped(Oid userid, Oid serverid);
 
 /*
  * What userid's mapping says, and the keys; in the current context, whose
@@ -290,11 +298,11 @@ typedef struct StediListing
 typedef struct StediFetch StediFetch;
 
 /*
- * Everything under opts->prefix, page by page, counted in progress; palloc'd in
- * the current context.  fetch is NULL for a local folder.  An error when there
- * is no object, unless opts->allow_empty.
+ * Everything under opts->prefix, page by page, as userid, whose fetch is, sees it,
+ * counted in progress; palloc'd in the current context.  fetch is NULL for a local
+ * folder.  An error when there is no object, unless opts->allow_empty.
  */
-extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch,
+extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 										StediProgress *progress);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
@@ -321,6 +329,15 @@ extern void stedi_list_forget(void);
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 
+/* list_near.c: which prefix may be meant by one with nothing under it */
+
+/*
+ * What to do about an empty listing, as a hint in the current context; fetch is
+ * that of the listing, or NULL.  Folders are named to nobody but userid, who
+ * reads them.
+ */
+extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
+
 /* local.c: a local folder in place of a bucket */
 
 typedef struct StediLocal StediLocal;
@@ -328,12 +345,33 @@ typedef struct StediLocal StediLocal;
 extern void stedi_local_list(const StediOptions *opts, StediListing *listing,
 							 StediProgress *progress);
 
+/* The names of the folders right below a prefix, in the current context. */
+extern List *stedi_local_folders(const StediOptions *opts, const char *prefix);
+
 /* Open an object; an error when it is not the one that was listed. */
 extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject *object);
 
 /* The next bytes, at most room; 0 at the end. */
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
+
+/* cure.c: what ends an error, as SQL to copy */
+
+/*
+ * Statements, with a ; at their end, in the current context: set an option of
+ * the server, or of the foreign table, to a value ('...' where it is not
+ * known); or give userid's mapping keys, and a token.
+ */
+extern char *stedi_cure_server(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_table(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_keys(Oid serverid, Oid userid, bool token);
+
+/*
+ * Raise PostgreSQL's error for a privilege that a role lacks, on an object of
+ * that kind, whose name is qualified and quoted, with the GRANT that gives it.
+ */
+extern void stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege,
+							  Oid userid) pg_attribute_noreturn();
 
 /* fetch.c: objects -> bytes */
 
@@ -383,6 +421,9 @@ extern void stedi_fetch_reset(StediFetch *fetch);
  */
 extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 							 const char *token, char **xml, Size *len);
+
+/* The folders right below a prefix, likewise; false when they cannot be told. */
+extern bool stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
 /* consent.c, and consent_set.c where a set is built */

@@ -303,7 +303,7 @@ stedi_zone_book_open(ZoneRun *run)
 				errmsg("table \"%s\" in schema \"%s\" is granted to others than its owner",
 					   books[ZONE_BOOK_KEY].name, run->target_name),
 				errdetail("It is granted to: %s.", grantees),
-				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s.",
+				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s;",
 						quote_identifier(run->target_name), books[ZONE_BOOK_KEY].name, grantees));
 	if (!were_there[ZONE_BOOK_KEY] || !were_there[ZONE_BOOK_STATE] ||
 		!were_there[ZONE_BOOK_OBJECT] || !were_there[ZONE_BOOK_DEVICE])
