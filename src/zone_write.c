@@ -104,7 +104,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		stedi_zone_table_report_kept(id, n_kept);
 		report->rows += n_kept;
 	}
-	report->rows_out =
+	report->rows_out +=
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
 									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
@@ -271,7 +271,6 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	run->is_new[id] = !OidIsValid(run->relid[id]);
 	if (run->is_new[id])
 		make_table(run, id);
-	report->rows_out = 0;
 	if (run->renew && OidIsValid(run->source[id].relid))
 	{
 		run->mode[id] = ZONE_MODE_RENEW;

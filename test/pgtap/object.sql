@@ -47,7 +47,10 @@ INSERT INTO wanted VALUES
     ('stedi.consent_history(regnamespace)', 'v', false, 'u'),
     ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
     ('stedi.forget(regnamespace,text,text,regnamespace)', 'v', false, 'u'),
-    ('stedi.unforget(regnamespace,text)', 'v', false, 'u');
+    ('stedi.unforget(regnamespace,text)', 'v', false, 'u'),
+    ('stedi.expect(regnamespace,text,text,text,text)', 'v', false, 'u'),
+    ('stedi.unexpect(regnamespace,text,text)', 'v', false, 'u'),
+    ('stedi.expectations(regnamespace)', 'v', false, 'u');
 
 SELECT plan(14);
 
