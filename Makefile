@@ -88,6 +88,8 @@ OBJS = \
 	src/zone_object.o \
 	src/zone_customer.o \
 	src/zone_person.o \
+	src/zone_expect.o \
+	src/zone_sieve.o \
 	src/zone_table.o \
 	src/zone_load.o \
 	src/zone_read.o \
@@ -127,6 +129,7 @@ REGRESS = \
 	history \
 	vanished \
 	incremental \
+	expect \
 	evidence \
 	quality \
 	reject \

@@ -50,7 +50,10 @@ INSERT INTO wanted VALUES
     ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
     ('stedi.forget(regnamespace,text,text,regnamespace)', 'v', false, 'u'),
     ('stedi.unforget(regnamespace,text)', 'v', false, 'u'),
-    ('stedi.running()', 's', true, 'r');
+    ('stedi.running()', 's', true, 'r'),
+    ('stedi.expect(regnamespace,text,text,text,text)', 'v', false, 'u'),
+    ('stedi.unexpect(regnamespace,text,text)', 'v', false, 'u'),
+    ('stedi.expectations(regnamespace)', 'v', false, 'u');
 
 SELECT plan(15);
 
