@@ -212,7 +212,7 @@ extern char *stedi_trouble_show(const char *text);
 extern int	stedi_trouble_tls(int result, long verify, const char *message);
 
 /* Raise the error for it; it was tried that often. */
-extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
-								 const StediAnswer *answer, int n_tries) pg_attribute_noreturn();
+pg_noreturn extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
+											 const StediAnswer *answer, int n_tries);
 
 #endif							/* STEDI_HTTP_H */
