@@ -3,6 +3,27 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION stedi UPDATE TO '1.1'" to load this file. \quit
 
+/* ---- the landing zone: what is in it, and what is wrong there ---- */
+
+CREATE FUNCTION stedi.infer(server name, prefix text DEFAULT NULL,
+        OUT key text, OUT records bigint,
+        OUT nulls bigint, OUT booleans bigint, OUT integers bigint, OUT numbers bigint,
+        OUT strings bigint, OUT objects bigint, OUT arrays bigint,
+        OUT type regtype, OUT column_name text, OUT key_option boolean, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.infer(name, text) IS
+    'the keys of a sample of the records under a prefix of a foreign server''s url, how often each occurs and of which JSON type, and the column that it would be: what IMPORT FOREIGN SCHEMA inferred makes tables of; never a value; needs USAGE on the server';
+
+CREATE FUNCTION stedi.quality(target regnamespace, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(table_name text, column_name text, records bigint, nulls bigint, n_distinct bigint,
+        smallest text, largest text, problem text)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.quality(regnamespace, regnamespace) IS
+    'what is in the landing tables, column by column, and what is wrong there: rows with a problem say how many records have it; smallest and largest are of records that consent covers, and of no column that tells who somebody is';
+
 /* ---- what runs ---- */
 
 CREATE FUNCTION stedi.running(
@@ -43,3 +64,28 @@ COMMENT ON COLUMN stedi.progress.rate IS 'bytes a second since the phase began';
 COMMENT ON COLUMN stedi.progress.elapsed IS 'time since the run or scan began';
 COMMENT ON COLUMN stedi.progress.time_left IS 'time that the rest of this phase takes at that rate';
 GRANT SELECT ON stedi.progress TO PUBLIC;
+
+/* ---- expectations: what rows of the zone tables are to be like ---- */
+
+ALTER TYPE stedi.report ADD ATTRIBUTE unexpected bigint;
+
+CREATE FUNCTION stedi.expect(target regnamespace, "table" text, name text, condition text, action text DEFAULT 'warn')
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.expect(regnamespace, text, text, text, text) IS
+    'sets what rows of one of the five zone tables are expected to be like: condition is an expression over its columns, as for CHECK; of rows for which it is not true, runs of materialize tell the number (action ''warn''), leave them out (''drop'') or end in an error (''fail''); set anew under the same name, it replaces the one before';
+
+CREATE FUNCTION stedi.unexpect(target regnamespace, "table" text, name text)
+    RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.unexpect(regnamespace, text, text) IS
+    'takes back what stedi.expect has set; true when there was such an expectation; rows that it dropped come back with the next run of materialize';
+
+CREATE FUNCTION stedi.expectations(target regnamespace)
+    RETURNS TABLE(table_name text, name text, condition text, action text, met bigint, violated bigint, run bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.expectations(regnamespace) IS
+    'the expectations that stedi.expect has set, with the rows that met and violated each in the run named, which is NULL before the first';

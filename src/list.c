@@ -48,6 +48,7 @@ typedef struct KeptListing
 	MemoryContext cxt;			/* child of TopTransactionContext */
 	MemoryContextCallback forget;
 	struct KeptListing *next;
+	Oid			serverid;
 	Oid			relid;
 	Oid			userid;
 	char	   *url;
@@ -213,7 +214,8 @@ compare_keys(const void *a, const void *b)
 
 /* Nothing to read is a mistake more often than not. */
 static void
-check_not_empty(const StediOptions *opts, const StediListing *listing)
+check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
+				const StediListing *listing)
 {
 	if (listing->n_objects > 0 || opts->allow_empty)
 		return;
@@ -226,13 +228,13 @@ check_not_empty(const StediOptions *opts, const StediListing *listing)
 			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
 							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
 							 listing->n_skipped, listing->n_skipped) : 0,
-			errhint("Check option \"prefix\" of the foreign table and option \"url\" of its server, "
-					"or set option \"allow_empty\" of the table to true."));
+			errhint("%s", stedi_list_near(opts, userid, fetch)));
 }
 
 /* See stedi.h. */
 StediListing *
-stedi_list_objects(const StediOptions *opts, StediFetch *fetch, StediProgress *progress)
+stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
+				   StediProgress *progress)
 {
 	StediListing *listing = palloc0(sizeof(StediListing));
 
@@ -240,7 +242,7 @@ stedi_list_objects(const StediOptions *opts, StediFetch *fetch, StediProgress *p
 		stedi_local_list(opts, listing, progress);
 	else
 		list_bucket(opts, fetch, listing, progress);
-	check_not_empty(opts, listing);
+	check_not_empty(opts, userid, fetch, listing);
 	if (listing->n_objects > 1)
 		qsort(listing->objects, listing->n_objects, sizeof(StediObject), compare_keys);
 	for (int i = 1; i < listing->n_objects; i++)
@@ -351,7 +353,7 @@ find_listing(const StediOptions *opts, Oid userid)
 {
 	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
 	{
-		if (kept->relid != opts->relid || kept->userid != userid ||
+		if (kept->serverid != opts->serverid || kept->relid != opts->relid || kept->userid != userid ||
 			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
 			continue;
 		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
@@ -375,6 +377,7 @@ make_listing(const StediOptions *opts, Oid userid)
 	StediProgress progress;
 
 	kept->cxt = cxt;
+	kept->serverid = opts->serverid;
 	kept->relid = opts->relid;
 	kept->userid = userid;
 	kept->url = pstrdup(opts->url);
@@ -391,7 +394,7 @@ make_listing(const StediOptions *opts, Oid userid)
 	kept->listed = GetCurrentTimestamp();
 	stedi_progress_start(&progress, STEDI_PHASE_LISTING, opts->relid, 0, 0);
 	stedi_progress_report(&progress);
-	kept->listing = stedi_list_objects(opts, fetch, &progress);
+	kept->listing = stedi_list_objects(opts, userid, fetch, &progress);
 	stedi_progress_stop(&progress);
 	if (fetch != NULL)
 	{

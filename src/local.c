@@ -261,6 +261,24 @@ stedi_local_list(const StediOptions *opts, StediListing *listing, StediProgress 
 	MemoryContextDelete(walk_cxt);
 }
 
+/* See stedi.h.  None where the folder cannot be read. */
+List *
+stedi_local_folders(const StediOptions *opts, const char *prefix)
+{
+	char	   *path = resolve_key(opts, resolve_root(opts),
+								   pg_server_to_any(prefix, strlen(prefix), PG_UTF8));
+	List	   *folders = NIL;
+	struct stat st;
+	ListCell   *lc;
+
+	if (path == NULL || access(path, R_OK | X_OK) != 0)
+		return NIL;
+	foreach(lc, read_names(opts, path))
+		if (stat(psprintf("%s/%s", path, (char *) lfirst(lc)), &st) == 0 && S_ISDIR(st.st_mode))
+		folders = lappend(folders, lfirst(lc));
+	return folders;
+}
+
 /* An object that is not the one that was listed. */
 static void
 report_changed(const StediObject *object)

@@ -41,9 +41,10 @@ scan_release(void *arg)
 	scan->inflate = NULL;
 }
 
-StediScan *
-stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
-				int flags)
+/* Of a table's options, or of those that are given (opts), where there is none. */
+static StediScan *
+scan_open(Oid relid, const StediOptions *opts, Oid userid, TupleDesc tupdesc,
+		  const bool *wanted, int flags)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi scan",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -61,7 +62,13 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 											 ALLOCSET_DEFAULT_SIZES);
 	scan->record_cxt = AllocSetContextCreate(cxt, "stedi record",
 											 ALLOCSET_DEFAULT_SIZES);
-	scan->opts = stedi_option_get_table(relid);
+	if (opts == NULL)
+		scan->opts = stedi_option_get_table(relid);
+	else
+	{
+		scan->opts = palloc(sizeof(StediOptions));
+		*scan->opts = *opts;
+	}
 	scan->userid = userid;
 	scan->tupdesc = tupdesc;
 	scan->flags = flags;
@@ -80,6 +87,27 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->buffer = palloc(scan->buffer_room + STEDI_BYTES_PADDING);
 	MemoryContextSwitchTo(caller);
 	return scan;
+}
+
+StediScan *
+stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
+				int flags)
+{
+	return scan_open(relid, NULL, userid, tupdesc, wanted, flags);
+}
+
+StediScan *
+stedi_scan_open_records(const StediOptions *opts, Oid userid)
+{
+	return scan_open(InvalidOid, opts, userid, CreateTemplateTupleDesc(0), NULL,
+					 STEDI_SCAN_GIVE_REJECTS);
+}
+
+void
+stedi_scan_set_most(StediScan *scan, uint64 n_records, uint64 n_bytes)
+{
+	scan->most_records = n_records;
+	scan->most_bytes = n_bytes;
 }
 
 void
@@ -287,6 +315,17 @@ scan_look_ahead(StediScan *scan)
 			stedi_filter_fetch(test, scan->steps[i].hash);
 }
 
+/* Leave the present object when it has been read far enough. */
+static void
+scan_leave_object(StediScan *scan)
+{
+	if (scan->object == NULL ||
+		(scan->object->n_records < scan->most_records && scan->framer.offset < scan->most_bytes))
+		return;
+	scan->damaged = false;
+	stedi_scan_close_object(scan);
+}
+
 /*
  * Find the next record, over the ends of objects.  ROW: it is in
  * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
@@ -301,6 +340,8 @@ scan_next_record(StediScan *scan)
 
 		if (scan->next_step == scan->n_steps)
 		{
+			if (scan->most_records > 0)
+				scan_leave_object(scan);
 			if (scan->object == NULL && !stedi_scan_next_object(scan))
 				return STEDI_SCAN_END;
 			if (scan->over)

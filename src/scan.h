@@ -53,6 +53,8 @@ struct StediScan
 	StediSketchDone sketch_done;
 	void	   *sketch_arg;
 	StediListing *listing;		/* a copy; NULL until it is needed */
+	uint64		most_records;	/* read of each object; 0: all */
+	uint64		most_bytes;		/* likewise, decompressed */
 	bool		started;		/* a row was asked for */
 	bool		rescanned;		/* and rows from the start again, by whichever
 								 * process */
@@ -130,7 +132,7 @@ extern void stedi_scan_stop_progress(StediScan *scan);
 /* Open the next object; false when there is none. */
 extern bool stedi_scan_next_object(StediScan *scan);
 
-/* The present object is read to its end, or given up. */
+/* The present object is read to its end, or given up; what it had is read no further. */
 extern void stedi_scan_close_object(StediScan *scan);
 
 /*

@@ -169,6 +169,8 @@ stedi_scan_close_object(StediScan *scan)
 	if (scan->local != NULL)
 		stedi_local_close(scan->local);
 	scan->local = NULL;
+	if (scan->fetch != NULL && !scan->source_ended)
+		stedi_fetch_leave(scan->fetch);
 	stedi_inflate_close(scan->inflate);
 	scan->inflate = NULL;
 	scan->object = NULL;
@@ -240,7 +242,7 @@ scan_fill_inflated(StediScan *scan)
 		}
 	}
 	/* what is left behind a damaged place is read all the same, to be counted */
-	while (scan->damaged && !scan->source_ended)
+	while (scan->damaged && !scan->source_ended && scan->most_bytes == 0)
 		(void) scan_read_source(scan, scan->packed, PACKED_ROOM);
 }
 

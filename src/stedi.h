@@ -170,16 +170,27 @@ typedef struct StediColumn
 
 /* Palloc'd in the current context.  relid may be InvalidOid. */
 extern StediOptions *stedi_option_get(Oid serverid, Oid relid);
+
+/* Those that a table with this option "prefix", and no other, would have. */
+extern StediOptions *stedi_option_get_prefix(Oid serverid, const char *prefix);
 extern StediOptions *stedi_option_get_table(Oid relid);
 
 /* The same in another region, which must outlive opts; in the current context. */
 extern StediOptions *stedi_option_in_region(const StediOptions *opts, const char *region);
+
+/* The server of that name, which is ours and the caller's to use; else an error. */
+extern Oid	stedi_option_find_server(const char *name);
+
+/* Can option "key" of a column name it? */
+extern bool stedi_option_takes_key(const char *key);
 
 /* Is it a foreign table of ours? */
 extern bool stedi_option_is_landing(Oid relid);
 
 /* Its column of that name and type, which materialize needs; else an error. */
 extern AttrNumber stedi_option_find_column(Oid relid, const char *column, Oid type);
+
+/* relid may be InvalidOid: then there are no options. */
 extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
 										   const char *attname);
 
@@ -221,6 +232,7 @@ typedef struct StediCredential
 	/* whole life */
 	MemoryContext cxt;
 	const StediOptions *opts;	/* borrowed */
+	Oid			userid;			/* whose it is */
 	bool		anonymous;
 	StediKeySource source;
 	const char *profile;		/* NULL: the default one */
@@ -231,6 +243,13 @@ typedef struct StediCredential
 	TimestampTz renew_at;		/* 0: never */
 	int			generation;		/* grows when they become others */
 } StediCredential;
+
+/*
+ * Whose mapping counts for userid: its own, or InvalidOid for PUBLIC's; and
+ * what no role is, when there is none.
+ */
+#define STEDI_NO_MAPPING ((Oid) -1)
+extern Oid	stedi_credential_mapped(Oid userid, Oid serverid);
 
 /*
  * What userid's mapping says, and the keys; in the current context, whose
@@ -279,11 +298,11 @@ typedef struct StediListing
 typedef struct StediFetch StediFetch;
 
 /*
- * Everything under opts->prefix, page by page, counted in progress; palloc'd in
- * the current context.  fetch is NULL for a local folder.  An error when there
- * is no object, unless opts->allow_empty.
+ * Everything under opts->prefix, page by page, as userid, whose fetch is, sees it,
+ * counted in progress; palloc'd in the current context.  fetch is NULL for a local
+ * folder.  An error when there is no object, unless opts->allow_empty.
  */
-extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch,
+extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 										StediProgress *progress);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
@@ -310,6 +329,15 @@ extern void stedi_list_forget(void);
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 
+/* list_near.c: which prefix may be meant by one with nothing under it */
+
+/*
+ * What to do about an empty listing, as a hint in the current context; fetch is
+ * that of the listing, or NULL.  Folders are named to nobody but userid, who
+ * reads them.
+ */
+extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
+
 /* local.c: a local folder in place of a bucket */
 
 typedef struct StediLocal StediLocal;
@@ -317,12 +345,33 @@ typedef struct StediLocal StediLocal;
 extern void stedi_local_list(const StediOptions *opts, StediListing *listing,
 							 StediProgress *progress);
 
+/* The names of the folders right below a prefix, in the current context. */
+extern List *stedi_local_folders(const StediOptions *opts, const char *prefix);
+
 /* Open an object; an error when it is not the one that was listed. */
 extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject *object);
 
 /* The next bytes, at most room; 0 at the end. */
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
+
+/* cure.c: what ends an error, as SQL to copy */
+
+/*
+ * Statements, with a ; at their end, in the current context: set an option of
+ * the server, or of the foreign table, to a value ('...' where it is not
+ * known); or give userid's mapping keys, and a token.
+ */
+extern char *stedi_cure_server(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_table(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_keys(Oid serverid, Oid userid, bool token);
+
+/*
+ * Raise PostgreSQL's error for a privilege that a role lacks, on an object of
+ * that kind, whose name is qualified and quoted, with the GRANT that gives it.
+ */
+extern void stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege,
+							  Oid userid) pg_attribute_noreturn();
 
 /* fetch.c: objects -> bytes */
 
@@ -360,6 +409,9 @@ extern Size stedi_fetch_read(StediFetch *fetch, char *dest, Size room);
 typedef bool (*StediOverFn) (void *arg);
 extern void stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg);
 
+/* Give up the oldest object handed over, of which not all was read. */
+extern void stedi_fetch_leave(StediFetch *fetch);
+
 /* Give up all transfers; the client can be used again. */
 extern void stedi_fetch_reset(StediFetch *fetch);
 
@@ -369,6 +421,9 @@ extern void stedi_fetch_reset(StediFetch *fetch);
  */
 extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 							 const char *token, char **xml, Size *len);
+
+/* The folders right below a prefix, likewise; false when they cannot be told. */
+extern bool stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
 /* consent.c, and consent_set.c where a set is built */
@@ -540,9 +595,9 @@ typedef struct StediPlace
 } StediPlace;
 
 /*
- * A converter of fields to the columns of relid, of which wanted[attno] says
- * whether they are used.  In the current context; an error when a wanted
- * column has a type that no record can fill.
+ * A converter of fields to the columns of relid (InvalidOid: of no table), of
+ * which wanted[attno] says whether they are used.  In the current context; an
+ * error when a wanted column has a type that no record can fill.
  */
 extern StediTuple *stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted);
 
@@ -756,6 +811,15 @@ typedef struct StediReject
  */
 extern StediScan *stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc,
 								  const bool *wanted, int flags);
+
+/*
+ * Read the records under opts->prefix for their bytes (stedi_scan_record), as
+ * no table's: it has no columns, and gives rejects.
+ */
+extern StediScan *stedi_scan_open_records(const StediOptions *opts, Oid userid);
+
+/* Begin to read no further record of an object behind so many records or bytes. */
+extern void stedi_scan_set_most(StediScan *scan, uint64 n_records, uint64 n_bytes);
 extern void stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests);
 
 /* Read these objects, in place of all; before anything is read.  Copied. */
@@ -845,6 +909,69 @@ extern char *stedi_scan_reason(const StediReject *reject);
 
 /* May the rejected bytes hold other records than the one they began with? */
 extern bool stedi_scan_may_hide(const StediReject *reject);
+
+/* sample.c: some records of a prefix, and what they have */
+
+typedef enum StediJsonType
+{
+	STEDI_JSON_NULL,
+	STEDI_JSON_BOOLEAN,
+	STEDI_JSON_INTEGER,			/* a number without point and exponent */
+	STEDI_JSON_NUMBER,
+	STEDI_JSON_STRING,
+	STEDI_JSON_OBJECT,
+	STEDI_JSON_ARRAY,
+	STEDI_N_JSON_TYPES
+} StediJsonType;
+
+/* A key of some sampled records; letters in either case are the same. */
+typedef struct StediSampledKey
+{
+	const char *text;			/* in UTF-8, as it was first written */
+	bool		is_text;		/* else no column can read it */
+	bool		many_cases;		/* it is written in other cases, too */
+	bool		two_values;		/* some record has it twice, with other values */
+	bool		no_text;		/* some string of it is no text */
+	int64		n_records;		/* that have it */
+	int64		counts[STEDI_N_JSON_TYPES]; /* of these, by the type of its
+											 * (first) value */
+	Oid			type;			/* reads all of them; InvalidOid: none does */
+	const char *column;			/* infer.c: its name; NULL: there is none */
+} StediSampledKey;
+
+typedef struct StediSample
+{
+	StediSampledKey **keys;		/* in the order of their first appearance */
+	int			n_keys;
+	int64		n_records;
+	int64		n_rejected;		/* more that could not be read */
+	int64		n_left_out;		/* members of too many, or too long, keys */
+	int			n_objects;		/* that were read, in part at least */
+	int			n_listed;
+} StediSample;
+
+/*
+ * Sample objects of a listing that opts made, as the current user.  In the
+ * current context.
+ */
+extern StediSample *stedi_sample_read(const StediOptions *opts, const StediListing *listing);
+
+/* infer.c: tables for what is there */
+
+/* A folder below a server's url, and the table that it would be. */
+typedef struct StediFolder
+{
+	const char *table;			/* its name */
+	const char *prefix;			/* NULL: all under the url */
+	const StediOptions *opts;	/* of the table */
+	StediListing *listing;
+} StediFolder;
+
+/* List of StediFolder, in the current context.  Warns of what no table can read. */
+extern List *stedi_infer_folders(Oid serverid);
+
+/* The CREATE FOREIGN TABLE of one; NULL, and a warning, when nothing there can be read. */
+extern char *stedi_infer_table(const StediFolder *folder, const char *server_name);
 
 /* plan.c: what of a query goes into the scan */
 

@@ -340,7 +340,8 @@ renew_readings(ZoneRun *run, const Stream *stream)
 		run->staged[stream->id] = InvalidOid;
 	}
 	else
-		run->report[stream->id].unchanged = run->report[stream->id].kept = 0;
+		run->report[stream->id].unchanged = run->report[stream->id].unexpected =
+			run->report[stream->id].kept = 0;
 	stedi_zone_renew_rows(run, stream->id, psprintf("gone_%s", stream->suffix),
 						  psprintf("come_%s", stream->suffix));
 	if (staged == NULL)
@@ -416,7 +417,7 @@ add_pairs(ZoneRun *run)
 	keep(run, "new_step", new_step_query);
 	find_partners(run, &step, "old_step", "new_movement", "serialnumber", "\"timestamp\"");
 	find_partners(run, &accelerometer, "old_movement", "new_step", "email", "sensorreadingtime");
-	keep(run, "added_pair", added_pairs_query);
+	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "added_pair", added_pairs_query);
 }
 
 /* Make the pairs of some devices anew, and add those of the others. */
@@ -433,7 +434,8 @@ renew_pairs(ZoneRun *run)
 					"(SELECT email AS key FROM paired) p", NULL);
 	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step",
 					"(SELECT serialnumber AS key FROM paired) p", NULL);
-	keep(run, "whole_pair", whole_pairs_query);
+	run->report[ZONE_MACHINE_LEARNING_CURATED].unexpected = 0;
+	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "whole_pair", whole_pairs_query);
 	add_pairs(run);
 	stedi_zone_query_keep(run, "gone_pair",
 						  psprintf("SELECT f.part, f.place, f.serialnumber AS key, f.sensorreadingtime, f.distancefromobject, f.x, f.y, f.z"

@@ -106,7 +106,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		report->rows += n_kept;
 	}
 	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
-	report->rows_out =
+	report->rows_out +=
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
 									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
@@ -273,7 +273,6 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	run->is_new[id] = !OidIsValid(run->relid[id]);
 	if (run->is_new[id])
 		make_table(run, id);
-	report->rows_out = 0;
 	if (run->renew && OidIsValid(run->source[id].relid))
 	{
 		run->mode[id] = ZONE_MODE_RENEW;
@@ -345,6 +344,8 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
 		stedi_progress_resume();
 	}
+	if (run->is_new[id])
+		stedi_zone_table_comment_columns(run, id);
 	if (run->is_new[id] || run->rule_changed ||
 		(run->match_changed && id == ZONE_MACHINE_LEARNING_CURATED))
 		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),

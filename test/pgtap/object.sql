@@ -20,6 +20,7 @@ INSERT INTO wanted VALUES
     ('stedi.options()', 's', true, 's'),
     ('stedi.credential(name)', 'v', true, 'u'),
     ('stedi.rejects(regclass)', 'v', true, 'u'),
+    ('stedi.infer(name,text)', 'v', false, 'u'),
     ('stedi.customer_records(regclass)', 'v', true, 'u'),
     ('stedi.epoch_ms(bigint)', 'i', true, 's'),
     ('stedi.epoch_ms(timestamp with time zone)', 'i', true, 's'),
@@ -43,12 +44,16 @@ INSERT INTO wanted VALUES
     ('stedi.lineage(regclass,regnamespace)', 'v', false, 'u'),
     ('stedi.lineage(regclass,tid,regnamespace)', 'v', false, 'u'),
     ('stedi.subject(regnamespace,text,regnamespace)', 'v', false, 'u'),
+    ('stedi.quality(regnamespace,regnamespace)', 'v', false, 'u'),
     ('stedi.keyed_hash(bytea,text)', 'i', true, 's'),
     ('stedi.consent_history(regnamespace)', 'v', false, 'u'),
     ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
     ('stedi.forget(regnamespace,text,text,regnamespace)', 'v', false, 'u'),
     ('stedi.unforget(regnamespace,text)', 'v', false, 'u'),
-    ('stedi.running()', 's', true, 'r');
+    ('stedi.running()', 's', true, 'r'),
+    ('stedi.expect(regnamespace,text,text,text,text)', 'v', false, 'u'),
+    ('stedi.unexpect(regnamespace,text,text)', 'v', false, 'u'),
+    ('stedi.expectations(regnamespace)', 'v', false, 'u');
 
 SELECT plan(15);
 
