@@ -171,6 +171,10 @@ SHLIB_LINK = -Wl,-Bsymbolic-functions -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
 UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
+# PGXS passes on what Debian's gcc knows.
+ifneq (,$(findstring clang,$(CC)))
+WARNINGS += -Wno-unknown-warning-option
+endif
 ifdef WERROR
 WARNINGS += -Werror
 endif

@@ -34,6 +34,11 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/* It stood behind a declaration, with other letters. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* EXPLAIN's functions moved out of commands/explain.h in 18. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

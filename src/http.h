@@ -216,8 +216,8 @@ extern char *stedi_trouble_show(const char *text);
 extern int	stedi_trouble_tls(int result, long verify, const char *message);
 
 /* Raise the error for it; it was tried that often, as credential says. */
-extern void stedi_trouble_report(const StediOptions *opts, const StediCredential *credential,
-								 const StediObject *object, const StediAnswer *answer,
-								 int n_tries) pg_attribute_noreturn();
+pg_noreturn extern void stedi_trouble_report(const StediOptions *opts, const StediCredential *credential,
+											 const StediObject *object, const StediAnswer *answer,
+											 int n_tries);
 
 #endif							/* STEDI_HTTP_H */

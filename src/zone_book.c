@@ -202,7 +202,7 @@ make_book(ZoneRun *run, const BookTable *book)
 static void
 read_key(ZoneRun *run)
 {
-	Datum		key;
+	Datum		key = (Datum) 0;
 	bool		isnull = true;
 
 	if (stedi_zone_query_run(stedi_zone_query_expand(run, "SELECT key FROM {target}.stedi_key")) == 1)
