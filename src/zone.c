@@ -187,6 +187,7 @@ run_steps(ZoneRun *run, void *arg)
 		stedi_zone_renew(run);
 	else
 		rebuild(run);
+	stedi_progress_phase(STEDI_PHASE_RECORDING, InvalidOid);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_object_settle(run, id);
 	stedi_zone_expect_settle(run);
@@ -206,7 +207,16 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 	run->all = (first == 0 && last == ZONE_N_TABLES - 1);
 	for (int id = first; id <= last; id++)
 		run->wanted[id] = true;
-	stedi_zone_run(run, run_steps, NULL);
+	stedi_progress_begin_run();
+	PG_TRY();
+	{
+		stedi_zone_run(run, run_steps, NULL);
+	}
+	PG_FINALLY();
+	{
+		stedi_progress_end_run();
+	}
+	PG_END_TRY();
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (run->wanted[id])
 			stedi_zone_report_put((ReturnSetInfo *) fcinfo->resultinfo, run, id);

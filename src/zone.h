@@ -44,6 +44,7 @@
  *	 zone_audit.c	the five tables against the rules, worked out anew
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
+ *	 zone_quality.c	what is in the landing zone, and what is wrong there
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -525,6 +526,9 @@ extern void stedi_zone_table_report_customers(ZoneRun *run);
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
+/* COMMENT ON the columns of a table that is new. */
+extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
+
 /*
  * What holds of a row of a table of readings that consent covers, in a query
  * of a run that rebuilds; NULL for other tables.
@@ -924,5 +928,14 @@ typedef struct ZoneRecordWish
  */
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
+
+/* zone_audit.c */
+
+/*
+ * Keep, of the landing zone as it is now, the relations "insider": customers
+ * who are in, as customer_trusted must have them; and "device": those that one
+ * customer holds (serialnumber, holder, handed_on).
+ */
+extern void stedi_zone_audit_people(const ZoneSession *session);
 
 #endif							/* STEDI_ZONE_H */

@@ -219,8 +219,8 @@ keep_due(const ZoneSession *session, const char *name, ZoneTableId id, const cha
 	stedi_zone_expect_keep(session->run, id, name, stedi_zone_query_expand(session->run, template));
 }
 
-static void
-read_people(const ZoneSession *session)
+void
+stedi_zone_audit_people(const ZoneSession *session)
 {
 	ZoneRecordWish wish = {.rejects = true};
 
@@ -271,7 +271,7 @@ audit(PG_FUNCTION_ARGS)
 		stedi_zone_session_need_table(&session, id);
 	stedi_zone_session_need_rule(&session);
 	read_expectations(&session);
-	read_people(&session);
+	stedi_zone_audit_people(&session);
 	read_readings(&session);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		compare_table(&session, id);

@@ -202,7 +202,7 @@ make_book(ZoneRun *run, const BookTable *book)
 static void
 read_key(ZoneRun *run)
 {
-	Datum		key;
+	Datum		key = (Datum) 0;
 	bool		isnull = true;
 
 	if (stedi_zone_query_run(stedi_zone_query_expand(run, "SELECT key FROM {target}.stedi_key")) == 1)
@@ -344,7 +344,7 @@ stedi_zone_book_open(ZoneRun *run)
 				errmsg("table \"%s\" in schema \"%s\" is granted to others than its owner",
 					   books[ZONE_BOOK_KEY].name, run->target_name),
 				errdetail("It is granted to: %s.", grantees),
-				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s.",
+				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s;",
 						quote_identifier(run->target_name), books[ZONE_BOOK_KEY].name, grantees));
 	if (!were_there[ZONE_BOOK_KEY] || !were_there[ZONE_BOOK_STATE] ||
 		!were_there[ZONE_BOOK_OBJECT] || !were_there[ZONE_BOOK_DEVICE])

@@ -276,6 +276,7 @@ stedi_zone_build_tables(ZoneProcess *process)
 		n_passes = (int) (bytes / BUILD_MEMORY) + 1;
 		for (int pass = 0; pass < n_passes; pass++)
 			build_part(process, spills, sorted, builders, partition, pass, n_passes);
+		stedi_progress_add(&shared->progress, 0, bytes);
 	}
 
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
@@ -291,4 +292,5 @@ stedi_zone_build_tables(ZoneProcess *process)
 	for (int stream = 0; stream < ZONE_N_STREAMS; stream++)
 		if (spills[stream] != NULL)
 			stedi_zone_spill_close(spills[stream]);
+	stedi_progress_stop(&shared->progress);
 }

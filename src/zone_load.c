@@ -385,6 +385,7 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	stedi_scan_set_listing(reader.scan, listing);
 	n_processes = run_phase(kept, &process, n_workers, &reader);
 	report_read(run, id, stream, reader.scan, n_processes);
+	stedi_progress_phase(STEDI_PHASE_RECORDING, run->source[id].relid);
 	stedi_zone_names_write(run, id, &kept->shared.fileset, stream, n_processes,
 						   stedi_scan_listing(reader.scan));
 	stedi_zone_read_close(&reader);
@@ -497,6 +498,29 @@ share_time(ZoneRun *run, int64 elapsed)
 			give_time(run, stedi_zone_load_tables[which], (int64) (elapsed * ((double) us[which] / sum)));
 }
 
+/* Tell others of the rows that are built, counted in the bytes of their readings. */
+static void
+start_progress(ZoneRun *run)
+{
+	ZoneLoadShared *shared = &run->load->shared;
+	int64		bytes = 0;
+	Oid			relid = InvalidOid;
+	int			n_tables = 0;
+
+	for (int stream = 0; stream < ZONE_N_STREAMS; stream++)
+		for (int i = 0; i < shared->n_files[stream]; i++)
+			bytes += stedi_zone_spill_size(shared->n_chunks[stream][i]);
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+		if (OidIsValid(shared->storage[which]))
+		{
+			relid = run->relid[stedi_zone_load_tables[which]];
+			n_tables++;
+		}
+	stedi_progress_start(&shared->progress, STEDI_PHASE_BUILDING,
+						 n_tables == 1 ? relid : InvalidOid, 0, bytes);
+	stedi_progress_report(&shared->progress);
+}
+
 /* See zone.h. */
 void
 stedi_zone_load_build(ZoneRun *run, bool pairs)
@@ -515,6 +539,7 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 		if (wanted)
 			kept->shared.storage[which] = stedi_zone_write_begin(run, stedi_zone_load_tables[which]);
 	}
+	start_progress(run);
 	kept->shared.building = true;
 	pg_atomic_init_u32(&kept->shared.next_partition, 0);
 	memset(kept->shared.processes, 0, sizeof(kept->shared.processes));

@@ -92,6 +92,7 @@ typedef struct ZoneLoadShared
 	uint32		n_files[ZONE_N_STREAMS];	/* 0: not read */
 	uint32		n_chunks[ZONE_N_STREAMS][ZONE_MAX_PROCESSES];
 	pg_atomic_uint32 next_partition;
+	StediProgress progress;		/* build */
 	ZoneLoadProcess processes[ZONE_MAX_PROCESSES];
 } ZoneLoadShared;
 
@@ -191,6 +192,9 @@ extern uint32 stedi_zone_spill_finish(ZoneSpill *spill);
 extern ZoneSpill *stedi_zone_spill_open(FileSet *fileset, const char *stream, int n_files,
 										const uint32 *n_chunks, int n_partitions,
 										Size row_size);
+
+/* Bytes that so many chunks take. */
+extern uint64 stedi_zone_spill_size(uint64 n_chunks);
 
 /* Bytes that a partition's readings take, at most. */
 extern uint64 stedi_zone_spill_bound(const ZoneSpill *spill, int partition);

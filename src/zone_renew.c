@@ -161,6 +161,7 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 	int64		n_cascaded = count_cascaded(run, id);
 	ZoneHeld	held;
 
+	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
 	stedi_zone_stats_hold(run, id, gone, &held);
 	report->rows_out = n_cascaded +
 		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
@@ -330,6 +331,7 @@ renew_readings(ZoneRun *run, const Stream *stream)
 {
 	const char *staged = stage(run, stream->id);
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[stream->id]);
 	find_rows(run, stream, staged);
 	compare_rows(run, stream, staged);
 	if (staged != NULL)
@@ -368,6 +370,7 @@ renew_curated(ZoneRun *run)
 	ArrayType  *few;
 	const char *touched;
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_CUSTOMER_CURATED]);
 	keep(run, "touched", touched_query);
 	few = stedi_zone_find_few("SELECT email AS key FROM touched");
 	touched = few != NULL ? "email = ANY ($1)" : "email IN (SELECT email FROM touched)";
@@ -423,6 +426,7 @@ renew_pairs(ZoneRun *run)
 {
 	const ZoneTable *table = &stedi_zone_tables[ZONE_MACHINE_LEARNING_CURATED];
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_MACHINE_LEARNING_CURATED]);
 	keep(run, "paired", paired_query);
 	keep(run, "repaired", repaired_query);
 	stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair", "repaired", NULL);

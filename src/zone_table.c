@@ -11,6 +11,10 @@
  */
 #include "zone.h"
 
+#include "access/table.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #define CUSTOMER_COLUMNS \
@@ -56,6 +60,32 @@ const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 		NULL, "materialize_machine_learning_curated", "serialnumber", "serialnumber", "sensorreadingtime",
 		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
 	},
+};
+
+/* What psql's \\d+ says of the columns, which mean the same wherever they are. */
+static const struct
+{
+	const char *column;
+	const char *comment;
+}			column_comments[] =
+
+{
+	{"customername", "name as landed; personal"},
+	{"email", "e-mail in its normal form, as stedi.normalize_email gives it: who it is; personal"},
+	{"phone", "telephone as landed; personal"},
+	{"birthday", "date of birth; NULL where it landed as no date; personal"},
+	{"serialnumber", "the step trainer: a pseudonym of its holder"},
+	{"registrationdate", "when the customer registered"},
+	{"lastupdatedate", "when the record was written that decides"},
+	{"sharewithresearchasofdate", "since when research may use the readings"},
+	{"sharewithpublicasofdate", "since when the public may; NULL: never"},
+	{"sharewithfriendsasofdate", "since when friends may; NULL: never"},
+	{"timestamp", "when the phone measured it"},
+	{"x", "acceleration along x, as landed"},
+	{"y", "acceleration along y, as landed"},
+	{"z", "acceleration along z, as landed"},
+	{"sensorreadingtime", "when the step trainer measured it"},
+	{"distancefromobject", "distance that the step trainer measured, as landed"},
 };
 
 /* What holds of a reading that consent covers. */
@@ -159,6 +189,27 @@ stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
 	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
 		text = "Each step reading with each accelerometer reading of anybody at the same time: a row may pair one person's steps with another's movements; serialnumber is a pseudonym, not anonymity";
 	return psprintf("%s. Made by stedi.materialize with consent => '%s'.", text, run->consent);
+}
+
+void
+stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id)
+{
+	StringInfoData statements;
+	Relation	relation = table_open(run->relid[id], AccessShareLock);
+	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+
+	initStringInfo(&statements);
+	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
+	{
+		const char *column = NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname);
+
+		for (int j = 0; j < (int) lengthof(column_comments); j++)
+			if (strcmp(column, column_comments[j].column) == 0)
+				appendStringInfo(&statements, "COMMENT ON COLUMN %s.%s IS %s;", table, quote_identifier(column),
+								 quote_literal_cstr(column_comments[j].comment));
+	}
+	table_close(relation, NoLock);
+	stedi_zone_query_run(statements.data);
 }
 
 void
