@@ -29,6 +29,7 @@
 
 #define CHECK "Check option \"prefix\" of the foreign table and option \"url\" of its server, " \
 	"or set option \"allow_empty\" of the table to true."
+#define CHECK_SERVER "Check the prefix, and option \"url\" of the server."
 #define OR_ELSE "Or check option \"url\" of the server; or set option \"allow_empty\" of the table to true."
 
 /* Can a message have the name, and a statement say it? */
@@ -133,8 +134,11 @@ make_hint(const StediOptions *opts, List *names, const char *before, const char 
 	{
 		char	   *meant = psprintf("%s%s%s%s", before, nearest, behind[0] != '\0' ? "/" : "", behind);
 
-		appendStringInfo(&hint, "Perhaps you meant prefix \"%s\": %s %s", meant,
-						 stedi_cure_table(opts, "prefix", meant), OR_ELSE);
+		appendStringInfo(&hint, "Perhaps you meant prefix \"%s\"", meant);
+		if (OidIsValid(opts->relid))
+			appendStringInfo(&hint, ": %s %s", stedi_cure_table(opts, "prefix", meant), OR_ELSE);
+		else
+			appendStringInfoChar(&hint, '.');
 		return hint.data;
 	}
 	appendStringInfoString(&hint, "What is there:");
@@ -147,7 +151,9 @@ make_hint(const StediOptions *opts, List *names, const char *before, const char 
 		}
 		appendStringInfo(&hint, "%s \"%s%s\"", n > 1 ? "," : "", before, (char *) lfirst(lc));
 	}
-	appendStringInfo(&hint, ". Name one: %s %s", stedi_cure_table(opts, "prefix", "..."), OR_ELSE);
+	appendStringInfoChar(&hint, '.');
+	if (OidIsValid(opts->relid))
+		appendStringInfo(&hint, " Name one: %s %s", stedi_cure_table(opts, "prefix", "..."), OR_ELSE);
 	return hint.data;
 }
 
@@ -178,9 +184,10 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	const char *base = stedi_option_get(opts->serverid, InvalidOid)->prefix;
 	const char *wanted = opts->prefix + strlen(base);
 	const char *p = wanted;
+	const char *check = OidIsValid(opts->relid) ? CHECK : CHECK_SERVER;
 
 	if (userid != GetUserId() || !is_sayable(wanted))
-		return pstrdup(CHECK);
+		return pstrdup(check);
 	while (*p != '\0')
 	{
 		const char *end = strchr(p, '/');
@@ -194,5 +201,5 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 							 pnstrdup(end + 1, Max(strlen(end + 1), 1) - 1));
 		p = end + 1;
 	}
-	return pstrdup(CHECK);
+	return pstrdup(check);
 }

@@ -56,7 +56,6 @@ ROLLBACK;
 
 -- expectations, and how many rows violated them
 BEGIN;
-CREATE TABLE regress_quality.stedi_expectation (table_name text, name text, condition text, action text, met bigint, violated bigint, run bigint);
 INSERT INTO regress_quality.stedi_expectation VALUES ('step_trainer_curated', 'near', 'distancefromobject < 6', 'warn', 3, 1, 1),
     ('customer_trusted', 'adult', 'birthday < ''2005-01-01''', 'drop', 2, 0, 1), ('accelerometer_trusted', 'new', 'x > 0', 'fail', NULL, NULL, NULL);
 SELECT * FROM stedi.quality('regress_quality', 'regress_quality_landing') EXCEPT ALL TABLE after ORDER BY table_name;
