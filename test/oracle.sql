@@ -291,7 +291,7 @@ step AS (
             WHEN trusted.email IS NULL THEN 'no_consent'
             WHEN curated.email IS NULL THEN 'unknown_owner'
             WHEN rule = 'since_consent' AND s.taken < trusted.research THEN 'before_consent'
-            WHEN 'step_trainer_curated' = ANY (dropping) AND (s.distance < 2) IS NOT TRUE
+            WHEN 'step_trainer_curated' = ANY (dropping) AND (s.distance > 1) IS NOT TRUE
             THEN 'unexpected'
             ELSE 'kept'
         END AS fate,

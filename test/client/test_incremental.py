@@ -78,7 +78,7 @@ READ_BY = {
 # What rows are expected to be like where a table drops others, as test/oracle.sql has it.
 EXPECTED = {
     "accelerometer_trusted": "y = 0.25",
-    "step_trainer_curated": "distancefromobject < 2",
+    "step_trainer_curated": "distancefromobject > 1",
     "machine_learning_curated": "x <= 0 AND z = 1",
 }
 
@@ -193,8 +193,8 @@ class Sequence(Steps):
         return f"{email!r}"
 
     @change
-    def expectation(self):
-        table = self.rng.choice(list(EXPECTED))
+    def expectation(self, table=None):
+        table = table or self.rng.choice(list(EXPECTED))
         self.dropping ^= {table}
         for target in self.test.targets:
             if table in self.dropping:
@@ -540,6 +540,10 @@ class IncrementalTest(ServerTest):
             self.db.run(sequence.rng.choice(PROCESSES))
             try:
                 sequence.run()
+                if seed % 2 == 0:
+                    for table in sequence.rng.sample(list(EXPECTED), 2):
+                        sequence.story.append(f"from the start, {sequence.expectation(table)}")
+                    sequence.run()
                 if seed % 2 == 1:
                     sequence.story.append(f"from the start, forget: {sequence.forget()}")
                 for _ in range(STEPS):
