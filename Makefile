@@ -25,10 +25,12 @@
 MODULE_big = stedi
 EXTENSION = stedi
 DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
+DOCS = doc/stedi.html
 
 # In the order of the pipeline.
 OBJS = \
 	src/stedi.o \
+	src/progress.o \
 	src/option_form.o \
 	src/option.o \
 	src/secret.o \
@@ -43,9 +45,11 @@ OBJS = \
 	src/s3xml.o \
 	src/ini.o \
 	src/list.o \
+	src/list_near.o \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/cure.o \
 	src/address.o \
 	src/http.o \
 	src/fetch.o \
@@ -73,6 +77,8 @@ OBJS = \
 	src/fdw.o \
 	src/analyze.o \
 	src/reject.o \
+	src/sample.o \
+	src/infer.o \
 	src/zone.o \
 	src/zone_target.o \
 	src/zone_query.o \
@@ -82,6 +88,8 @@ OBJS = \
 	src/zone_object.o \
 	src/zone_customer.o \
 	src/zone_person.o \
+	src/zone_expect.o \
+	src/zone_sieve.o \
 	src/zone_table.o \
 	src/zone_load.o \
 	src/zone_read.o \
@@ -103,7 +111,8 @@ OBJS = \
 	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
-	src/zone_subject.o
+	src/zone_subject.o \
+	src/zone_quality.o
 
 REGRESS = \
 	option \
@@ -120,8 +129,11 @@ REGRESS = \
 	history \
 	vanished \
 	incremental \
+	expect \
 	evidence \
+	quality \
 	reject \
+	infer \
 	privilege
 
 # pg_regress reads test/sql and compares with expected.
@@ -198,7 +210,7 @@ OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
 	check-faults check-memory check-mutants check-property check-security soak \
 	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
-	demo demo-stop bench bench-decode bench-picture dist help
+	demo demo-stop bench bench-decode bench-picture dist deb check-package manual help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -367,15 +379,19 @@ define META
     "name": "stedi",
     "abstract": "$(comment)",
     "version": "$(version).0",
-    "maintainer": "the stedi founders",
+    "description": "A foreign data wrapper for landing JSON in S3, and functions that materialise from it, for research, only what people have consented to.",
+    "maintainer": "the stedi founders <founders@stedi.example>",
     "license": "postgresql",
     "provides": {
         "stedi": {
             "file": "$(lastword $(DATA))",
+            "abstract": "$(comment)",
             "docfile": "README.md",
             "version": "$(version).0"
         }
     },
+    "tags": ["s3", "json", "fdw", "foreign data wrapper", "consent", "privacy", "gdpr"],
+    "generated_by": "make dist",
     "prereqs": { "runtime": { "requires": { "PostgreSQL": "15.0.0" } } },
     "meta-spec": { "version": "1.0.0", "url": "https://pgxn.org/meta/spec.txt" }
 }
@@ -385,6 +401,16 @@ dist: | .build ## an archive of HEAD for PGXN
 	$(file >.build/META.json,$(META))
 	git archive --format=zip --prefix=stedi-$(version)/ \
 		--add-file=.build/META.json --output=stedi-$(version).zip HEAD
+
+manual: ## make doc/stedi.html, the manual as one page, of README.md and doc
+	@test/install manual
+	@doc/manual
+
+deb: ## build the Debian package postgresql-MAJOR-stedi into .build
+	@test/package deb
+
+check-package: ## install that package, built from the archive, where there are no compilers; as root
+	@test/package check
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \

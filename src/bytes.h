@@ -16,7 +16,7 @@
  *	 frame.c	bytes						-> records
  *	 decode.c	bytes						-> records and their fields
  *	 plain.c	bytes						-> the same in one pass, of plain records
- *	 json.c		record						-> fields, what plain.c leaves
+ *	 json.c		record						-> fields, what plain.c leaves; all members
  *	 value.c	field						-> number, time
  *	 consent_find.c	a key					-> the member of a consent set
  *	 ini.c		a file of AWS's tools		-> profiles and their properties
@@ -306,6 +306,35 @@ extern StediReason stedi_json_record(StediDecoder *decoder, StediSlice record,
 									 StediField *fields, int *where);
 extern void stedi_json_release(StediDecoder *decoder);
 
+/* A member of a record: its key and its value. */
+typedef struct StediMember
+{
+	StediSlice	key;			/* where key_reason is not NONE, as written */
+	StediReason key_reason;		/* why no column can read it: it is no text */
+	StediField	value;
+	StediReason reason;			/* why no column can read the value, which is
+								 * a string: it is no text */
+} StediMember;
+
+/*
+ * A walk through all the members of a record; all zero before the first.  It
+ * allocates through cJSON, and what it has is good until the next walk or
+ * stedi_json_release_members, which is harmless when called twice.
+ */
+typedef struct StediMembers
+{
+	StediSlice	record;			/* borrowed */
+	size_t		pos;			/* behind the last member */
+	bool		whole;			/* it ended where the record did */
+	void	   *strings;		/* a cJSON array of strings, or NULL; owned */
+} StediMembers;
+
+extern void stedi_json_members(StediMembers *members, StediSlice record);
+
+/* The next one; false at the end, or where the record is no JSON: see whole. */
+extern bool stedi_json_next_member(StediMembers *members, StediMember *member);
+extern void stedi_json_release_members(StediMembers *members);
+
 /* value.c: what a field says, for the types that we read ourselves */
 extern StediReason stedi_value_int64(const StediField *field, int64_t *value);
 extern StediReason stedi_value_double(const StediField *field, double *value);
@@ -516,6 +545,13 @@ typedef struct StediS3Error
 /* A ListBucketResult; false when it is not one, is cut off, or entry_fn said so. */
 extern bool stedi_s3xml_page(const char *xml, size_t len,
 							 StediS3EntryFn entry_fn, void *arg, StediS3Page *page);
+
+/*
+ * The same of a page that was asked for with a delimiter: for every folder
+ * (CommonPrefixes), whose key ends at it, in place of the objects.
+ */
+extern bool stedi_s3xml_folders(const char *xml, size_t len,
+								StediS3EntryFn entry_fn, void *arg, StediS3Page *page);
 
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);

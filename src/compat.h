@@ -174,6 +174,11 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 	 pg_foreign_server_aclcheck(objectid, roleid, mode))
 #endif
 
+/* The sessions as a statistics snapshot has them, by number from 1. */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(i) pgstat_fetch_stat_local_beentry(i)
+#endif
+
 /* A tuple can have bytes before it from 18 on, which we never want. */
 #if PG_VERSION_NUM < 180000
 #include "access/htup_details.h"

@@ -29,7 +29,6 @@
 #include "credential.h"
 
 #include "catalog/pg_authid.h"
-#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
@@ -129,19 +128,20 @@ stedi_keys_copy(const StediKeys *from, StediKeys *to)
 	to->detail = pstrdup(from->detail);
 }
 
-/* Is there a mapping for the user, or one for everybody? */
-static bool
-has_mapping(Oid userid, Oid serverid)
+/* See stedi.h. */
+Oid
+stedi_credential_mapped(Oid userid, Oid serverid)
 {
-	return SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-								 ObjectIdGetDatum(userid),
-								 ObjectIdGetDatum(serverid)) ||
-		SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							  ObjectIdGetDatum(InvalidOid),
-							  ObjectIdGetDatum(serverid));
+	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+							  ObjectIdGetDatum(serverid)))
+		return userid;
+	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+							  ObjectIdGetDatum(serverid)))
+		return InvalidOid;
+	return STEDI_NO_MAPPING;
 }
 
-/* Say what to do; SQL that can be pasted, but for the keys. */
+/* Say what to do. */
 static void
 report_missing(Oid userid, Oid serverid, bool mapped)
 {
@@ -154,9 +154,8 @@ report_missing(Oid userid, Oid serverid, bool mapped)
 			mapped ?
 			errdetail("The user mapping of server %s for user %s has no keys.", server, user) :
 			errdetail("Server %s has no user mapping for user %s.", server, user),
-			errhint("%s USER MAPPING FOR %s SERVER %s OPTIONS (access_key_id '...', secret_access_key '...'); "
-					"or, for a public bucket, OPTIONS (anonymous 'true').",
-					mapped ? "ALTER" : "CREATE", user, server));
+			errhint("%s Or, for a public bucket, OPTIONS (anonymous 'true').",
+					stedi_cure_keys(serverid, userid, false)));
 }
 
 /* May a foreign server have what the database server has? */
@@ -200,9 +199,7 @@ take_secret(DefElem *def)
 static char *
 describe_mapping(const UserMapping *mapping)
 {
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							   ObjectIdGetDatum(mapping->userid),
-							   ObjectIdGetDatum(mapping->serverid)))
+	if (stedi_credential_mapped(mapping->userid, mapping->serverid) == InvalidOid)
 		return pstrdup("user mapping for PUBLIC");
 	return psprintf("user mapping for %s",
 					quote_identifier(GetUserNameFromId(mapping->userid, false)));
@@ -301,10 +298,11 @@ stedi_credential_open(const StediOptions *opts, Oid userid)
 	StediCredential *credential = palloc0(sizeof(StediCredential));
 	StediKeyTrouble trouble;
 
-	if (!has_mapping(userid, opts->serverid))
+	if (stedi_credential_mapped(userid, opts->serverid) == STEDI_NO_MAPPING)
 		report_missing(userid, opts->serverid, false);
 	credential->cxt = CurrentMemoryContext;
 	credential->opts = opts;
+	credential->userid = userid;
 	credential->keys_cxt = AllocSetContextCreate(credential->cxt, "stedi keys",
 												 ALLOCSET_SMALL_SIZES);
 	take_mapping(credential, GetUserMapping(userid, opts->serverid));
@@ -369,23 +367,6 @@ show_access_key(const char *access_key_id)
 	return psprintf("...%s", stedi_trouble_show(access_key_id + len - SHOWN_LEN));
 }
 
-/* The server of that name, if it is ours and the caller's to use. */
-static Oid
-find_server(const char *name)
-{
-	ForeignServer *server = GetForeignServerByName(name, false);
-	AclResult	allowed = object_aclcheck(ForeignServerRelationId, server->serverid,
-										  GetUserId(), ACL_USAGE);
-
-	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, name);
-	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, STEDI_FDW_NAME) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("server \"%s\" is not of foreign-data wrapper \"%s\"", name, STEDI_FDW_NAME));
-	return server->serverid;
-}
-
 /*
  * credential(server name) -> (source, access_key_id, temporary, expires, detail)
  */
@@ -393,7 +374,7 @@ Datum
 credential(PG_FUNCTION_ARGS)
 {
 	const char *name = NameStr(*PG_GETARG_NAME(0));
-	const StediOptions *opts = stedi_option_get(find_server(name), InvalidOid);
+	const StediOptions *opts = stedi_option_get(stedi_option_find_server(name), InvalidOid);
 	StediCredential *found;
 	TupleDesc	tupdesc;
 	Datum		values[5];

@@ -372,22 +372,46 @@ stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 	return true;
 }
 
+/* Tables for the folders that are there; of what is left out, nothing is read. */
+static List *
+import_inferred(ImportForeignSchemaStmt *stmt, Oid serverOid)
+{
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, stedi_infer_folders(serverOid))
+	{
+		const StediFolder *folder = lfirst(lc);
+		char	   *command;
+
+		if (!IsImportableForeignTable(folder->table, stmt))
+			continue;
+		command = stedi_infer_table(folder, stmt->server_name);
+		if (command != NULL)
+			commands = lappend(commands, command);
+	}
+	return commands;
+}
+
 static List *
 stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 {
 	List	   *commands = NIL;
+	bool		inferred = strcmp(stmt->remote_schema, "inferred") == 0;
 
-	if (strcmp(stmt->remote_schema, "landing") != 0)
+	if (!inferred && strcmp(stmt->remote_schema, "landing") != 0)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 				errmsg("remote schema \"%s\" does not exist", stmt->remote_schema),
-				errhint("Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing."));
+				errhint("Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing, or \"inferred\", which has one for each folder under the server's url."));
 	if (stmt->options != NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				errmsg("invalid option \"%s\"",
 					   linitial_node(DefElem, stmt->options)->defname),
 				errhint("IMPORT FOREIGN SCHEMA has no options."));
+	if (inferred)
+		return import_inferred(stmt, serverOid);
 	for (int i = 0; i < lengthof(landing_tables); i++)
 		commands = lappend(commands,
 						   psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (prefix '%s')",

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * json.c
- *		Decode the records that plain.c does not take, and credentials.
+ *		Decode the records that plain.c does not take, all members of any
+ *		record, and credentials.
  *
  * Backend-free (see bytes.h); the only user of cJSON.  The grammar of RFC
  * 8259 is checked here, byte by byte, since cJSON is more lenient than it
@@ -36,14 +37,19 @@ typedef struct RawString
 	const char *high;			/* end of a high one that waits for a low one */
 } RawString;
 
+/* Free an array of strings, if there is one. */
+static void
+release_strings(void **strings)
+{
+	if (*strings != NULL)
+		cJSON_Delete(*strings);
+	*strings = NULL;
+}
+
 void
 stedi_json_release(StediDecoder *decoder)
 {
-	if (decoder->strings != NULL)
-	{
-		cJSON_Delete(decoder->strings);
-		decoder->strings = NULL;
-	}
+	release_strings(&decoder->strings);
 }
 
 static void
@@ -295,11 +301,11 @@ skip_value(Reader *reader)
 }
 
 /*
- * Undo the escapes of a string.  The text lives until stedi_json_release.
- * A lone surrogate is no text.
+ * Undo the escapes of a string.  The text lives as long as *strings, which is
+ * NULL or a cJSON array that keeps it.  A lone surrogate is no text.
  */
 static StediReason
-unescape(StediDecoder *decoder, const RawString *string, StediSlice *text)
+unescape(void **strings, const RawString *string, StediSlice *text)
 {
 	cJSON	   *item;
 
@@ -310,16 +316,16 @@ unescape(StediDecoder *decoder, const RawString *string, StediSlice *text)
 		return STEDI_REASON_ZERO_CHARACTER;
 	if (string->lone)
 		return STEDI_REASON_ENCODING;
-	if (decoder->strings == NULL)
-		decoder->strings = cJSON_CreateArray();
-	if (decoder->strings == NULL)
+	if (*strings == NULL)
+		*strings = cJSON_CreateArray();
+	if (*strings == NULL)
 		return STEDI_REASON_OUT_OF_MEMORY;
 
 	/* of the string's grammar and text, nothing is left to refuse */
 	item = cJSON_ParseWithLength(string->inside.data - 1, string->inside.len + 2);
 	if (item == NULL)
 		return STEDI_REASON_OUT_OF_MEMORY;
-	cJSON_AddItemToArray(decoder->strings, item);
+	cJSON_AddItemToArray(*strings, item);
 	text->data = item->valuestring;
 	text->len = strlen(item->valuestring);
 	return STEDI_REASON_NONE;
@@ -327,8 +333,7 @@ unescape(StediDecoder *decoder, const RawString *string, StediSlice *text)
 
 /* Read a value; false when it is not JSON.  *reason is about its text. */
 static bool
-read_value(StediDecoder *decoder, Reader *reader, bool wanted,
-		   StediFieldKind *kind, StediSlice *text, StediReason *reason)
+read_value(void **strings, Reader *reader, bool wanted, StediField *value, StediReason *reason)
 {
 	const char *start = reader->p;
 	RawString	string;
@@ -336,36 +341,64 @@ read_value(StediDecoder *decoder, Reader *reader, bool wanted,
 	*reason = STEDI_REASON_NONE;
 	if (reader->p < reader->end && *reader->p == '"')
 	{
-		*kind = STEDI_FIELD_STRING;
+		value->kind = STEDI_FIELD_STRING;
 		if (!read_string(reader, &string))
 			return false;
 		if (wanted)
-			*reason = unescape(decoder, &string, text);
+			*reason = unescape(strings, &string, &value->text);
 		return true;
 	}
 	if (!skip_value(reader))
 		return false;
-	text->data = start;
-	text->len = reader->p - start;
+	value->text.data = start;
+	value->text.len = reader->p - start;
 	switch (*start)
 	{
 		case '{':
 		case '[':
-			*kind = STEDI_FIELD_NESTED;
+			value->kind = STEDI_FIELD_NESTED;
 			break;
 		case 't':
-			*kind = STEDI_FIELD_TRUE;
+			value->kind = STEDI_FIELD_TRUE;
 			break;
 		case 'f':
-			*kind = STEDI_FIELD_FALSE;
+			value->kind = STEDI_FIELD_FALSE;
 			break;
 		case 'n':
-			*kind = STEDI_FIELD_NULL;
+			value->kind = STEDI_FIELD_NULL;
 			break;
 		default:
-			*kind = STEDI_FIELD_NUMBER;
+			value->kind = STEDI_FIELD_NUMBER;
 	}
 	return true;
+}
+
+/* The key of a member and the colon, up to its value.  False when it is not JSON. */
+static bool
+read_key(void **strings, Reader *reader, StediSlice *key, StediReason *reason)
+{
+	RawString	string;
+
+	if (!read_string(reader, &string))
+		return false;
+	*reason = unescape(strings, &string, key);
+	read_space(reader);
+	if (!read_byte(reader, ':'))
+		return false;
+	read_space(reader);
+	return true;
+}
+
+/* The value of a member of a record.  False when it is not JSON. */
+static bool
+read_member_value(void **strings, Reader *reader, bool wanted, StediField *value, StediReason *reason)
+{
+	if (!read_value(strings, reader, wanted, value, reason))
+		return false;
+
+	/* a number or a word is whole only before what may follow a value */
+	return value->kind == STEDI_FIELD_STRING || value->kind == STEDI_FIELD_NESTED ||
+		(reader->p < reader->end && memchr(", \t\r\n}", *reader->p, 6) != NULL);
 }
 
 /* Read a member: "key": value.  False when it is not JSON. */
@@ -373,30 +406,18 @@ static bool
 read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 			StediReason *reason, int *where)
 {
-	RawString	string;
 	StediSlice	key;
-	StediSlice	text = {NULL, 0};
-	StediFieldKind kind;
+	StediField	value = {STEDI_FIELD_MISSING, {NULL, 0}};
 	StediReason trouble;
 	int			found = -1;
 
-	if (!read_string(reader, &string))
+	if (!read_key(&decoder->strings, reader, &key, &trouble))
 		return false;
-	trouble = unescape(decoder, &string, &key);
 	if (trouble == STEDI_REASON_NONE)
 		found = stedi_decode_find_key(decoder, key);
 	else if (trouble == STEDI_REASON_OUT_OF_MEMORY && *reason == STEDI_REASON_NONE)
 		*reason = trouble;		/* it may be a wanted one */
-	read_space(reader);
-	if (!read_byte(reader, ':'))
-		return false;
-	read_space(reader);
-	if (!read_value(decoder, reader, found >= 0, &kind, &text, &trouble))
-		return false;
-
-	/* a number or a word is whole only before what may follow a value */
-	if (kind != STEDI_FIELD_STRING && kind != STEDI_FIELD_NESTED &&
-		(reader->p == reader->end || memchr(", \t\r\n}", *reader->p, 6) == NULL))
+	if (!read_member_value(&decoder->strings, reader, found >= 0, &value, &trouble))
 		return false;
 	if (found < 0)
 		return true;
@@ -404,7 +425,7 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 	if (trouble != STEDI_REASON_NONE)
 		fields[found].kind = STEDI_FIELD_UNREADABLE;
 	else
-		trouble = stedi_decode_set(&fields[found], kind, text);
+		trouble = stedi_decode_set(&fields[found], value.kind, value.text);
 	if (trouble != STEDI_REASON_NONE && *reason == STEDI_REASON_NONE)
 	{
 		*reason = trouble;
@@ -445,6 +466,56 @@ stedi_json_record(StediDecoder *decoder, StediSlice record,
 	if (reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record))
 		return STEDI_REASON_ENCODING;
 	return reason;
+}
+
+/* See bytes.h. */
+void
+stedi_json_members(StediMembers *members, StediSlice record)
+{
+	release_strings(&members->strings);
+	members->record = record;
+	members->pos = 0;
+	members->whole = false;
+}
+
+/* See bytes.h. */
+bool
+stedi_json_next_member(StediMembers *members, StediMember *member)
+{
+	const char *start = members->record.data;
+	Reader		reader = {start + members->pos, start + members->record.len};
+	bool		more;
+
+	if (members->pos == 0)
+	{
+		if (!read_byte(&reader, '{'))
+			return false;
+		read_space(&reader);
+		more = reader.p < reader.end && *reader.p != '}';
+	}
+	else
+	{
+		read_space(&reader);
+		more = read_byte(&reader, ',');
+		read_space(&reader);
+	}
+	if (!more)
+	{
+		members->whole = read_byte(&reader, '}') && reader.p == reader.end;
+		return false;
+	}
+	if (!read_key(&members->strings, &reader, &member->key, &member->key_reason) ||
+		!read_member_value(&members->strings, &reader, true, &member->value, &member->reason))
+		return false;
+	members->pos = reader.p - start;
+	return true;
+}
+
+/* See bytes.h. */
+void
+stedi_json_release_members(StediMembers *members)
+{
+	release_strings(&members->strings);
 }
 
 /* Copy a string that is no longer than room allows; one that is absent is "". */

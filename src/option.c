@@ -24,6 +24,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -525,16 +526,53 @@ resolve_table(StediOptions *opts, List *given)
 	opts->max_inflate_ratio = (int) option_int(given, "max_inflate_ratio", catalog);
 }
 
-StediOptions *
-stedi_option_get(Oid serverid, Oid relid)
+/* Of a server and the options of a table over it. */
+static StediOptions *
+resolve(Oid serverid, Oid relid, List *given)
 {
 	StediOptions *opts = palloc0(sizeof(StediOptions));
 
 	opts->serverid = serverid;
 	opts->relid = relid;
 	resolve_server(opts, GetForeignServer(serverid)->options);
-	resolve_table(opts, OidIsValid(relid) ? GetForeignTable(relid)->options : NIL);
+	resolve_table(opts, given);
 	return opts;
+}
+
+StediOptions *
+stedi_option_get(Oid serverid, Oid relid)
+{
+	return resolve(serverid, relid, OidIsValid(relid) ? GetForeignTable(relid)->options : NIL);
+}
+
+StediOptions *
+stedi_option_get_prefix(Oid serverid, const char *prefix)
+{
+	return resolve(serverid, InvalidOid,
+				   list_make1(makeDefElem("prefix", (Node *) makeString(pstrdup(prefix)), -1)));
+}
+
+Oid
+stedi_option_find_server(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, false);
+	AclResult	allowed = object_aclcheck(ForeignServerRelationId, server->serverid,
+										  GetUserId(), ACL_USAGE);
+
+	if (allowed != ACLCHECK_OK)
+		stedi_cure_denied(OBJECT_FOREIGN_SERVER, server->serverid, "USAGE", GetUserId());
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, STEDI_FDW_NAME) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("server \"%s\" is not of foreign-data wrapper \"%s\"", name, STEDI_FDW_NAME));
+	return server->serverid;
+}
+
+/* Would the validator take it as option "key"? */
+bool
+stedi_option_takes_key(const char *key)
+{
+	return stedi_form_text(key) == NULL;
 }
 
 StediOptions *
@@ -581,7 +619,7 @@ stedi_option_find_column(Oid relid, const char *column, Oid type)
 StediColumn
 stedi_option_get_column(Oid relid, AttrNumber attnum, const char *attname)
 {
-	List	   *given = GetForeignColumnOptions(relid, attnum);
+	List	   *given = OidIsValid(relid) ? GetForeignColumnOptions(relid, attnum) : NIL;
 	const char *source = option_value(given, "source", AttributeRelationId);
 	const char *key = option_value(given, "key", AttributeRelationId);
 	StediColumn column = {STEDI_SOURCE_RECORD, NULL};

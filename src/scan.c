@@ -41,9 +41,10 @@ scan_release(void *arg)
 	scan->inflate = NULL;
 }
 
-StediScan *
-stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
-				int flags)
+/* Of a table's options, or of those that are given (opts), where there is none. */
+static StediScan *
+scan_open(Oid relid, const StediOptions *opts, Oid userid, TupleDesc tupdesc,
+		  const bool *wanted, int flags)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi scan",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -61,7 +62,13 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 											 ALLOCSET_DEFAULT_SIZES);
 	scan->record_cxt = AllocSetContextCreate(cxt, "stedi record",
 											 ALLOCSET_DEFAULT_SIZES);
-	scan->opts = stedi_option_get_table(relid);
+	if (opts == NULL)
+		scan->opts = stedi_option_get_table(relid);
+	else
+	{
+		scan->opts = palloc(sizeof(StediOptions));
+		*scan->opts = *opts;
+	}
 	scan->userid = userid;
 	scan->tupdesc = tupdesc;
 	scan->flags = flags;
@@ -80,6 +87,27 @@ stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
 	scan->buffer = palloc(scan->buffer_room + STEDI_BYTES_PADDING);
 	MemoryContextSwitchTo(caller);
 	return scan;
+}
+
+StediScan *
+stedi_scan_open(Oid relid, Oid userid, TupleDesc tupdesc, const bool *wanted,
+				int flags)
+{
+	return scan_open(relid, NULL, userid, tupdesc, wanted, flags);
+}
+
+StediScan *
+stedi_scan_open_records(const StediOptions *opts, Oid userid)
+{
+	return scan_open(InvalidOid, opts, userid, CreateTemplateTupleDesc(0), NULL,
+					 STEDI_SCAN_GIVE_REJECTS);
+}
+
+void
+stedi_scan_set_most(StediScan *scan, uint64 n_records, uint64 n_bytes)
+{
+	scan->most_records = n_records;
+	scan->most_bytes = n_bytes;
 }
 
 void
@@ -139,6 +167,25 @@ stedi_scan_list(StediScan *scan)
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
 	MemoryContextSwitchTo(caller);
+}
+
+/* Tell others of the reading that begins. */
+void
+stedi_scan_start_progress(StediScan *scan, StediProgress *progress)
+{
+	stedi_progress_start(progress, STEDI_PHASE_READING, scan->opts->relid,
+						 scan->listing->n_objects, scan->listing->total_size);
+	if (!scan->rescanned)
+		stedi_progress_report(progress);
+	scan->progress = progress;
+}
+
+/* It has ended, for this process. */
+void
+stedi_scan_stop_progress(StediScan *scan)
+{
+	stedi_progress_stop(scan->progress);
+	scan->progress = NULL;
 }
 
 /* Get ready to read. */
@@ -202,6 +249,7 @@ scan_end_object(StediScan *scan)
 	}
 	scan->object->read = true;
 	scan->stats.objects_read++;
+	stedi_progress_add(scan->progress, 1, 0);
 	if (scan->sketch != NULL)
 	{
 		scan->sketch_done(scan->sketch_arg, scan->object,
@@ -267,6 +315,17 @@ scan_look_ahead(StediScan *scan)
 			stedi_filter_fetch(test, scan->steps[i].hash);
 }
 
+/* Leave the present object when it has been read far enough. */
+static void
+scan_leave_object(StediScan *scan)
+{
+	if (scan->object == NULL ||
+		(scan->object->n_records < scan->most_records && scan->framer.offset < scan->most_bytes))
+		return;
+	scan->damaged = false;
+	stedi_scan_close_object(scan);
+}
+
 /*
  * Find the next record, over the ends of objects.  ROW: it is in
  * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
@@ -281,6 +340,8 @@ scan_next_record(StediScan *scan)
 
 		if (scan->next_step == scan->n_steps)
 		{
+			if (scan->most_records > 0)
+				scan_leave_object(scan);
 			if (scan->object == NULL && !stedi_scan_next_object(scan))
 				return STEDI_SCAN_END;
 			if (scan->over)
@@ -520,6 +581,7 @@ scan_next(StediScan *scan)
 		if (result == STEDI_SCAN_END)
 		{
 			scan->stats.finished = !scan->over;
+			stedi_scan_stop_progress(scan);
 			return STEDI_SCAN_END;
 		}
 		scan->stats.records++;
@@ -622,6 +684,7 @@ stedi_scan_rescan(StediScan *scan)
 	scan->rescanned |= scan->started;
 	if (scan->object != NULL)
 		stedi_scan_close_object(scan);
+	stedi_scan_stop_progress(scan);
 	scan->n_steps = scan->next_step = 0;
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
@@ -652,6 +715,7 @@ stedi_scan_close(StediScan *scan)
 		stedi_scan_warn(scan);
 	if (scan->object != NULL)
 		stedi_scan_close_object(scan);
+	stedi_scan_stop_progress(scan);
 	MemoryContextDelete(scan->scan_cxt);
 }
 

@@ -53,6 +53,8 @@ struct StediScan
 	StediSketchDone sketch_done;
 	void	   *sketch_arg;
 	StediListing *listing;		/* a copy; NULL until it is needed */
+	uint64		most_records;	/* read of each object; 0: all */
+	uint64		most_bytes;		/* likewise, decompressed */
 	bool		started;		/* a row was asked for */
 	bool		rescanned;		/* and rows from the start again, by whichever
 								 * process */
@@ -63,6 +65,10 @@ struct StediScan
 	bool		worker;			/* another process leads */
 	bool		contributed;	/* to shared's sums */
 	bool		over;			/* nobody wants the rest */
+
+	/* for others to see */
+	StediProgress alone;		/* of a scan that is not shared */
+	StediProgress *progress;	/* that, or shared's; NULL: not reading */
 
 	/* the bytes of the present object */
 	int			next_object;	/* of the listing, when we are alone */
@@ -114,12 +120,19 @@ struct StediScan
 /* List the objects, unless that is done. */
 extern void stedi_scan_list(StediScan *scan);
 
+/*
+ * Tell others of the reading that begins, which is counted there; and of its
+ * end, for this process, if that was not told before: never throws.
+ */
+extern void stedi_scan_start_progress(StediScan *scan, StediProgress *progress);
+extern void stedi_scan_stop_progress(StediScan *scan);
+
 /* scan_source.c */
 
 /* Open the next object; false when there is none. */
 extern bool stedi_scan_next_object(StediScan *scan);
 
-/* The present object is read to its end, or given up. */
+/* The present object is read to its end, or given up; what it had is read no further. */
 extern void stedi_scan_close_object(StediScan *scan);
 
 /*

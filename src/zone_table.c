@@ -11,6 +11,10 @@
  */
 #include "zone.h"
 
+#include "access/table.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #define CUSTOMER_COLUMNS \
@@ -56,6 +60,32 @@ const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 		NULL, "materialize_machine_learning_curated", "serialnumber", "serialnumber", "sensorreadingtime",
 		"Each step reading with each accelerometer reading of the same customer at the same time: a row is a pair; serialnumber is a pseudonym, not anonymity"
 	},
+};
+
+/* What psql's \\d+ says of the columns, which mean the same wherever they are. */
+static const struct
+{
+	const char *column;
+	const char *comment;
+}			column_comments[] =
+
+{
+	{"customername", "name as landed; personal"},
+	{"email", "e-mail in its normal form, as stedi.normalize_email gives it: who it is; personal"},
+	{"phone", "telephone as landed; personal"},
+	{"birthday", "date of birth; NULL where it landed as no date; personal"},
+	{"serialnumber", "the step trainer: a pseudonym of its holder"},
+	{"registrationdate", "when the customer registered"},
+	{"lastupdatedate", "when the record was written that decides"},
+	{"sharewithresearchasofdate", "since when research may use the readings"},
+	{"sharewithpublicasofdate", "since when the public may; NULL: never"},
+	{"sharewithfriendsasofdate", "since when friends may; NULL: never"},
+	{"timestamp", "when the phone measured it"},
+	{"x", "acceleration along x, as landed"},
+	{"y", "acceleration along y, as landed"},
+	{"z", "acceleration along z, as landed"},
+	{"sensorreadingtime", "when the step trainer measured it"},
+	{"distancefromobject", "distance that the step trainer measured, as landed"},
 };
 
 /* What holds of a reading that consent covers. */
@@ -162,6 +192,27 @@ stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
 }
 
 void
+stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id)
+{
+	StringInfoData statements;
+	Relation	relation = table_open(run->relid[id], AccessShareLock);
+	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+
+	initStringInfo(&statements);
+	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
+	{
+		const char *column = NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname);
+
+		for (int j = 0; j < (int) lengthof(column_comments); j++)
+			if (strcmp(column, column_comments[j].column) == 0)
+				appendStringInfo(&statements, "COMMENT ON COLUMN %s.%s IS %s;", table, quote_identifier(column),
+								 quote_literal_cstr(column_comments[j].comment));
+	}
+	table_close(relation, NoLock);
+	stedi_zone_query_run(statements.data);
+}
+
+void
 stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
@@ -173,7 +224,7 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 	report->ambiguous = (int64) stats->standings[STEDI_STANDING_AMBIGUOUS];
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
-	report->duplicates = (int64) stats->returned - report->unchanged - report->kept;
+	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
 	if (stats->older > 0)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
@@ -200,6 +251,26 @@ stedi_zone_table_report_customers(ZoneRun *run)
 							  (unsigned long) n_refused, (long long) n_refused));
 }
 
+/* Make the rows of a table that is made of others. */
+static void
+build_by_query(ZoneRun *run, ZoneTableId id)
+{
+	bool		drops = stedi_zone_expect_drops(run, id);
+	const char *query;
+
+	(void) stedi_zone_write_begin(run, id);
+	query = stedi_zone_query_expand(run, rows_query(run, id));
+	if (id == ZONE_MACHINE_LEARNING_CURATED)
+		run->report[id].unexpected = 0;
+	if (drops)
+	{
+		stedi_zone_expect_keep(run, id, "expected_row", query);
+		query = psprintf("SELECT %s FROM expected_row", stedi_zone_tables[id].column_names);
+	}
+	stedi_zone_write_query(run, id, query);
+	stedi_zone_write_end(run, id);
+}
+
 /*
  * Make the rows.  In a run of all five tables, those of the readings are
  * built together, once all is read.
@@ -218,11 +289,7 @@ build_rows(ZoneRun *run, ZoneTableId id)
 	if ((reads && !run->all) || last)
 		stedi_zone_load_build(run, pairs);
 	if (!reads && !pairs)
-	{
-		(void) stedi_zone_write_begin(run, id);
-		stedi_zone_write_query(run, id, stedi_zone_query_expand(run, rows_query(run, id)));
-		stedi_zone_write_end(run, id);
-	}
+		build_by_query(run, id);
 }
 
 void

@@ -1,7 +1,8 @@
 /*
  * An object's fields are the same, decoded at once or framed and decoded by
  * json.c, with SIMD or without, in whatever pieces it arrives; counting finds
- * the same records; and cJSON takes what we take and reads the same strings.
+ * the same records; cJSON takes what we take and reads the same strings; and a
+ * walk through the members of a record finds the same fields.
  * Guards src/decode.c, src/plain.c, src/json.c and src/simd.h.
  */
 #include <cjson/cJSON.h>
@@ -178,6 +179,60 @@ claim_cjson(const char *bytes, size_t len)
 	free(copy);
 }
 
+/*
+ * Does a walk through the members of a record come to what decoding it does?
+ * And is each within the record, or in memory of its own?
+ */
+static void
+claim_members(const char *bytes, size_t len)
+{
+	static StediDecoder decoder;
+	static StediMembers members;
+	char	   *copy = padded_copy(bytes, len);
+	StediSlice	record = {copy, len};
+	StediField	fields[N_KEYS];
+	StediField	walked[N_KEYS];
+	StediMember member;
+	StediReason reason;
+	StediReason first = STEDI_REASON_NONE;
+	size_t		pos = 0;
+	int			where;
+
+	stedi_decode_init(&decoder, keys, N_KEYS);
+	reason = stedi_json_record(&decoder, record, fields, &where);
+	memset(walked, 0, sizeof(walked));
+	stedi_json_members(&members, record);
+	while (stedi_json_next_member(&members, &member))
+	{
+		int			found = member.key_reason != STEDI_REASON_NONE ? -1 :
+		stedi_decode_find_key(&decoder, member.key);
+		StediReason trouble = member.reason;
+
+		CLAIM(members.pos > pos && members.pos <= len);
+		pos = members.pos;
+		CLAIM(member.value.kind != STEDI_FIELD_MISSING && member.value.kind != STEDI_FIELD_UNREADABLE);
+		CLAIM(member.reason == STEDI_REASON_NONE || member.value.kind == STEDI_FIELD_STRING);
+		if (found < 0)
+			continue;
+		if (trouble != STEDI_REASON_NONE)
+			walked[found].kind = STEDI_FIELD_UNREADABLE;
+		else
+			trouble = stedi_decode_set(&walked[found], member.value.kind, member.value.text);
+		if (first == STEDI_REASON_NONE)
+			first = trouble;
+	}
+	CLAIM(members.whole == (reason != STEDI_REASON_SYNTAX));
+	if (members.whole)
+	{
+		CLAIM(alike_fields(walked, fields, N_KEYS));
+		CLAIM(first == reason || (first == STEDI_REASON_NONE && !stedi_decode_is_utf8(record)));
+	}
+	stedi_json_release_members(&members);
+	stedi_json_release_members(&members);
+	stedi_decode_release(&decoder);
+	free(copy);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -206,5 +261,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	claim_portable(bytes, len, n_keys);
 	claim_count(bytes, len, n_keys, data[1] ? data[1] : len);
 	claim_cjson(bytes, len);
+	claim_members(bytes, len);
 	return 0;
 }

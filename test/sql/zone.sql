@@ -66,6 +66,10 @@ SELECT serialnumber, string_agg(stedi.epoch_ms(sensorreadingtime) || ': ' || dis
 -- ordinary tables, whose comments name the rule
 SELECT relname, relkind, obj_description(oid, 'pg_class') AS comment FROM pg_class
     WHERE relnamespace = 'regress_zone'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'stedi%' ORDER BY relname;
+-- and psql's \d+ tells of every column of the five
+SELECT c.relname, count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE relnamespace = 'regress_zone'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'stedi%'
+        AND col_description(c.oid, a.attnum) IS NOT NULL GROUP BY c.relname ORDER BY c.relname COLLATE "C";
 
 -- each with a small index by which one person's or device's rows are found
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'regress_zone' ORDER BY indexname;

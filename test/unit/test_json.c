@@ -1,7 +1,7 @@
 /*
  * The grammar of RFC 8259, case by case: each file of test/data/json gives the
- * records and rejects that cases.tsv says, by json.c alone and the fast way,
- * at once and in pieces.  Guards src/json.c, src/plain.c and src/frame.c.
+ * records and rejects that cases.tsv says, by json.c alone, the fast way and by
+ * a walk through the members, at once and in pieces.  Guards src/json.c, src/plain.c and src/frame.c.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -94,6 +94,56 @@ add_line(Text *to, const char *name, StediReason reason, const StediField *field
 	add(to, "\n");
 }
 
+/* As stedi_decode_record, by a walk through the members, which stay until the next. */
+static StediReason
+decode_members(StediDecoder *decoder, StediSlice record, StediField *field, int *where)
+{
+	static StediMembers members;
+	StediMember member;
+	StediReason reason = STEDI_REASON_NONE;
+	StediReason trouble;
+
+	*where = -1;
+	memset(field, 0, sizeof(*field));
+	stedi_json_members(&members, record);
+	while (stedi_json_next_member(&members, &member))
+	{
+		if (member.key_reason != STEDI_REASON_NONE || stedi_decode_find_key(decoder, member.key) < 0)
+			continue;
+		trouble = member.reason;
+		if (trouble == STEDI_REASON_NONE)
+			trouble = stedi_decode_set(field, member.value.kind, member.value.text);
+		if (reason == STEDI_REASON_NONE)
+			reason = trouble;
+	}
+	if (!members.whole)
+		return STEDI_REASON_SYNTAX;
+	return reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record) ? STEDI_REASON_ENCODING : reason;
+}
+
+/* The members of a record, one after another, as key=value. */
+static void
+test_members(const char *text, const char *want)
+{
+	static StediMembers members;
+	StediMember member;
+	char	   *copy = padded_copy(text, strlen(text));
+	StediSlice	record = {copy, strlen(text)};
+	char		got[512] = "";
+
+	stedi_json_members(&members, record);
+	while (stedi_json_next_member(&members, &member))
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%.*s=%.*s%s,",
+				 member.key_reason == STEDI_REASON_NONE ? "" : "!", (int) member.key.len, member.key.data,
+				 (int) member.value.text.len, member.value.text.data,
+				 member.reason == STEDI_REASON_NONE ? "" : "!");
+	strcat(got, members.whole ? "whole" : "not whole");
+	is_str(got, want, "members of %s", text);
+	stedi_json_release_members(&members);
+	stedi_json_release_members(&members);
+	free(copy);
+}
+
 /* What is in an object, as lines of cases.tsv. */
 static void
 read_object(const char *name, const Text *object, DecodeFn decode, Text *lines)
@@ -170,6 +220,7 @@ main(void)
 	static Text object;
 	static Text got;
 	static Text slow;
+	static Text walked;
 	int			n_cases[256] = {0};
 	const char *p;
 	const char *end;
@@ -196,14 +247,27 @@ main(void)
 		read_file(path, &object);
 		read_object(name, &object, stedi_decode_record, &got);
 		read_object(name, &object, stedi_json_record, &slow);
+		read_object(name, &object, decode_members, &walked);
 		if (!ok(got.len == (size_t) (p - start) && memcmp(got.data, start, got.len) == 0 &&
 				slow.len == got.len && memcmp(got.data, slow.data, got.len) == 0 && reads_alike(&object) &&
+				walked.len == got.len && memcmp(got.data, walked.data, got.len) == 0 &&
 				(name[0] == 'i' || (name[0] == 'n') == rejected), "%s", name))
-			note("got:\n%.*sby json.c alone:\n%.*sexpected:\n%.*s", (int) got.len, got.data,
-				 (int) slow.len, slow.data, (int) (p - start), start);
+			note("got:\n%.*sby json.c alone:\n%.*sby its members:\n%.*sexpected:\n%.*s", (int) got.len, got.data,
+				 (int) slow.len, slow.data, (int) walked.len, walked.data, (int) (p - start), start);
 		n_cases[(unsigned char) name[0]]++;
 	}
 	for (const char *sort = "yni"; *sort != '\0'; sort++)
 		is_int(n_cases[(unsigned char) *sort], count_files(*sort), "every file %c_ has an outcome", *sort);
+	test_members("{}", "whole");
+	test_members("{ \t\n}", "whole");
+	test_members("", "not whole");
+	test_members("{", "not whole");
+	test_members("{\"a\":1} ", "a=1,not whole");
+	test_members("{\"a\":1,}", "a=1,not whole");
+	test_members("{\"a\":1 \"b\":2}", "a=1,not whole");
+	test_members("{\"b\":\"x\",\"a\":null,\"B\":[1,{\"c\":2}],\"b\":true}", "b=x,a=null,B=[1,{\"c\":2}],b=true,whole");
+	test_members("{\"\\u0061\\n\":\"\\t\\\"\",\"\":-0.5e1}", "a\n=\t\",=-0.5e1,whole");
+	test_members("{\"z\\u0000\":1,\"v\":\"\\u0000\",\"\\ud800\":\"\\udc00\"}",
+				 "!z\\u0000=1,v=\\u0000!,!\\ud800=\\udc00!,whole");
 	return done_testing();
 }
