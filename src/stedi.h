@@ -370,8 +370,8 @@ extern char *stedi_cure_keys(Oid serverid, Oid userid, bool token);
  * Raise PostgreSQL's error for a privilege that a role lacks, on an object of
  * that kind, whose name is qualified and quoted, with the GRANT that gives it.
  */
-extern void stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege,
-							  Oid userid) pg_attribute_noreturn();
+pg_noreturn extern void stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege,
+										  Oid userid);
 
 /* fetch.c: objects -> bytes */
 

@@ -513,7 +513,7 @@ start_progress(ZoneRun *run)
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(shared->storage[which]))
 		{
-			relid = run->relid[tables[which]];
+			relid = run->relid[stedi_zone_load_tables[which]];
 			n_tables++;
 		}
 	stedi_progress_start(&shared->progress, STEDI_PHASE_BUILDING,
