@@ -30,6 +30,7 @@ DOCS = doc/stedi.html
 # In the order of the pipeline.
 OBJS = \
 	src/stedi.o \
+	src/progress.o \
 	src/option_form.o \
 	src/option.o \
 	src/secret.o \
@@ -44,9 +45,11 @@ OBJS = \
 	src/s3xml.o \
 	src/ini.o \
 	src/list.o \
+	src/list_near.o \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
+	src/cure.o \
 	src/address.o \
 	src/http.o \
 	src/fetch.o \
@@ -85,6 +88,8 @@ OBJS = \
 	src/zone_object.o \
 	src/zone_customer.o \
 	src/zone_person.o \
+	src/zone_expect.o \
+	src/zone_sieve.o \
 	src/zone_table.o \
 	src/zone_load.o \
 	src/zone_read.o \
@@ -106,7 +111,8 @@ OBJS = \
 	src/zone_record.o \
 	src/zone_audit.o \
 	src/zone_lineage.o \
-	src/zone_subject.o
+	src/zone_subject.o \
+	src/zone_quality.o
 
 REGRESS = \
 	option \
@@ -123,7 +129,9 @@ REGRESS = \
 	history \
 	vanished \
 	incremental \
+	expect \
 	evidence \
+	quality \
 	reject \
 	infer \
 	privilege
@@ -163,6 +171,10 @@ SHLIB_LINK = -Wl,-Bsymbolic-functions -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
 UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
+# PGXS passes on what Debian's gcc knows.
+ifneq (,$(findstring clang,$(CC)))
+WARNINGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 ifdef WERROR
 WARNINGS += -Werror
 endif

@@ -3,7 +3,7 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION stedi UPDATE TO '1.1'" to load this file. \quit
 
-/* ---- what is there ---- */
+/* ---- the landing zone: what is in it, and what is wrong there ---- */
 
 CREATE FUNCTION stedi.infer(server name, prefix text DEFAULT NULL,
         OUT key text, OUT records bigint,
@@ -15,3 +15,77 @@ CREATE FUNCTION stedi.infer(server name, prefix text DEFAULT NULL,
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.infer(name, text) IS
     'the keys of a sample of the records under a prefix of a foreign server''s url, how often each occurs and of which JSON type, and the column that it would be: what IMPORT FOREIGN SCHEMA inferred makes tables of; never a value; needs USAGE on the server';
+
+CREATE FUNCTION stedi.quality(target regnamespace, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(table_name text, column_name text, records bigint, nulls bigint, n_distinct bigint,
+        smallest text, largest text, problem text)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.quality(regnamespace, regnamespace) IS
+    'what is in the landing tables, column by column, and what is wrong there: rows with a problem say how many records have it; smallest and largest are of records that consent covers, and of no column that tells who somebody is';
+
+/* ---- what runs ---- */
+
+CREATE FUNCTION stedi.running(
+        OUT pid integer, OUT database name, OUT username name, OUT action text, OUT relation regclass, OUT phase text,
+        OUT objects_done bigint, OUT objects_total bigint, OUT bytes_done bigint, OUT bytes_total bigint,
+        OUT began timestamptz, OUT phase_began timestamptz)
+    RETURNS SETOF record
+    LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.running() IS
+    'what runs of stedi.materialize and scans of landing tables are doing now, in figures, for programs; people look at the view stedi.progress; shows your own sessions, and all to members of pg_read_all_stats';
+
+CREATE VIEW stedi.progress AS
+    SELECT r.pid,
+        r.username || CASE WHEN r.database = current_database() THEN '' ELSE '@' || r.database END AS session,
+        CASE WHEN r.action = 'scan' AND r.phase = 'reading' THEN 'scanning' ELSE r.phase END AS doing,
+        c.relname AS table_name,
+        r.objects_done || coalesce('/' || r.objects_total, '') AS objects,
+        least(100 * r.bytes_done / r.bytes_total, 100) || '% of ' || pg_size_pretty(r.bytes_total) AS done,
+        pg_size_pretty((r.bytes_done / t.phase_s)::bigint) || '/s' AS rate,
+        make_interval(secs => floor(t.s)) AS elapsed,
+        make_interval(secs => ceil(greatest(r.bytes_total - r.bytes_done, 0) * t.phase_s / nullif(r.bytes_done, 0)))
+            AS time_left
+    FROM stedi.running() r
+        LEFT JOIN pg_class c ON c.oid = r.relation,
+        LATERAL (SELECT greatest(extract(epoch FROM clock_timestamp() - r.began), 0)::float8 AS s,
+            greatest(extract(epoch FROM clock_timestamp() - r.phase_began), 0.001)::float8 AS phase_s) t;
+COMMENT ON VIEW stedi.progress IS
+    'what runs of stedi.materialize and scans of landing tables are doing now: SELECT * FROM stedi.progress \watch 1';
+COMMENT ON COLUMN stedi.progress.pid IS 'the session''s process, as in pg_stat_activity';
+COMMENT ON COLUMN stedi.progress.session IS 'its user, and its database if that is another one';
+COMMENT ON COLUMN stedi.progress.doing IS
+    'scanning, of a query; or the phase of a run: waiting, listing, reading, deciding, comparing, building, writing, recording, swapping';
+COMMENT ON COLUMN stedi.progress.table_name IS 'the table that it reads or makes';
+COMMENT ON COLUMN stedi.progress.objects IS 'landing objects read of those to be read; or listed so far';
+COMMENT ON COLUMN stedi.progress.done IS 'part of the bytes of this phase that is done: stored bytes, where objects are read';
+COMMENT ON COLUMN stedi.progress.rate IS 'bytes a second since the phase began';
+COMMENT ON COLUMN stedi.progress.elapsed IS 'time since the run or scan began';
+COMMENT ON COLUMN stedi.progress.time_left IS 'time that the rest of this phase takes at that rate';
+GRANT SELECT ON stedi.progress TO PUBLIC;
+
+/* ---- expectations: what rows of the zone tables are to be like ---- */
+
+ALTER TYPE stedi.report ADD ATTRIBUTE unexpected bigint;
+
+CREATE FUNCTION stedi.expect(target regnamespace, "table" text, name text, condition text, action text DEFAULT 'warn')
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.expect(regnamespace, text, text, text, text) IS
+    'sets what rows of one of the five zone tables are expected to be like: condition is an expression over its columns, as for CHECK; of rows for which it is not true, runs of materialize tell the number (action ''warn''), leave them out (''drop'') or end in an error (''fail''); set anew under the same name, it replaces the one before';
+
+CREATE FUNCTION stedi.unexpect(target regnamespace, "table" text, name text)
+    RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.unexpect(regnamespace, text, text) IS
+    'takes back what stedi.expect has set; true when there was such an expectation; rows that it dropped come back with the next run of materialize';
+
+CREATE FUNCTION stedi.expectations(target regnamespace)
+    RETURNS TABLE(table_name text, name text, condition text, action text, met bigint, violated bigint, run bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.expectations(regnamespace) IS
+    'the expectations that stedi.expect has set, with the rows that met and violated each in the run named, which is NULL before the first';

@@ -546,6 +546,13 @@ typedef struct StediS3Error
 extern bool stedi_s3xml_page(const char *xml, size_t len,
 							 StediS3EntryFn entry_fn, void *arg, StediS3Page *page);
 
+/*
+ * The same of a page that was asked for with a delimiter: for every folder
+ * (CommonPrefixes), whose key ends at it, in place of the objects.
+ */
+extern bool stedi_s3xml_folders(const char *xml, size_t len,
+								StediS3EntryFn entry_fn, void *arg, StediS3Page *page);
+
 /* An Error; code is "" when it is not one. */
 extern void stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error);
 

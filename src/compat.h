@@ -34,6 +34,11 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/* It stood behind a declaration, with other letters. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* EXPLAIN's functions moved out of commands/explain.h in 18. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -167,6 +172,11 @@ stedi_compat_input(FmgrInfo *function, char *text, Oid typioparam, int32 typmod,
 	((classid) == NamespaceRelationId ? \
 	 pg_namespace_aclcheck(objectid, roleid, mode) : \
 	 pg_foreign_server_aclcheck(objectid, roleid, mode))
+#endif
+
+/* The sessions as a statistics snapshot has them, by number from 1. */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(i) pgstat_fetch_stat_local_beentry(i)
 #endif
 
 /* A tuple can have bytes before it from 18 on, which we never want. */

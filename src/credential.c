@@ -128,19 +128,20 @@ stedi_keys_copy(const StediKeys *from, StediKeys *to)
 	to->detail = pstrdup(from->detail);
 }
 
-/* Is there a mapping for the user, or one for everybody? */
-static bool
-has_mapping(Oid userid, Oid serverid)
+/* See stedi.h. */
+Oid
+stedi_credential_mapped(Oid userid, Oid serverid)
 {
-	return SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-								 ObjectIdGetDatum(userid),
-								 ObjectIdGetDatum(serverid)) ||
-		SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							  ObjectIdGetDatum(InvalidOid),
-							  ObjectIdGetDatum(serverid));
+	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+							  ObjectIdGetDatum(serverid)))
+		return userid;
+	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+							  ObjectIdGetDatum(serverid)))
+		return InvalidOid;
+	return STEDI_NO_MAPPING;
 }
 
-/* Say what to do; SQL that can be pasted, but for the keys. */
+/* Say what to do. */
 static void
 report_missing(Oid userid, Oid serverid, bool mapped)
 {
@@ -153,9 +154,8 @@ report_missing(Oid userid, Oid serverid, bool mapped)
 			mapped ?
 			errdetail("The user mapping of server %s for user %s has no keys.", server, user) :
 			errdetail("Server %s has no user mapping for user %s.", server, user),
-			errhint("%s USER MAPPING FOR %s SERVER %s OPTIONS (access_key_id '...', secret_access_key '...'); "
-					"or, for a public bucket, OPTIONS (anonymous 'true').",
-					mapped ? "ALTER" : "CREATE", user, server));
+			errhint("%s Or, for a public bucket, OPTIONS (anonymous 'true').",
+					stedi_cure_keys(serverid, userid, false)));
 }
 
 /* May a foreign server have what the database server has? */
@@ -199,9 +199,7 @@ take_secret(DefElem *def)
 static char *
 describe_mapping(const UserMapping *mapping)
 {
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							   ObjectIdGetDatum(mapping->userid),
-							   ObjectIdGetDatum(mapping->serverid)))
+	if (stedi_credential_mapped(mapping->userid, mapping->serverid) == InvalidOid)
 		return pstrdup("user mapping for PUBLIC");
 	return psprintf("user mapping for %s",
 					quote_identifier(GetUserNameFromId(mapping->userid, false)));
@@ -300,10 +298,11 @@ stedi_credential_open(const StediOptions *opts, Oid userid)
 	StediCredential *credential = palloc0(sizeof(StediCredential));
 	StediKeyTrouble trouble;
 
-	if (!has_mapping(userid, opts->serverid))
+	if (stedi_credential_mapped(userid, opts->serverid) == STEDI_NO_MAPPING)
 		report_missing(userid, opts->serverid, false);
 	credential->cxt = CurrentMemoryContext;
 	credential->opts = opts;
+	credential->userid = userid;
 	credential->keys_cxt = AllocSetContextCreate(credential->cxt, "stedi keys",
 												 ALLOCSET_SMALL_SIZES);
 	take_mapping(credential, GetUserMapping(userid, opts->serverid));

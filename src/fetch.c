@@ -67,6 +67,7 @@ typedef struct Slot
 	StediObject *object;		/* borrowed; NULL: a page, ... */
 	const char *prefix;			/* ... of this prefix, ... */
 	const char *token;			/* ... from this token on */
+	bool		folders;		/* ... with folders for what is in them */
 	bool		may_change;
 	bool		newer;			/* it has changed: take it as it is now */
 
@@ -315,7 +316,8 @@ stedi_fetch_open(const StediOptions *opts, Oid userid)
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("endpoint \"%s\" is not encrypted", opts->endpoint),
 				errhint("Set option \"endpoint\" of the server to one that starts with https://, "
-						"or set its option \"allow_http\" to true if nobody else is on the way."));
+						"or set its option \"allow_http\" if nobody else is on the way: %s",
+						stedi_cure_server(opts, "allow_http", "true")));
 	fetch->cxt = CurrentMemoryContext;
 	fetch->request_cxt = AllocSetContextCreate(fetch->cxt, "stedi request",
 											   ALLOCSET_SMALL_SIZES);
@@ -400,7 +402,8 @@ slot_send(Slot *slot)
 	else
 	{
 		slot->received = slot->start = slot->len = 0;
-		request = stedi_request_page(fetch->opts, fetch->credential, slot->prefix, slot->token);
+		request = stedi_request_page(fetch->opts, fetch->credential, slot->prefix, slot->token,
+									 slot->folders);
 		fetch->stats.n_lists++;
 	}
 	slot->state = SLOT_RUNNING;
@@ -671,8 +674,8 @@ fetch_come_back(StediFetch *fetch)
 }
 
 /*
- * Go on with all slots until this one is ready; an error when it failed, false
- * when it is not wanted any more.
+ * Go on with all slots until this one is ready, or has failed; false when it
+ * is not wanted any more.
  */
 static bool
 fetch_wait(StediFetch *fetch, Slot *slot)
@@ -690,9 +693,16 @@ fetch_wait(StediFetch *fetch, Slot *slot)
 	}
 	fetch->left_at = GetCurrentTimestamp();
 	CHECK_FOR_INTERRUPTS();		/* a cancel is not a failed fetch */
-	if (slot->state == SLOT_FAILED)
-		stedi_trouble_report(fetch->opts, slot->object, &slot->transfer.answer, slot->n_tries);
 	return true;
+}
+
+/* An error when the slot failed. */
+static void
+fetch_check(const StediFetch *fetch, const Slot *slot)
+{
+	if (slot->state == SLOT_FAILED)
+		stedi_trouble_report(fetch->opts, fetch->credential, slot->object,
+							 &slot->transfer.answer, slot->n_tries);
 }
 
 /* Put waiting objects into free slots. */
@@ -758,6 +768,7 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 	slot = fetch_slot(fetch, 0);
 	if (!fetch_wait(fetch, slot))
 		return 0;
+	fetch_check(fetch, slot);
 	n = ring_take(slot, dest, room);
 	if (slot->len <= slot->buf_size / 2)
 		stedi_http_resume(&slot->transfer);
@@ -797,10 +808,9 @@ stedi_fetch_reset(StediFetch *fetch)
 	fetch->waiting = NIL;
 }
 
-/* See stedi.h. */
-void
-stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
-				 char **xml, Size *len)
+/* Ask for a page, and wait until it is there or has failed. */
+static void
+fetch_ask_page(StediFetch *fetch, const char *prefix, const char *token, bool folders)
 {
 	Slot	   *page = &fetch->page;
 	MemoryContext caller = MemoryContextSwitchTo(fetch->cxt);
@@ -816,16 +826,47 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 	MemoryContextSwitchTo(caller);
 	page->prefix = prefix;
 	page->token = token;
+	page->folders = folders;
 	slot_begin(page, NULL, false);
 	if (!fetch_wait(fetch, page))
 		elog(ERROR, "nobody ends a listing early");
-	*xml = palloc(page->len + 1);
-	*len = ring_take(page, *xml, page->len);
-	(*xml)[*len] = '\0';
+}
+
+/* Take what came of a page. */
+static char *
+fetch_take_page(StediFetch *fetch, Size *len)
+{
+	Slot	   *page = &fetch->page;
+	char	   *xml = palloc(page->len + 1);
+
+	*len = ring_take(page, xml, page->len);
+	xml[*len] = '\0';
 
 	/* It is large, and a listing's client may live on for a while. */
 	pfree(page->buf);
 	page->buf = NULL;
+	return xml;
+}
+
+/* See stedi.h. */
+void
+stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
+				 char **xml, Size *len)
+{
+	fetch_ask_page(fetch, prefix, token, false);
+	fetch_check(fetch, &fetch->page);
+	*xml = fetch_take_page(fetch, len);
+}
+
+/* See stedi.h. */
+bool
+stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len)
+{
+	fetch_ask_page(fetch, prefix, "", true);
+	if (fetch->page.state == SLOT_FAILED)
+		return false;
+	*xml = fetch_take_page(fetch, len);
+	return true;
 }
 
 /* See stedi.h. */

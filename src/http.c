@@ -75,6 +75,7 @@ static const struct
 }			kept_headers[] =
 
 {
+	KEPT("date", date),
 	KEPT("etag", etag),
 	KEPT("content-range", content_range),
 	KEPT("x-amz-bucket-region", region),
@@ -469,6 +470,8 @@ collect(StediHttp *http)
 			answer->length = number;
 		if (curl_easy_getinfo(msg->easy_handle, CURLINFO_FILETIME_T, &number) == CURLE_OK)
 			answer->modified = number;
+		if (answer->date[0] != '\0' && curl_getdate(answer->date, NULL) >= 0)
+			answer->ahead = curl_getdate(answer->date, NULL) - time(NULL);
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_SSL_VERIFYRESULT, &verify);
 		/* libcurl is content with half a head */
 		if (code == CURLE_OK && !answer->has_head)

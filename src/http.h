@@ -29,14 +29,15 @@ typedef struct StediRequest
 /*
  * A signed request for an object from a byte on (etag "": whichever is
  * there), or for a page of a listing; in the current context.  Good for some
- * minutes.
+ * minutes.  folders: each folder right below the prefix stands for what is in
+ * it.
  */
 extern StediRequest *stedi_request_object(const StediOptions *opts,
 										  const StediCredential *credential,
 										  const char *key, const char *etag, uint64 from);
 extern StediRequest *stedi_request_page(const StediOptions *opts,
 										const StediCredential *credential,
-										const char *prefix, const char *token);
+										const char *prefix, const char *token, bool folders);
 
 /*
  * What every signed request has, in the current context: the host of
@@ -81,8 +82,11 @@ typedef struct StediAnswer
 	int			retry_after;	/* seconds; 0: not told */
 	int64		modified;		/* Last-Modified, seconds since 1970; -1: not
 								 * told */
+	int64		ahead;			/* seconds, of its Date before our clock; 0:
+								 * also not told */
 
 	/* some headers, as they are written; "": absent */
+	char		date[40];
 	char		etag[130];
 	char		content_range[70];
 	char		region[65];		/* x-amz-bucket-region */
@@ -211,8 +215,9 @@ extern char *stedi_trouble_show(const char *text);
 /* How a TLS handshake failed: libcurl's code, OpenSSL's, and libcurl's words. */
 extern int	stedi_trouble_tls(int result, long verify, const char *message);
 
-/* Raise the error for it; it was tried that often. */
-extern void stedi_trouble_report(const StediOptions *opts, const StediObject *object,
-								 const StediAnswer *answer, int n_tries) pg_attribute_noreturn();
+/* Raise the error for it; it was tried that often, as credential says. */
+pg_noreturn extern void stedi_trouble_report(const StediOptions *opts, const StediCredential *credential,
+											 const StediObject *object, const StediAnswer *answer,
+											 int n_tries);
 
 #endif							/* STEDI_HTTP_H */

@@ -166,7 +166,8 @@ add_entries(const StediOptions *opts, const char *prefix,
 
 /* List a bucket, following every page. */
 static void
-list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
+list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
+			StediProgress *progress)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext page_cxt = AllocSetContextCreate(cxt, "stedi page", ALLOCSET_DEFAULT_SIZES);
@@ -179,6 +180,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 	for (uint64 n = 1; page.truncated; n++)
 	{
 		PageEntries entries;
+		int			n_before = listing->n_objects;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(page_cxt);
@@ -186,6 +188,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing)
 		list_page(opts, fetch, prefix, token, &entries, &page);
 		MemoryContextSwitchTo(cxt);
 		add_entries(opts, prefix, &entries, listing);
+		stedi_progress_add(progress, listing->n_objects - n_before, 0);
 		if (page.truncated && page.token[0] == '\0')
 			report_page(opts, "it says that more pages follow, but not how to ask for them");
 		if (page.truncated && strcmp(page.token, met) == 0)
@@ -211,7 +214,8 @@ compare_keys(const void *a, const void *b)
 
 /* Nothing to read is a mistake more often than not. */
 static void
-check_not_empty(const StediOptions *opts, const StediListing *listing)
+check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
+				const StediListing *listing)
 {
 	if (listing->n_objects > 0 || opts->allow_empty)
 		return;
@@ -224,23 +228,21 @@ check_not_empty(const StediOptions *opts, const StediListing *listing)
 			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
 							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
 							 listing->n_skipped, listing->n_skipped) : 0,
-			OidIsValid(opts->relid) ?
-			errhint("Check option \"prefix\" of the foreign table and option \"url\" of its server, "
-					"or set option \"allow_empty\" of the table to true.") :
-			errhint("Check the prefix, and option \"url\" of the server."));
+			errhint("%s", stedi_list_near(opts, userid, fetch)));
 }
 
 /* See stedi.h. */
 StediListing *
-stedi_list_objects(const StediOptions *opts, StediFetch *fetch)
+stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
+				   StediProgress *progress)
 {
 	StediListing *listing = palloc0(sizeof(StediListing));
 
 	if (opts->local)
-		stedi_local_list(opts, listing);
+		stedi_local_list(opts, listing, progress);
 	else
-		list_bucket(opts, fetch, listing);
-	check_not_empty(opts, listing);
+		list_bucket(opts, fetch, listing, progress);
+	check_not_empty(opts, userid, fetch, listing);
 	if (listing->n_objects > 1)
 		qsort(listing->objects, listing->n_objects, sizeof(StediObject), compare_keys);
 	for (int i = 1; i < listing->n_objects; i++)
@@ -372,6 +374,7 @@ make_listing(const StediOptions *opts, Oid userid)
 	KeptListing *kept = palloc0(sizeof(KeptListing));
 	MemoryContext fetch_cxt = NULL;
 	StediFetch *fetch = NULL;
+	StediProgress progress;
 
 	kept->cxt = cxt;
 	kept->serverid = opts->serverid;
@@ -389,7 +392,10 @@ make_listing(const StediOptions *opts, Oid userid)
 		MemoryContextSwitchTo(cxt);
 	}
 	kept->listed = GetCurrentTimestamp();
-	kept->listing = stedi_list_objects(opts, fetch);
+	stedi_progress_start(&progress, STEDI_PHASE_LISTING, opts->relid, 0, 0);
+	stedi_progress_report(&progress);
+	kept->listing = stedi_list_objects(opts, userid, fetch, &progress);
+	stedi_progress_stop(&progress);
 	if (fetch != NULL)
 	{
 		kept->n_requests = stedi_fetch_stats(fetch)->n_lists;

@@ -50,6 +50,7 @@ typedef struct LocalWalk
 	const char *root;			/* resolved; "" when it is / */
 	StediListing *listing;
 	MemoryContext listing_cxt;
+	StediProgress *progress;
 } LocalWalk;
 
 /* A folder being walked, and the ones around it. */
@@ -160,6 +161,7 @@ add_file(LocalWalk *walk, const char *key, const struct stat *st)
 	stedi_list_check_room(walk->opts, walk->listing->n_objects);
 	stedi_list_add(walk->listing, key, etag, st->st_size,
 				   time_t_to_timestamptz(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000);
+	stedi_progress_add(walk->progress, 1, 0);
 	MemoryContextSwitchTo(old);
 }
 
@@ -240,12 +242,12 @@ walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *path,
 
 /* Add the files under opts->prefix to the listing, in any order. */
 void
-stedi_local_list(const StediOptions *opts, StediListing *listing)
+stedi_local_list(const StediOptions *opts, StediListing *listing, StediProgress *progress)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext walk_cxt = AllocSetContextCreate(cxt, "stedi local walk",
 												   ALLOCSET_DEFAULT_SIZES);
-	LocalWalk	walk = {.opts = opts,.listing = listing,.listing_cxt = cxt};
+	LocalWalk	walk = {.opts = opts,.listing = listing,.listing_cxt = cxt,.progress = progress};
 	const char *prefix;
 	char	   *path;
 
@@ -257,6 +259,24 @@ stedi_local_list(const StediOptions *opts, StediListing *listing)
 		walk_folder(&walk, NULL, path, prefix);
 	MemoryContextSwitchTo(cxt);
 	MemoryContextDelete(walk_cxt);
+}
+
+/* See stedi.h.  None where the folder cannot be read. */
+List *
+stedi_local_folders(const StediOptions *opts, const char *prefix)
+{
+	char	   *path = resolve_key(opts, resolve_root(opts),
+								   pg_server_to_any(prefix, strlen(prefix), PG_UTF8));
+	List	   *folders = NIL;
+	struct stat st;
+	ListCell   *lc;
+
+	if (path == NULL || access(path, R_OK | X_OK) != 0)
+		return NIL;
+	foreach(lc, read_names(opts, path))
+		if (stat(psprintf("%s/%s", path, (char *) lfirst(lc)), &st) == 0 && S_ISDIR(st.st_mode))
+		folders = lappend(folders, lfirst(lc));
+	return folders;
 }
 
 /* An object that is not the one that was listed. */

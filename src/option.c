@@ -560,7 +560,7 @@ stedi_option_find_server(const char *name)
 										  GetUserId(), ACL_USAGE);
 
 	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, name);
+		stedi_cure_denied(OBJECT_FOREIGN_SERVER, server->serverid, "USAGE", GetUserId());
 	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, STEDI_FDW_NAME) != 0)
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),

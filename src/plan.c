@@ -34,6 +34,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -245,7 +246,7 @@ check_may_read(const RelOptInfo *baserel, Oid relid, Oid userid)
 	if (baserel->reloptkind == RELOPT_BASEREL &&
 		pg_class_aclcheck(relid, userid, ACL_SELECT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(relid, userid, ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
+		stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", userid);
 }
 
 void

@@ -28,7 +28,6 @@ static Relation
 open_landing_table(Oid relid)
 {
 	Relation	relation = table_open(relid, AccessShareLock);
-	AclResult	allowed;
 
 	if (!stedi_option_is_landing(relid))
 		ereport(ERROR,
@@ -36,9 +35,8 @@ open_landing_table(Oid relid)
 				errmsg("\"%s\" is not a foreign table of foreign-data wrapper \"%s\"",
 					   RelationGetRelationName(relation), STEDI_FDW_NAME),
 				errhint("Landing tables are made by IMPORT FOREIGN SCHEMA landing or CREATE FOREIGN TABLE."));
-	allowed = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
-	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FOREIGN_TABLE, RelationGetRelationName(relation));
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
 	return relation;
 }
 

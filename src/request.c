@@ -166,7 +166,7 @@ stedi_request_object(const StediOptions *opts, const StediCredential *credential
 /* See http.h. */
 StediRequest *
 stedi_request_page(const StediOptions *opts, const StediCredential *credential,
-				   const char *prefix, const char *token)
+				   const char *prefix, const char *token, bool folders)
 {
 	StringInfoData path;
 	StringInfoData query;
@@ -183,6 +183,8 @@ stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 		append_encoded(&query, token, false);
 		appendStringInfoChar(&query, '&');
 	}
+	if (folders)
+		appendStringInfoString(&query, "delimiter=%2F&");
 	appendStringInfo(&query, "encoding-type=url&list-type=2&max-keys=%d&prefix=", opts->page_size);
 	append_encoded(&query, prefix, false);
 	return make_request(opts, credential, path.data, query.data, "", 0);

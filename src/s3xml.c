@@ -7,6 +7,7 @@
  *
  *	 ListBucketResult		IsTruncated, NextContinuationToken, EncodingType
  *	   Contents				Key, Size, ETag, LastModified, StorageClass
+ *	   CommonPrefixes		Prefix
  *	 Error					Code, Message, Region, Endpoint; of the token
  *							service's also below ErrorResponse
  *	 AssumeRole...Response/AssumeRole...Result/Credentials
@@ -66,6 +67,7 @@ typedef struct Parse
 	StediToldKeys *keys;		/* borrowed; PASS_KEYS */
 	StediS3EntryFn entry_fn;
 	void	   *arg;
+	bool		folders;		/* are handed on, and no objects */
 	const char *trouble;		/* static; NULL: none so far */
 
 	/* whole page */
@@ -319,9 +321,9 @@ start_entry(Parse *parse)
 	parse->modified_us = 0;
 }
 
-/* A Contents ended: check it, or hand it on. */
+/* Hand an entry on. */
 static void
-end_entry(Parse *parse)
+give_entry(Parse *parse)
 {
 	StediS3Entry entry = {
 		.key = parse->key,
@@ -331,14 +333,6 @@ end_entry(Parse *parse)
 		.storage_class = parse->storage_class,
 	};
 
-	if (parse->pass == PASS_CHECK)
-	{
-		if (parse->key[0] == '\0')
-			give_up(parse, "an object has no key");
-		else if (parse->size < 0)
-			give_up(parse, "an object has no size");
-		return;
-	}
 	if (parse->url_encoded && !decode_url(parse->key))
 		give_up(parse, "a key is wrongly encoded");
 	else if (strlen(parse->key) > MAX_KEY_LEN)
@@ -347,6 +341,34 @@ end_entry(Parse *parse)
 		give_up(parse, "an object was refused");
 	else
 		parse->page->n_entries++;
+}
+
+/* A Contents ended: check it, or hand it on. */
+static void
+end_entry(Parse *parse)
+{
+	if (parse->pass == PASS_CHECK)
+	{
+		if (parse->key[0] == '\0')
+			give_up(parse, "an object has no key");
+		else if (parse->size < 0)
+			give_up(parse, "an object has no size");
+	}
+	else if (!parse->folders)
+		give_entry(parse);
+}
+
+/* A Prefix directly below CommonPrefixes ended: hand it on, if it is wanted. */
+static void
+end_folder(Parse *parse)
+{
+	if (!parse->folders || parse->pass != PASS_GIVE)
+		return;
+	start_entry(parse);
+	if (!keep(parse->key, sizeof(parse->key), parse->text))
+		give_up(parse, "a key is too long");
+	else
+		give_entry(parse);
 }
 
 /* An element directly below Error ended. */
@@ -454,6 +476,9 @@ on_end(void *arg, const XML_Char *name)
 		end_of_page_element(parse, name);
 	else if (parse->depth == 2 && strcmp(parse->path[1], "Contents") == 0)
 		end_of_entry_element(parse, name);
+	else if (parse->depth == 2 && strcmp(parse->path[1], "CommonPrefixes") == 0 &&
+			 strcmp(name, "Prefix") == 0)
+		end_folder(parse);
 
 	/* Text of the element around this one is of no interest. */
 	parse->text_len = 0;
@@ -562,15 +587,16 @@ run_pass(Parse *parse, Pass pass, const char *xml, size_t len)
 	return parse->trouble == NULL;
 }
 
-/* See bytes.h. */
-bool
-stedi_s3xml_page(const char *xml, size_t len,
-				 StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
+/* Read a page, for its objects or its folders. */
+static bool
+read_page(const char *xml, size_t len, bool folders,
+		  StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
 {
 	Parse		parse;
 
 	memset(&parse, 0, sizeof(parse));
 	memset(page, 0, sizeof(*page));
+	parse.folders = folders;
 	parse.page = page;
 	parse.entry_fn = entry_fn;
 	parse.arg = arg;
@@ -580,6 +606,22 @@ stedi_s3xml_page(const char *xml, size_t len,
 		(void) run_pass(&parse, PASS_GIVE, xml, len);
 	page->trouble = parse.trouble;
 	return parse.trouble == NULL;
+}
+
+/* See bytes.h. */
+bool
+stedi_s3xml_page(const char *xml, size_t len,
+				 StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
+{
+	return read_page(xml, len, false, entry_fn, arg, page);
+}
+
+/* See bytes.h. */
+bool
+stedi_s3xml_folders(const char *xml, size_t len,
+					StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
+{
+	return read_page(xml, len, true, entry_fn, arg, page);
 }
 
 /* See bytes.h.  What came before a cut is taken: a code is better than none. */

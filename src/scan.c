@@ -169,6 +169,25 @@ stedi_scan_list(StediScan *scan)
 	MemoryContextSwitchTo(caller);
 }
 
+/* Tell others of the reading that begins. */
+void
+stedi_scan_start_progress(StediScan *scan, StediProgress *progress)
+{
+	stedi_progress_start(progress, STEDI_PHASE_READING, scan->opts->relid,
+						 scan->listing->n_objects, scan->listing->total_size);
+	if (!scan->rescanned)
+		stedi_progress_report(progress);
+	scan->progress = progress;
+}
+
+/* It has ended, for this process. */
+void
+stedi_scan_stop_progress(StediScan *scan)
+{
+	stedi_progress_stop(scan->progress);
+	scan->progress = NULL;
+}
+
 /* Get ready to read. */
 static void
 scan_start(StediScan *scan)
@@ -230,6 +249,7 @@ scan_end_object(StediScan *scan)
 	}
 	scan->object->read = true;
 	scan->stats.objects_read++;
+	stedi_progress_add(scan->progress, 1, 0);
 	if (scan->sketch != NULL)
 	{
 		scan->sketch_done(scan->sketch_arg, scan->object,
@@ -561,6 +581,7 @@ scan_next(StediScan *scan)
 		if (result == STEDI_SCAN_END)
 		{
 			scan->stats.finished = !scan->over;
+			stedi_scan_stop_progress(scan);
 			return STEDI_SCAN_END;
 		}
 		scan->stats.records++;
@@ -663,6 +684,7 @@ stedi_scan_rescan(StediScan *scan)
 	scan->rescanned |= scan->started;
 	if (scan->object != NULL)
 		stedi_scan_close_object(scan);
+	stedi_scan_stop_progress(scan);
 	scan->n_steps = scan->next_step = 0;
 	if (scan->fetch != NULL)
 		stedi_fetch_reset(scan->fetch);
@@ -693,6 +715,7 @@ stedi_scan_close(StediScan *scan)
 		stedi_scan_warn(scan);
 	if (scan->object != NULL)
 		stedi_scan_close_object(scan);
+	stedi_scan_stop_progress(scan);
 	MemoryContextDelete(scan->scan_cxt);
 }
 

@@ -66,6 +66,10 @@ struct StediScan
 	bool		contributed;	/* to shared's sums */
 	bool		over;			/* nobody wants the rest */
 
+	/* for others to see */
+	StediProgress alone;		/* of a scan that is not shared */
+	StediProgress *progress;	/* that, or shared's; NULL: not reading */
+
 	/* the bytes of the present object */
 	int			next_object;	/* of the listing, when we are alone */
 	List	   *ahead;			/* of StediObject: handed to fetch.c, not yet
@@ -115,6 +119,13 @@ struct StediScan
 
 /* List the objects, unless that is done. */
 extern void stedi_scan_list(StediScan *scan);
+
+/*
+ * Tell others of the reading that begins, which is counted there; and of its
+ * end, for this process, if that was not told before: never throws.
+ */
+extern void stedi_scan_start_progress(StediScan *scan, StediProgress *progress);
+extern void stedi_scan_stop_progress(StediScan *scan);
 
 /* scan_source.c */
 

@@ -51,6 +51,7 @@ struct StediScanShared
 	pg_atomic_uint64 n_rejected;
 	slock_t		mutex;			/* for sum */
 	StediScanStats sum;			/* of those who have contributed */
+	StediProgress progress;
 
 	SharedObject objects[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -282,6 +283,7 @@ stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
 	share_init(shared, scan->listing, n_processes);
 	shared->rescanned = scan->rescanned;
 	scan->shared = shared;
+	stedi_scan_start_progress(scan, &shared->progress);
 }
 
 void
@@ -291,6 +293,7 @@ stedi_scan_share_again(StediScan *scan)
 	stedi_scan_rescan(scan);
 	scan->rescanned = true;
 	share_restart(scan->shared);
+	stedi_scan_start_progress(scan, &scan->shared->progress);
 }
 
 void
@@ -301,6 +304,7 @@ stedi_scan_join(StediScan *scan, StediScanShared *shared)
 	scan->listing = share_listing(shared);
 	scan->shared = shared;
 	scan->rescanned = shared->rescanned;
+	scan->progress = &shared->progress;
 	scan->worker = true;
 	MemoryContextSwitchTo(caller);
 }
@@ -332,5 +336,6 @@ stedi_scan_collect(StediScan *scan)
 	share_sum(scan->shared, &scan->stats, scan->listing);
 	scan->others_requests += scan->stats.requests - n_requests;
 	scan->rescanned = true;		/* by now, whoever reads reads again */
+	stedi_scan_stop_progress(scan);
 	scan->shared = NULL;
 }

@@ -82,6 +82,7 @@ scan_read_source(StediScan *scan, char *dest, Size room)
 	scan->over = scan->worker && stedi_scan_is_over(scan);
 	scan->source_ended = (len == 0 || scan->over);
 	scan->stats.bytes += len;
+	stedi_progress_add(scan->progress, 0, len);
 	return len;
 }
 
@@ -138,12 +139,15 @@ stedi_scan_next_object(StediScan *scan)
 		scan->ahead = list_delete_first(scan->ahead);
 	}
 	else
+		scan->object = scan_draw(scan);
+	if (scan->object == NULL)
+		return false;
+	if (scan->progress == NULL)
+		stedi_scan_start_progress(scan, &scan->alone);
+	if (scan->fetch == NULL)
 	{
 		MemoryContext caller;
 
-		scan->object = scan_draw(scan);
-		if (scan->object == NULL)
-			return false;
 		caller = MemoryContextSwitchTo(scan->object_cxt);
 		scan->local = stedi_local_open(scan->opts, scan->object);
 		MemoryContextSwitchTo(caller);

@@ -23,6 +23,7 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "port/atomics.h"
 #include "utils/relcache.h"
 
 #include "bytes.h"
@@ -35,7 +36,72 @@
 #define STEDI_FDW_NAME "stedi_fdw"
 
 /* stedi.c */
+extern bool stedi_report_phases;
 extern int	stedi_swap_timeout; /* ms */
+
+/* progress.c: what others see of this session in stedi.running() */
+
+typedef enum StediPhase
+{
+	STEDI_PHASE_WAITING = 1,	/* for another run, or a table's readers */
+	STEDI_PHASE_LISTING,
+	STEDI_PHASE_READING,		/* a landing table */
+
+	/* of a run alone */
+	STEDI_PHASE_DECIDING,		/* who is in, and whose devices are whose */
+	STEDI_PHASE_COMPARING,		/* what was read with what is there */
+	STEDI_PHASE_BUILDING,		/* rows of readings */
+	STEDI_PHASE_WRITING,		/* rows into a table */
+	STEDI_PHASE_INDEXING,
+	STEDI_PHASE_ANALYZING,
+	STEDI_PHASE_RECORDING,		/* objects, history and the run itself */
+	STEDI_PHASE_SWAPPING,		/* new storage into the place of the old */
+} StediPhase;
+
+/*
+ * Work under way, of one process or, in shared memory, of several.  All zeros
+ * before it starts.
+ */
+typedef struct StediProgress
+{
+	/* set by stedi_progress_start */
+	int			leader;			/* who did: a pid; 0: nobody is told */
+	bool		in_run;			/* it is part of a run of materialize */
+	StediPhase	phase;
+	Oid			relid;			/* InvalidOid: of no table in particular */
+	TimestampTz began;			/* the run, or this work */
+	TimestampTz started;		/* this work */
+	int64		objects_total;	/* 0: not known, or it is not counted in these */
+	int64		bytes_total;	/* likewise */
+
+	/* what is done */
+	pg_atomic_uint64 objects;
+	pg_atomic_uint64 bytes;
+} StediProgress;
+
+/*
+ * Start work, and tell of it; nobody is told while another command reports its
+ * own progress.  Adding to it is cheap enough for each read.  Stopping takes
+ * it back, of this process; within a run it stays until the next phase.
+ * progress may be NULL then: nobody is told.  None of the three throws.
+ */
+extern void stedi_progress_start(StediProgress *progress, StediPhase phase, Oid relid,
+								 int64 objects_total, int64 bytes_total);
+extern void stedi_progress_add(StediProgress *progress, uint64 objects, uint64 bytes);
+extern void stedi_progress_stop(StediProgress *progress);
+
+/* A NOTICE of what was started, if setting stedi.report_phases wants it. */
+extern void stedi_progress_report(const StediProgress *progress);
+
+/* A run begins or ends, with or without an error; they may nest.  Never throw. */
+extern void stedi_progress_begin_run(void);
+extern void stedi_progress_end_run(void);
+
+/* Start, and report, a phase of a run that is not counted; without a run: nothing. */
+extern void stedi_progress_phase(StediPhase phase, Oid relid);
+
+/* Tell of that phase again, after a command that tells of its own progress. */
+extern void stedi_progress_resume(void);
 
 /* option.c */
 
@@ -166,6 +232,7 @@ typedef struct StediCredential
 	/* whole life */
 	MemoryContext cxt;
 	const StediOptions *opts;	/* borrowed */
+	Oid			userid;			/* whose it is */
 	bool		anonymous;
 	StediKeySource source;
 	const char *profile;		/* NULL: the default one */
@@ -176,6 +243,13 @@ typedef struct StediCredential
 	TimestampTz renew_at;		/* 0: never */
 	int			generation;		/* grows when they become others */
 } StediCredential;
+
+/*
+ * Whose mapping counts for userid: its own, or InvalidOid for PUBLIC's; and
+ * what no role is, when there is none.
+ */
+#define STEDI_NO_MAPPING ((Oid) -1)
+extern Oid	stedi_credential_mapped(Oid userid, Oid serverid);
 
 /*
  * What userid's mapping says, and the keys; in the current context, whose
@@ -224,11 +298,12 @@ typedef struct StediListing
 typedef struct StediFetch StediFetch;
 
 /*
- * Everything under opts->prefix, page by page; palloc'd in the current
- * context.  fetch is NULL for a local folder.  An error when there is no
- * object, unless opts->allow_empty.
+ * Everything under opts->prefix, page by page, as userid, whose fetch is, sees it,
+ * counted in progress; palloc'd in the current context.  fetch is NULL for a local
+ * folder.  An error when there is no object, unless opts->allow_empty.
  */
-extern StediListing *stedi_list_objects(const StediOptions *opts, StediFetch *fetch);
+extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
+										StediProgress *progress);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);
@@ -254,11 +329,24 @@ extern void stedi_list_forget(void);
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 
+/* list_near.c: which prefix may be meant by one with nothing under it */
+
+/*
+ * What to do about an empty listing, as a hint in the current context; fetch is
+ * that of the listing, or NULL.  Folders are named to nobody but userid, who
+ * reads them.
+ */
+extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
+
 /* local.c: a local folder in place of a bucket */
 
 typedef struct StediLocal StediLocal;
 
-extern void stedi_local_list(const StediOptions *opts, StediListing *listing);
+extern void stedi_local_list(const StediOptions *opts, StediListing *listing,
+							 StediProgress *progress);
+
+/* The names of the folders right below a prefix, in the current context. */
+extern List *stedi_local_folders(const StediOptions *opts, const char *prefix);
 
 /* Open an object; an error when it is not the one that was listed. */
 extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject *object);
@@ -266,6 +354,24 @@ extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject 
 /* The next bytes, at most room; 0 at the end. */
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
+
+/* cure.c: what ends an error, as SQL to copy */
+
+/*
+ * Statements, with a ; at their end, in the current context: set an option of
+ * the server, or of the foreign table, to a value ('...' where it is not
+ * known); or give userid's mapping keys, and a token.
+ */
+extern char *stedi_cure_server(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_table(const StediOptions *opts, const char *option, const char *value);
+extern char *stedi_cure_keys(Oid serverid, Oid userid, bool token);
+
+/*
+ * Raise PostgreSQL's error for a privilege that a role lacks, on an object of
+ * that kind, whose name is qualified and quoted, with the GRANT that gives it.
+ */
+pg_noreturn extern void stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege,
+										  Oid userid);
 
 /* fetch.c: objects -> bytes */
 
@@ -315,6 +421,9 @@ extern void stedi_fetch_reset(StediFetch *fetch);
  */
 extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 							 const char *token, char **xml, Size *len);
+
+/* The folders right below a prefix, likewise; false when they cannot be told. */
+extern bool stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
 /* consent.c, and consent_set.c where a set is built */

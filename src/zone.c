@@ -130,6 +130,8 @@ may_renew(const ZoneRun *run)
 		reason = "the last run did not make all five tables, or its bookkeeping is not whole";
 	else if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
 		reason = "a landing table or its server is defined otherwise than in the last run";
+	else if (run->dropping_before != NULL && strcmp(run->dropping, run->dropping_before) != 0)
+		reason = "an expectation that drops rows was set, changed or taken back";
 	else if (run->now_ms < run->before_ms)
 		reason = "this transaction began before the last run's";
 	if (reason != NULL)
@@ -153,7 +155,11 @@ rebuild(ZoneRun *run)
 			stedi_zone_change_begin(run);
 		}
 		if (run->wanted[id])
+		{
+			if (OidIsValid(run->relid[id]) && stedi_zone_keeps_rows(run))
+				report->rows_out = stedi_zone_expect_prune(run, id);
 			stedi_zone_table_build(run, id);
+		}
 		else if (OidIsValid(run->relid[id]))
 			stedi_zone_table_prune(run, id);
 		report->finished = GetCurrentTimestamp();
@@ -172,6 +178,7 @@ run_steps(ZoneRun *run, void *arg)
 	stedi_zone_check_published(run);
 	stedi_zone_book_open(run);
 	stedi_zone_book_rule(run);
+	stedi_zone_expect_read(run);
 	stedi_zone_object_define(run);
 	stedi_zone_object_compare(run);
 	stedi_zone_report_begin(run);
@@ -180,8 +187,10 @@ run_steps(ZoneRun *run, void *arg)
 		stedi_zone_renew(run);
 	else
 		rebuild(run);
+	stedi_progress_phase(STEDI_PHASE_RECORDING, InvalidOid);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_object_settle(run, id);
+	stedi_zone_expect_settle(run);
 	stedi_zone_change_end(run);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
@@ -198,7 +207,16 @@ run_zone(FunctionCallInfo fcinfo, int first, int last)
 	run->all = (first == 0 && last == ZONE_N_TABLES - 1);
 	for (int id = first; id <= last; id++)
 		run->wanted[id] = true;
-	stedi_zone_run(run, run_steps, NULL);
+	stedi_progress_begin_run();
+	PG_TRY();
+	{
+		stedi_zone_run(run, run_steps, NULL);
+	}
+	PG_FINALLY();
+	{
+		stedi_progress_end_run();
+	}
+	PG_END_TRY();
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (run->wanted[id])
 			stedi_zone_report_put((ReturnSetInfo *) fcinfo->resultinfo, run, id);

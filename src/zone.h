@@ -12,6 +12,8 @@
  *	 zone_object.c	landing objects: new, changed, vanished, to be read
  *	 zone_customer.c	customer objects -> customer records, all that matter
  *	 zone_person.c	customer records -> who is in, which device is whose
+ *	 zone_expect.c	expectations: kept, counted, enforced
+ *	 zone_sieve.c	their conditions, on a table's rows
  *
  * A run rebuilds the tables, from all objects:
  *
@@ -42,6 +44,7 @@
  *	 zone_audit.c	the five tables against the rules, worked out anew
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
+ *	 zone_quality.c	what is in the landing zone, and what is wrong there
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -94,6 +97,7 @@ typedef struct ZoneReport
 	int64		unknown_owner;
 	int64		ambiguous;
 	int64		forgotten;
+	int64		unexpected;
 	int64		duplicates;
 	int64		unchanged;
 	int64		kept;
@@ -105,8 +109,11 @@ typedef struct ZoneReport
 	int64		elapsed;		/* us: what the table took of the run */
 } ZoneReport;
 
-/* The columns of the report that are written down: all but the last. */
-#define ZONE_N_REPORTED 21
+/*
+ * The columns of the report that are written down: all but elapsed.  That was
+ * the last one in 1.0, and is the last but one, before unexpected, in 1.1.
+ */
+#define ZONE_N_REPORTED 22
 
 /* What is to become of the rows of objects that have vanished. */
 typedef enum ZoneVanished
@@ -188,11 +195,48 @@ typedef enum ZoneBook
 	ZONE_BOOK_KEY,
 	ZONE_BOOK_FORGOTTEN,
 	ZONE_BOOK_HISTORY,
+	ZONE_BOOK_EXPECTATION,
 	ZONE_N_BOOKS
 } ZoneBook;
 
 #define ZONE_KEY_LEN 32
 
+/* The most processes that take part in a load. */
+#define ZONE_MAX_PROCESSES 64
+
+/* What becomes of rows that violate an expectation. */
+typedef enum ZoneAction
+{
+	ZONE_ACTION_WARN,			/* they are counted */
+	ZONE_ACTION_DROP,			/* they are left out */
+	ZONE_ACTION_FAIL,			/* the run ends in an error */
+	ZONE_N_ACTIONS
+} ZoneAction;
+
+/* The same as a set of them. */
+#define ZONE_ACTIONS(action) (1 << (action))
+
+typedef struct ZoneExpectation
+{
+	ZoneTableId id;
+	ZoneAction	action;
+	Size		name;			/* where this text begins, from the begin of
+								 * the ZoneExpectations */
+	Size		condition;		/* likewise */
+	int64		met;			/* rows of the table; -1: not counted */
+	uint64		violated[ZONE_MAX_PROCESSES];	/* by process */
+} ZoneExpectation;
+
+/* A target's expectations: one flat piece, for processes to share. */
+typedef struct ZoneExpectations
+{
+	Size		size;			/* with the texts behind the list */
+	bool		serial;			/* what drops rows is not parallel safe */
+	int			n;
+	ZoneExpectation list[FLEXIBLE_ARRAY_MEMBER];
+} ZoneExpectations;
+
+typedef struct ZoneSieve ZoneSieve;
 typedef struct ZoneLoad ZoneLoad;
 typedef struct ZoneCustomers ZoneCustomers;
 
@@ -233,8 +277,11 @@ typedef struct ZoneRun
 	bool		complete;		/* a run may go on from the one before */
 	int64		before_ms;		/* the now of that one */
 	const char *definition_before;
+	const char *dropping_before;
 	int64		rows_before[ZONE_N_TABLES];
 	const char *definition;		/* of the landing tables */
+	const char *dropping;		/* the expectations that drop rows */
+	ZoneExpectations *expectations; /* NULL: there are none */
 	SPIPlanPtr	put_object;
 
 	/* what is to be done */
@@ -406,6 +453,69 @@ extern void stedi_zone_person_read(ZoneRun *run);
 extern const char *const stedi_zone_person_rows;
 extern const char *const stedi_zone_device_rows;
 
+/* zone_expect.c */
+
+/* How a line of run->dropping begins, in which it lies behind run->definition. */
+#define ZONE_DROPPING "\nexpect "
+
+/*
+ * Read a target's expectations: sets run->expectations and run->dropping.  The
+ * conditions of tables that are wanted are analysed, so that what cannot be
+ * evaluated any more is an error now; of the others none is ever evaluated.
+ */
+extern void stedi_zone_expect_read(ZoneRun *run);
+
+/* Do any of them drop rows of this table? */
+extern bool stedi_zone_expect_drops(const ZoneRun *run, ZoneTableId id);
+
+/*
+ * Keep rows of a query, which has the table's columns, that are not dropped;
+ * the report counts the others.
+ */
+extern void stedi_zone_expect_keep(ZoneRun *run, ZoneTableId id, const char *name, const char *sql);
+
+/*
+ * Take rows out of a table that are to stay without an object, and that an
+ * expectation drops which was not there when they came; how many.
+ */
+extern int64 stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id);
+
+/*
+ * When the tables are as the run leaves them: count who meets what, say it, and
+ * write it down; an error where an expectation fails.
+ */
+extern void stedi_zone_expect_settle(ZoneRun *run);
+
+/* zone_sieve.c */
+
+/*
+ * Make the conditions of a table's expectations ready, of those with one of
+ * the actions (ZONE_ACTIONS); NULL: there are none.  In the current context.
+ * What is found goes to the counts of that process.
+ */
+extern ZoneSieve *stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id,
+										int actions, int process);
+extern void stedi_zone_sieve_close(ZoneSieve *sieve);
+
+/* The columns of the table. */
+extern TupleDesc stedi_zone_sieve_columns(const ZoneSieve *sieve);
+
+/* May other processes evaluate the conditions? */
+extern bool stedi_zone_sieve_is_parallel_safe(const ZoneSieve *sieve);
+
+/*
+ * Does a row, of the table's columns in their order, meet all of them?  Counts
+ * each that it violates.  An error in a condition is reported without what it
+ * says, which may hold values of the row.
+ */
+extern bool stedi_zone_sieve_passes(ZoneSieve *sieve, const Datum *values, const bool *nulls);
+
+/*
+ * Settings that a condition could mean other things by, until
+ * AtEOXact_GUC(false, the level that this returns).
+ */
+extern int	stedi_zone_sieve_pin(void);
+
 /* zone_table.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 
@@ -471,7 +581,7 @@ extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 /* zone_report.c */
 extern void stedi_zone_report_begin(ZoneRun *run);
 
-/* A row of stedi.report, but for the last column. */
+/* A row of stedi.report, without elapsed. */
 extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool *nulls);
 extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
 extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
@@ -481,6 +591,9 @@ extern const char *stedi_zone_book_name(ZoneBook book);
 
 /* Make the bookkeeping tables, and read how the last run left the target. */
 extern void stedi_zone_book_open(ZoneRun *run);
+
+/* Make one of them, where it is not there. */
+extern void stedi_zone_book_make(ZoneRun *run, ZoneBook book);
 
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run);
@@ -815,5 +928,14 @@ typedef struct ZoneRecordWish
  */
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
+
+/* zone_audit.c */
+
+/*
+ * Keep, of the landing zone as it is now, the relations "insider": customers
+ * who are in, as customer_trusted must have them; and "device": those that one
+ * customer holds (serialnumber, holder, handed_on).
+ */
+extern void stedi_zone_audit_people(const ZoneSession *session);
 
 #endif							/* STEDI_ZONE_H */

@@ -12,6 +12,7 @@
  *	 stedi_key			the key of all hashes of people: one row
  *	 stedi_forgotten	who is to be forgotten, by keyed hash
  *	 stedi_history		whose consent came and went, likewise
+ *	 stedi_expectation	what rows are expected to be like, and how many were
  *
  * Ordinary tables of the target's owner, no members of the extension and
  * without OIDs in them, so that dumps and DROP EXTENSION keep them.  They
@@ -39,6 +40,8 @@ typedef struct BookTable
 	const char *comment;
 	const char *more;			/* a statement on a new one; or NULL */
 	bool		precious;		/* never made anew over one that is there */
+	const char *added;			/* a column behind these that 1.0 did not
+								 * have; or NULL */
 } BookTable;
 
 /* In the order of ZoneBook. */
@@ -47,7 +50,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		"stedi_rule",
 		"consent text, match text, since timestamp with time zone",
 		"The rules that the five tables of this schema follow, kept by stedi.materialize. Change them with materialize(..., consent => ...), not here.",
-		NULL, false
+		NULL, false, NULL
 	},
 	{
 		"stedi_run",
@@ -57,13 +60,13 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		" before_consent bigint, unknown_owner bigint, ambiguous bigint, forgotten bigint, duplicates bigint,"
 		" unchanged bigint, kept bigint, rejected bigint, rows_in bigint, rows_out bigint, rows bigint, head text",
 		"What each run of stedi.materialize reported, one row a table.",
-		NULL, false
+		NULL, false, "unexpected bigint"
 	},
 	{
 		"stedi_state",
 		"run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, entries bigint, rows bigint[]",
 		"How the last run of stedi.materialize left the five tables of this schema: complete says that a next run may go on from there.",
-		NULL, false
+		NULL, false, NULL
 	},
 	{
 		"stedi_object",
@@ -74,20 +77,20 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		"The landing objects that the five tables of this schema were made from; people and devices are sorted hashes under stedi_key of whom the records name (NULL: of anybody), due is the epoch millisecond at which the next date in a customer record comes into force.",
 		/* hashes do not compress */
 		"ALTER TABLE %s ALTER people SET STORAGE EXTERNAL, ALTER devices SET STORAGE EXTERNAL",
-		false
+		false, NULL
 	},
 	{
 		"stedi_device",
 		"device bigint, standing text, owned_since bigint",
 		"Devices, by hash under stedi_key, that nobody or more than one customer holds, that were handed on, or whose holder is forgotten.",
-		NULL, false
+		NULL, false, NULL
 	},
 	{
 		"stedi_key",
 		"key bytea",
 		"The key of the hashes by which this schema's bookkeeping knows people. Whoever has it can tell whether somebody is meant: grant it to nobody, and do not lose it.",
 		"INSERT INTO %s VALUES (decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'))",
-		true
+		true, NULL
 	},
 	{
 		"stedi_forgotten",
@@ -95,7 +98,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		" lifted timestamp with time zone, pending boolean",
 		"Who is to be forgotten, by keyed hash; kept by stedi.forget and stedi.unforget.",
 		NULL,
-		true
+		true, NULL
 	},
 	{
 		"stedi_history",
@@ -103,7 +106,14 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		" object text, byte_offset bigint, rows_removed bigint, rows_added bigint, hash bytea",
 		"Whose consent came and went, by keyed hash, each entry with the hash of the one before in its own: see stedi.verify_history.",
 		NULL,
-		true
+		true, NULL
+	},
+	{
+		"stedi_expectation",
+		"table_name text, name text, condition text, action text, met bigint, violated bigint, run bigint",
+		"What rows of the five tables are expected to be like, and how many were in the run named; kept by stedi.expect and stedi.unexpect.",
+		NULL,
+		true, NULL
 	},
 };
 
@@ -149,27 +159,34 @@ make_book(ZoneRun *run, const BookTable *book)
 {
 	const char *name = quote_qualified_identifier(run->target_name, book->name);
 	Oid			relid = stedi_zone_lock_table(run, book->name, ShareRowExclusiveLock);
+	const char *wanted = book->added == NULL ? book->columns :
+	psprintf("%s, %s", book->columns, book->added);
 	char	   *grantees;
 
 	if (OidIsValid(relid))
 	{
 		char	   *columns = stedi_zone_query_columns(run, relid);
 
-		if (columns != NULL && strcmp(columns, book->columns) == 0)
+		if (columns != NULL && strcmp(columns, wanted) == 0)
 			return true;
+		if (columns != NULL && strcmp(columns, book->columns) == 0)
+		{
+			stedi_zone_query_run(psprintf("ALTER TABLE %s ADD %s", name, book->added));
+			return true;
+		}
 		if (book->precious)
 			ereport(ERROR,
 					errcode(ERRCODE_DATATYPE_MISMATCH),
 					errmsg("table \"%s\" in schema \"%s\" has other columns than stedi.materialize gave it",
 						   book->name, run->target_name),
-					errdetail("It should have: %s.", book->columns),
-					errhint("Restore it from a backup; who is to be forgotten depends on it."));
+					errdetail("It should have: %s.", wanted),
+					errhint("Restore it from a backup; what it holds cannot be made anew."));
 		ereport(NOTICE,
 				errmsg("table \"%s\" in schema \"%s\" is not as stedi.materialize left it, and is made anew",
 					   book->name, run->target_name));
 		stedi_zone_query_run(psprintf("DROP TABLE %s", name));
 	}
-	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, book->columns));
+	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, wanted));
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
 	stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", name,
 								  quote_literal_cstr(book->comment)));
@@ -185,7 +202,7 @@ make_book(ZoneRun *run, const BookTable *book)
 static void
 read_key(ZoneRun *run)
 {
-	Datum		key;
+	Datum		key = (Datum) 0;
 	bool		isnull = true;
 
 	if (stedi_zone_query_run(stedi_zone_query_expand(run, "SELECT key FROM {target}.stedi_key")) == 1)
@@ -199,6 +216,24 @@ read_key(ZoneRun *run)
 	memcpy(run->key, VARDATA_ANY(DatumGetByteaPP(key)), ZONE_KEY_LEN);
 	memcpy(&run->seed, run->key, sizeof(run->seed));
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * What the last run's tables were made by: the landing tables, and then, where
+ * there were any, the expectations that drop rows.
+ */
+static void
+split_definition(ZoneRun *run, char *definition)
+{
+	char	   *dropping = strstr(definition, ZONE_DROPPING);
+
+	run->dropping_before = "";
+	if (dropping != NULL)
+	{
+		run->dropping_before = MemoryContextStrdup(run->cxt, dropping);
+		*dropping = '\0';
+	}
+	run->definition_before = definition;
 }
 
 /* How the last run left the tables; *forgotten: how many are to be. */
@@ -226,7 +261,7 @@ read_state(ZoneRun *run, int64 *forgotten)
 		run->number = DatumGetInt64(values[0]) + 1;
 		run->before_ms = DatumGetInt64(values[1]);
 		run->complete = DatumGetBool(values[2]);
-		run->definition_before = MemoryContextStrdup(run->cxt, TextDatumGetCString(values[3]));
+		split_definition(run, MemoryContextStrdup(run->cxt, TextDatumGetCString(values[3])));
 		*forgotten = DatumGetInt64(values[4]);
 		if (ARR_NDIM(rows) == 1 && ARR_DIMS(rows)[0] == ZONE_N_TABLES && !ARR_HASNULL(rows))
 			memcpy(run->rows_before, ARR_DATA_PTR(rows), sizeof(run->rows_before));
@@ -286,14 +321,20 @@ check_forgotten(const ZoneRun *run, int64 wanted)
 }
 
 void
+stedi_zone_book_make(ZoneRun *run, ZoneBook book)
+{
+	(void) make_book(run, &books[book]);
+}
+
+void
 stedi_zone_book_open(ZoneRun *run)
 {
 	bool		were_there[ZONE_N_BOOKS];
 	int64		forgotten;
 	char	   *grantees;
 
-	for (int i = 0; i < ZONE_N_BOOKS; i++)
-		were_there[i] = make_book(run, &books[i]);
+	for (int book = 0; book < ZONE_N_BOOKS; book++)
+		were_there[book] = make_book(run, &books[book]);
 	read_key(run);
 	read_state(run, &forgotten);
 	check_forgotten(run, forgotten);
@@ -303,7 +344,7 @@ stedi_zone_book_open(ZoneRun *run)
 				errmsg("table \"%s\" in schema \"%s\" is granted to others than its owner",
 					   books[ZONE_BOOK_KEY].name, run->target_name),
 				errdetail("It is granted to: %s.", grantees),
-				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s.",
+				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s;",
 						quote_identifier(run->target_name), books[ZONE_BOOK_KEY].name, grantees));
 	if (!were_there[ZONE_BOOK_KEY] || !were_there[ZONE_BOOK_STATE] ||
 		!were_there[ZONE_BOOK_OBJECT] || !were_there[ZONE_BOOK_DEVICE])
@@ -483,7 +524,7 @@ put_report(const ZoneRun *run, ZoneTableId id)
 
 	for (int i = 6; i < lengthof(types); i++)
 		types[i] = INT8OID;
-	types[lengthof(types) - 1] = TEXTOID;
+	types[lengthof(types) - 2] = TEXTOID;	/* head */
 	values[0] = Int64GetDatum(run->number);
 	values[1] = TimestampTzGetDatum(run->report[id].started);
 	values[2] = TimestampTzGetDatum(run->report[id].finished);
@@ -512,7 +553,7 @@ put_state(const ZoneRun *run)
 	values[0] = Int64GetDatum(run->number);
 	values[1] = Int64GetDatum(run->now_ms);
 	values[2] = BoolGetDatum(run->all);
-	values[3] = CStringGetTextDatum(run->definition);
+	values[3] = CStringGetTextDatum(psprintf("%s%s", run->definition, run->dropping));
 	values[4] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[5] = Int64GetDatum(run->n_entries);

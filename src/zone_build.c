@@ -32,6 +32,8 @@ typedef struct Builder
 {
 	Relation	relation;		/* NULL: it is not built */
 	ZoneHeap   *heap;
+	ZoneSieve  *sieve;			/* of pairs that are dropped; or NULL */
+	uint64		n_unexpected;	/* these */
 	Datum		values[6];		/* of the zone table's columns */
 	bool		nulls[6];
 } Builder;
@@ -48,6 +50,12 @@ open_builder(Builder *builder, ZoneProcess *process, int which)
 	builder->relation = table_open(shared->storage[which], RowExclusiveLock);
 	snprintf(long_name, sizeof(long_name), ZONE_LONG_NAME, which, process->number);
 	builder->heap = stedi_zone_heap_open(builder->relation, &shared->fileset, long_name);
+
+	/* readings that are dropped have not come so far */
+	if (which == ZONE_BUILD_PAIRS)
+		builder->sieve = stedi_zone_sieve_open(process->pieces[ZONE_PIECE_EXPECTATIONS],
+											   stedi_zone_load_tables[which],
+											   ZONE_ACTIONS(ZONE_ACTION_DROP), process->number);
 }
 
 static inline void
@@ -98,7 +106,7 @@ put_step_trainer(Builder *builder, Datum serial, ZoneReading **readings, uint64 
 
 /*
  * Each step reading with each movement of the same time; both are sorted.  How
- * many pairs.
+ * many pairs, without those that are dropped.
  */
 static uint64
 put_pairs(Builder *builder, Datum serial, ZoneReading **steps, uint64 n_steps,
@@ -116,9 +124,16 @@ put_pairs(Builder *builder, Datum serial, ZoneReading **steps, uint64 n_steps,
 			first++;
 		set_column(builder, 1, TimestampTzGetDatum(time), false);
 		set_distance(builder, 2, steps[i]);
-		for (uint64 k = first; k < n_movements && movements[k]->time == time; k++, n_pairs++)
+		for (uint64 k = first; k < n_movements && movements[k]->time == time; k++)
 		{
 			set_movement(builder, 3, movements[k]);
+			if (builder->sieve != NULL &&
+				!stedi_zone_sieve_passes(builder->sieve, builder->values, builder->nulls))
+			{
+				builder->n_unexpected++;
+				continue;
+			}
+			n_pairs++;
 			stedi_zone_heap_put(builder->heap, builder->values, builder->nulls);
 		}
 	}
@@ -261,6 +276,7 @@ stedi_zone_build_tables(ZoneProcess *process)
 		n_passes = (int) (bytes / BUILD_MEMORY) + 1;
 		for (int pass = 0; pass < n_passes; pass++)
 			build_part(process, spills, sorted, builders, partition, pass, n_passes);
+		stedi_progress_add(&shared->progress, 0, bytes);
 	}
 
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
@@ -269,9 +285,12 @@ stedi_zone_build_tables(ZoneProcess *process)
 			continue;
 		shared->processes[process->number].n_rows[which] =
 			stedi_zone_heap_close(builders[which].heap);
+		shared->processes[process->number].n_unexpected[which] = builders[which].n_unexpected;
+		stedi_zone_sieve_close(builders[which].sieve);
 		table_close(builders[which].relation, NoLock);
 	}
 	for (int stream = 0; stream < ZONE_N_STREAMS; stream++)
 		if (spills[stream] != NULL)
 			stedi_zone_spill_close(spills[stream]);
+	stedi_progress_stop(&shared->progress);
 }

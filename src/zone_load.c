@@ -43,7 +43,7 @@
 /* The most partitions: a process has a chunk of each in memory. */
 #define MAX_PARTITIONS 8192
 
-static const ZoneTableId tables[ZONE_N_BUILDS] = {
+const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS] = {
 	ZONE_ACCELEROMETER_TRUSTED,
 	ZONE_STEP_TRAINER_CURATED,
 	ZONE_MACHINE_LEARNING_CURATED,
@@ -64,6 +64,7 @@ struct ZoneLoad
 	uint32	   *rows;			/* member -> rows in the tables that are built */
 	uint32	   *holder;			/* device -> member, or none of these */
 	uint32	   *device_of;		/* member -> device, or none of these */
+	ZoneExpectations *expectations; /* borrowed from the run; or NULL */
 	MemoryContextCallback release;
 };
 
@@ -99,8 +100,10 @@ stedi_zone_load_main(dsm_segment *seg, shm_toc *toc)
 
 /* How many workers to ask for, when there is work for so many. */
 static int
-count_workers(int most)
+count_workers(const ZoneRun *run, int most)
 {
+	if (run->expectations != NULL && run->expectations->serial)
+		return 0;
 	return Max(Min(Min(most, max_parallel_maintenance_workers), ZONE_MAX_PROCESSES - 1), 0);
 }
 
@@ -164,6 +167,9 @@ finish_workers(ZoneLoad *kept, const ZoneProcess *process, ParallelContext *cont
 		memcpy(kept->seen, process->pieces[ZONE_PIECE_SEEN], process->sizes[ZONE_PIECE_SEEN]);
 	if (process->pieces[ZONE_PIECE_ROWS] != NULL)
 		memcpy(kept->rows, process->pieces[ZONE_PIECE_ROWS], process->sizes[ZONE_PIECE_ROWS]);
+	if (process->pieces[ZONE_PIECE_EXPECTATIONS] != NULL)
+		memcpy(kept->expectations, process->pieces[ZONE_PIECE_EXPECTATIONS],
+			   process->sizes[ZONE_PIECE_EXPECTATIONS]);
 	DestroyParallelContext(context);
 	ExitParallelMode();
 }
@@ -216,6 +222,7 @@ begin_load(ZoneRun *run, int64 landing_bytes, int n_workers)
 	kept->release.func = delete_files;
 	kept->release.arg = kept;
 	MemoryContextRegisterResetCallback(run->cxt, &kept->release);
+	kept->expectations = run->expectations;
 	run->load = kept;
 	MemoryContextSwitchTo(caller);
 }
@@ -273,6 +280,13 @@ set_set_piece(ZoneProcess *process, int piece, const StediConsentSet *set)
 	set_piece(process, piece, set, set != NULL ? VARSIZE(set) : 0);
 }
 
+static void
+set_expectations_piece(ZoneProcess *process, const ZoneLoad *kept)
+{
+	set_piece(process, ZONE_PIECE_EXPECTATIONS, kept->expectations,
+			  kept->expectations != NULL ? kept->expectations->size : 0);
+}
+
 /* Make the sets that this landing table is read by. */
 static void
 make_sets(ZoneRun *run, ZoneStream stream)
@@ -306,6 +320,7 @@ set_read_pieces(const ZoneRun *run, ZoneProcess *process, ZoneStream stream)
 	ZoneLoad   *kept = run->load;
 
 	set_piece(process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
+	set_expectations_piece(process, kept);
 	set_piece(process, ZONE_PIECE_ANEW, run->anew, kept->shared.n_members);
 	if (stream == ZONE_ACCELEROMETER)
 	{
@@ -327,11 +342,12 @@ report_read(ZoneRun *run, ZoneTableId id, ZoneStream stream, const StediScan *sc
 
 	stedi_zone_report_add(&run->source[id].stats, stedi_scan_stats(scan));
 	kept->shared.n_files[stream] = n_processes;
-	report->unchanged = 0;
+	report->unchanged = report->unexpected = 0;
 	for (int i = 0; i < n_processes; i++)
 	{
 		kept->shared.n_chunks[stream][i] = kept->shared.processes[i].n_chunks;
 		report->unchanged += (int64) kept->shared.processes[i].n_unchanged;
+		report->unexpected += (int64) kept->shared.processes[i].n_unexpected[stream];
 		run->source[id].stats.older -= kept->shared.processes[i].n_older;
 	}
 }
@@ -354,7 +370,7 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	listing = stedi_zone_object_choose(run, id);
 	stedi_zone_object_begin(run, id, listing);
 	n_shares = listing->total_size / ((int64) min_parallel_table_scan_size * BLCKSZ + 1);
-	n_workers = count_workers(Min(listing->n_objects - 1, n_shares));
+	n_workers = count_workers(run, Min(listing->n_objects - 1, n_shares));
 	if (run->load == NULL)
 		begin_load(run, listing->total_size, n_workers);
 	kept = run->load;
@@ -369,6 +385,7 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	stedi_scan_set_listing(reader.scan, listing);
 	n_processes = run_phase(kept, &process, n_workers, &reader);
 	report_read(run, id, stream, reader.scan, n_processes);
+	stedi_progress_phase(STEDI_PHASE_RECORDING, run->source[id].relid);
 	stedi_zone_names_write(run, id, &kept->shared.fileset, stream, n_processes,
 						   stedi_scan_listing(reader.scan));
 	stedi_zone_read_close(&reader);
@@ -432,15 +449,18 @@ static void
 settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)
 {
 	ZoneLoad   *kept = run->load;
-	ZoneReport *report = &run->report[tables[which]];
+	ZoneReport *report = &run->report[stedi_zone_load_tables[which]];
 	Relation	relation = table_open(kept->shared.storage[which], RowExclusiveLock);
 
 	report->rows = 0;
+	if (which == ZONE_BUILD_PAIRS)
+		report->unexpected = 0;
 	for (int i = 0; i < n_processes; i++)
 	{
 		char		long_name[NAMEDATALEN];
 
 		report->rows += kept->shared.processes[i].n_rows[which];
+		report->unexpected += kept->shared.processes[i].n_unexpected[which];
 		snprintf(long_name, sizeof(long_name), ZONE_LONG_NAME, which, i);
 		stedi_zone_heap_insert_long(relation, &kept->shared.fileset, long_name);
 	}
@@ -475,7 +495,30 @@ share_time(ZoneRun *run, int64 elapsed)
 		}
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(kept->shared.storage[which]) && sum > 0)
-			give_time(run, tables[which], (int64) (elapsed * ((double) us[which] / sum)));
+			give_time(run, stedi_zone_load_tables[which], (int64) (elapsed * ((double) us[which] / sum)));
+}
+
+/* Tell others of the rows that are built, counted in the bytes of their readings. */
+static void
+start_progress(ZoneRun *run)
+{
+	ZoneLoadShared *shared = &run->load->shared;
+	int64		bytes = 0;
+	Oid			relid = InvalidOid;
+	int			n_tables = 0;
+
+	for (int stream = 0; stream < ZONE_N_STREAMS; stream++)
+		for (int i = 0; i < shared->n_files[stream]; i++)
+			bytes += stedi_zone_spill_size(shared->n_chunks[stream][i]);
+	for (int which = 0; which < ZONE_N_BUILDS; which++)
+		if (OidIsValid(shared->storage[which]))
+		{
+			relid = run->relid[stedi_zone_load_tables[which]];
+			n_tables++;
+		}
+	stedi_progress_start(&shared->progress, STEDI_PHASE_BUILDING,
+						 n_tables == 1 ? relid : InvalidOid, 0, bytes);
+	stedi_progress_report(&shared->progress);
 }
 
 /* See zone.h. */
@@ -494,12 +537,14 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 
 		kept->shared.storage[which] = InvalidOid;
 		if (wanted)
-			kept->shared.storage[which] = stedi_zone_write_begin(run, tables[which]);
+			kept->shared.storage[which] = stedi_zone_write_begin(run, stedi_zone_load_tables[which]);
 	}
+	start_progress(run);
 	kept->shared.building = true;
 	pg_atomic_init_u32(&kept->shared.next_partition, 0);
 	memset(kept->shared.processes, 0, sizeof(kept->shared.processes));
 	set_piece(&process, ZONE_PIECE_SHARED, &kept->shared, sizeof(ZoneLoadShared));
+	set_expectations_piece(&process, kept);
 	set_set_piece(&process, ZONE_PIECE_PEOPLE, kept->people);
 	set_set_piece(&process, ZONE_PIECE_DEVICES, kept->devices);
 	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of, kept->shared.n_members * sizeof(uint32));
@@ -508,7 +553,7 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	set_piece(&process, ZONE_PIECE_ROWS, kept->rows, (kept->shared.n_members + 1) * sizeof(uint32));
 
-	n_processes = run_phase(kept, &process, count_workers(kept->shared.n_partitions - 1), NULL);
+	n_processes = run_phase(kept, &process, count_workers(run, kept->shared.n_partitions - 1), NULL);
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(kept->shared.storage[which]))
 			settle_table(run, which, n_processes, redo);
@@ -519,11 +564,11 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 		if (!OidIsValid(kept->shared.storage[which]))
 			continue;
 		started = GetCurrentTimestamp();
-		run->report[tables[which]].kept = run->report[tables[which]].rows;
-		stedi_zone_write_end(run, tables[which]);
-		run->report[tables[which]].finished = GetCurrentTimestamp();
-		give_time(run, tables[which], run->report[tables[which]].finished - started);
+		run->report[stedi_zone_load_tables[which]].kept = run->report[stedi_zone_load_tables[which]].rows;
+		stedi_zone_write_end(run, stedi_zone_load_tables[which]);
+		run->report[stedi_zone_load_tables[which]].finished = GetCurrentTimestamp();
+		give_time(run, stedi_zone_load_tables[which], run->report[stedi_zone_load_tables[which]].finished - started);
 		if (which != ZONE_BUILD_PAIRS)
-			stedi_zone_table_report_readings(run, tables[which]);
+			stedi_zone_table_report_readings(run, stedi_zone_load_tables[which]);
 	}
 }

@@ -64,8 +64,8 @@ typedef struct ZoneReadings
 
 /* zone_load.c */
 
-/* The most processes that take part. */
-#define ZONE_MAX_PROCESSES 64
+/* The tables by ZoneBuild, of which those of streams have the streams' numbers. */
+extern const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS];
 
 /* What one process leaves behind. */
 typedef struct ZoneLoadProcess
@@ -73,7 +73,9 @@ typedef struct ZoneLoadProcess
 	uint32		n_chunks;		/* read: in its file */
 	uint64		n_unchanged;	/* read: records passed over, of people whose
 								 * rows stay */
-	uint64		n_older;		/* of them older than the consent */
+	uint64		n_unexpected[ZONE_N_BUILDS];	/* left out; of readings: when
+												 * they are read */
+	uint64		n_older;		/* read: of both, those older than the consent */
 	uint64		n_rows[ZONE_N_BUILDS];
 	uint64		us[ZONE_N_BUILDS];	/* time spent on each */
 } ZoneLoadProcess;
@@ -90,6 +92,7 @@ typedef struct ZoneLoadShared
 	uint32		n_files[ZONE_N_STREAMS];	/* 0: not read */
 	uint32		n_chunks[ZONE_N_STREAMS][ZONE_MAX_PROCESSES];
 	pg_atomic_uint32 next_partition;
+	StediProgress progress;		/* build */
 	ZoneLoadProcess processes[ZONE_MAX_PROCESSES];
 } ZoneLoadShared;
 
@@ -110,6 +113,7 @@ enum
 	ZONE_PIECE_ROWS,			/* build: uint32, member -> rows of all tables */
 	ZONE_PIECE_DEVICE_OF,		/* build: uint32, member -> device; none: the
 								 * same */
+	ZONE_PIECE_EXPECTATIONS,	/* ZoneExpectations; or none */
 	ZONE_N_PIECES
 };
 
@@ -188,6 +192,9 @@ extern uint32 stedi_zone_spill_finish(ZoneSpill *spill);
 extern ZoneSpill *stedi_zone_spill_open(FileSet *fileset, const char *stream, int n_files,
 										const uint32 *n_chunks, int n_partitions,
 										Size row_size);
+
+/* Bytes that so many chunks take. */
+extern uint64 stedi_zone_spill_size(uint64 n_chunks);
 
 /* Bytes that a partition's readings take, at most. */
 extern uint64 stedi_zone_spill_bound(const ZoneSpill *spill, int partition);

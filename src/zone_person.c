@@ -170,6 +170,7 @@ stedi_zone_person_read(ZoneRun *run)
 	stedi_zone_query_keep(run, "forgotten", stedi_zone_query_expand(run,
 																	"SELECT name FROM {target}.stedi_forgotten WHERE lifted IS NULL"));
 	stedi_zone_customer_read(run);
+	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
 	stedi_zone_query_run(stedi_zone_query_expand(run, run->renew ?

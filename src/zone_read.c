@@ -5,7 +5,8 @@
  *
  * The scan judges each record and asks for consent; what it gives is spilled
  * to the partition of the person whose reading it is.  Step readings name a
- * device: they go where its holder's movements are.
+ * device: they go where its holder's movements are.  An expectation that drops
+ * readings is asked about those that consent covers, and no others.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 /* The partition of a member. */
 static inline int
@@ -59,6 +61,44 @@ value_bits(ZoneStream stream, Datum value)
 	return DatumGetInt64(Float8GetDatum(DatumGetFloat8(value) + 0.0));
 }
 
+/* Does the reading, as a row of its table, meet what drops rows? */
+static bool
+is_expected(ZoneSieve *sieve, const ZoneReader *reader, ZoneStream stream,
+			const Datum *values, const bool *nulls)
+{
+	bool		movement = (stream == ZONE_ACCELEROMETER);
+	Datum		key = stedi_zone_build_key(reader->test.set,
+										   stedi_consent_number(reader->test.set, reader->test.place));
+	Datum		row[5];
+	bool		row_nulls[5] = {false};
+	TimestampTz time = 0;
+	bool		result;
+
+	(void) stedi_time_from_ms(DatumGetInt64(values[reader->time_attno]), &time);
+	row[movement ? 0 : 1] = key;
+	row[movement ? 1 : 0] = TimestampTzGetDatum(time);
+	for (int i = 0; i < stedi_zone_streams[stream].n_values; i++)
+	{
+		int			attno = reader->value_attno[i];
+
+		row_nulls[2 + i] = nulls[attno];
+		row[2 + i] = nulls[attno] ? (Datum) 0 : Int64GetDatum(value_bits(stream, values[attno]));
+	}
+	result = stedi_zone_sieve_passes(sieve, row, row_nulls);
+	pfree(DatumGetPointer(key));
+	return result;
+}
+
+/* Of a reading that is passed over: is it older than the consent? */
+static bool
+is_older(const ZoneReader *reader)
+{
+	bool		older;
+
+	(void) stedi_consent_standing(reader->test.set, reader->test.place, reader->test.time, &older);
+	return older;
+}
+
 /* See zone_load.h. */
 void
 stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
@@ -77,6 +117,9 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 												process->number, shared->n_partitions,
 												ZONE_READING_SIZE(n_values));
 	ZoneNamesFile *names = stedi_zone_names_create(&shared->fileset, stream, process->number);
+	ZoneSieve  *sieve = stedi_zone_sieve_open(process->pieces[ZONE_PIECE_EXPECTATIONS],
+											  stedi_zone_load_tables[stream],
+											  ZONE_ACTIONS(ZONE_ACTION_DROP), process->number);
 
 	stedi_scan_set_sketch(reader->scan, stedi_zone_names_add, names);
 	while (stedi_scan_next(reader->scan, values, nulls) == STEDI_SCAN_ROW)
@@ -90,12 +133,14 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 			elog(ERROR, "a device that is granted is nobody's");
 		if (anew != NULL && !anew[member] && stedi_scan_place(reader->scan)->object->again)
 		{
-			bool		older;
-
-			(void) stedi_consent_standing(reader->test.set, reader->test.place,
-										  reader->test.time, &older);
 			mine->n_unchanged++;
-			mine->n_older += older;
+			mine->n_older += is_older(reader);
+			continue;
+		}
+		if (sieve != NULL && !is_expected(sieve, reader, stream, values, nulls))
+		{
+			mine->n_unexpected[stream]++;	/* its table has its number */
+			mine->n_older += is_older(reader);
 			continue;
 		}
 		if (seen != NULL)
@@ -116,6 +161,7 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 	}
 	mine->n_chunks = stedi_zone_spill_finish(spill);
 	stedi_zone_names_finish(names);
+	stedi_zone_sieve_close(sieve);
 }
 
 /* See zone_load.h. */

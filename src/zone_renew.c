@@ -161,6 +161,7 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 	int64		n_cascaded = count_cascaded(run, id);
 	ZoneHeld	held;
 
+	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
 	stedi_zone_stats_hold(run, id, gone, &held);
 	report->rows_out = n_cascaded +
 		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
@@ -330,6 +331,7 @@ renew_readings(ZoneRun *run, const Stream *stream)
 {
 	const char *staged = stage(run, stream->id);
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[stream->id]);
 	find_rows(run, stream, staged);
 	compare_rows(run, stream, staged);
 	if (staged != NULL)
@@ -338,7 +340,8 @@ renew_readings(ZoneRun *run, const Stream *stream)
 		run->staged[stream->id] = InvalidOid;
 	}
 	else
-		run->report[stream->id].unchanged = run->report[stream->id].kept = 0;
+		run->report[stream->id].unchanged = run->report[stream->id].unexpected =
+			run->report[stream->id].kept = 0;
 	stedi_zone_renew_rows(run, stream->id, psprintf("gone_%s", stream->suffix),
 						  psprintf("come_%s", stream->suffix));
 	if (staged == NULL)
@@ -367,6 +370,7 @@ renew_curated(ZoneRun *run)
 	ArrayType  *few;
 	const char *touched;
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_CUSTOMER_CURATED]);
 	keep(run, "touched", touched_query);
 	few = stedi_zone_find_few("SELECT email AS key FROM touched");
 	touched = few != NULL ? "email = ANY ($1)" : "email IN (SELECT email FROM touched)";
@@ -413,7 +417,7 @@ add_pairs(ZoneRun *run)
 	keep(run, "new_step", new_step_query);
 	find_partners(run, &step, "old_step", "new_movement", "serialnumber", "\"timestamp\"");
 	find_partners(run, &accelerometer, "old_movement", "new_step", "email", "sensorreadingtime");
-	keep(run, "added_pair", added_pairs_query);
+	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "added_pair", added_pairs_query);
 }
 
 /* Make the pairs of some devices anew, and add those of the others. */
@@ -422,6 +426,7 @@ renew_pairs(ZoneRun *run)
 {
 	const ZoneTable *table = &stedi_zone_tables[ZONE_MACHINE_LEARNING_CURATED];
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_MACHINE_LEARNING_CURATED]);
 	keep(run, "paired", paired_query);
 	keep(run, "repaired", repaired_query);
 	stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair", "repaired", NULL);
@@ -429,7 +434,8 @@ renew_pairs(ZoneRun *run)
 					"(SELECT email AS key FROM paired) p", NULL);
 	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "paired_step",
 					"(SELECT serialnumber AS key FROM paired) p", NULL);
-	keep(run, "whole_pair", whole_pairs_query);
+	run->report[ZONE_MACHINE_LEARNING_CURATED].unexpected = 0;
+	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "whole_pair", whole_pairs_query);
 	add_pairs(run);
 	stedi_zone_query_keep(run, "gone_pair",
 						  psprintf("SELECT f.part, f.place, f.serialnumber AS key, f.sensorreadingtime, f.distancefromobject, f.x, f.y, f.z"

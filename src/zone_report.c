@@ -19,7 +19,7 @@ stedi_zone_report_begin(ZoneRun *run)
 
 		report->superseded = report->no_consent = report->before_consent = -1;
 		report->unknown_owner = report->ambiguous = report->forgotten = -1;
-		report->duplicates = report->unchanged = report->kept = -1;
+		report->duplicates = report->unchanged = report->kept = report->unexpected = -1;
 	}
 }
 
@@ -55,7 +55,7 @@ stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool
 	};
 	int			n = 0;
 
-	StaticAssertStmt(lengthof(counts) + 4 == ZONE_N_REPORTED,
+	StaticAssertStmt(lengthof(counts) + 5 == ZONE_N_REPORTED,
 					 "a column of the report is missing");
 	values[n++] = CStringGetTextDatum(stedi_zone_tables[id].name);
 	values[n++] = CStringGetTextDatum(report->mode);
@@ -66,7 +66,9 @@ stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool
 		nulls[n] = counts[i] < 0;
 	}
 	nulls[n] = run->head == NULL;
-	values[n] = run->head != NULL ? CStringGetTextDatum(run->head) : (Datum) 0;
+	values[n++] = run->head != NULL ? CStringGetTextDatum(run->head) : (Datum) 0;
+	nulls[n] = report->unexpected < 0;
+	values[n] = Int64GetDatum(report->unexpected);
 }
 
 void
@@ -78,6 +80,11 @@ stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 
 	stedi_zone_report_values(run, id, values, nulls);
 	elapsed->time = run->report[id].elapsed;
-	values[ZONE_N_REPORTED] = IntervalPGetDatum(elapsed);
+
+	/* where the objects are of 1.0, the answer ends with elapsed */
+	values[ZONE_N_REPORTED] = values[ZONE_N_REPORTED - 1];
+	nulls[ZONE_N_REPORTED] = nulls[ZONE_N_REPORTED - 1];
+	values[ZONE_N_REPORTED - 1] = IntervalPGetDatum(elapsed);
+	nulls[ZONE_N_REPORTED - 1] = false;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

@@ -202,13 +202,19 @@ stedi_zone_spill_open(FileSet *fileset, const char *stream, int n_files,
 }
 
 uint64
+stedi_zone_spill_size(uint64 n_chunks)
+{
+	return n_chunks * CHUNK_SIZE;
+}
+
+uint64
 stedi_zone_spill_bound(const ZoneSpill *spill, int partition)
 {
 	uint64		n_chunks = 0;
 
 	for (int i = 0; i < spill->n_files; i++)
 		n_chunks += spill->ends_of[i][partition] - first_chunk(spill, i, partition);
-	return n_chunks * CHUNK_SIZE;
+	return stedi_zone_spill_size(n_chunks);
 }
 
 /* Does a pass take readings of that time? */

@@ -224,7 +224,7 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 	report->ambiguous = (int64) stats->standings[STEDI_STANDING_AMBIGUOUS];
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
-	report->duplicates = (int64) stats->returned - report->unchanged - report->kept;
+	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
 	if (stats->older > 0)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
@@ -251,6 +251,26 @@ stedi_zone_table_report_customers(ZoneRun *run)
 							  (unsigned long) n_refused, (long long) n_refused));
 }
 
+/* Make the rows of a table that is made of others. */
+static void
+build_by_query(ZoneRun *run, ZoneTableId id)
+{
+	bool		drops = stedi_zone_expect_drops(run, id);
+	const char *query;
+
+	(void) stedi_zone_write_begin(run, id);
+	query = stedi_zone_query_expand(run, rows_query(run, id));
+	if (id == ZONE_MACHINE_LEARNING_CURATED)
+		run->report[id].unexpected = 0;
+	if (drops)
+	{
+		stedi_zone_expect_keep(run, id, "expected_row", query);
+		query = psprintf("SELECT %s FROM expected_row", stedi_zone_tables[id].column_names);
+	}
+	stedi_zone_write_query(run, id, query);
+	stedi_zone_write_end(run, id);
+}
+
 /*
  * Make the rows.  In a run of all five tables, those of the readings are
  * built together, once all is read.
@@ -269,11 +289,7 @@ build_rows(ZoneRun *run, ZoneTableId id)
 	if ((reads && !run->all) || last)
 		stedi_zone_load_build(run, pairs);
 	if (!reads && !pairs)
-	{
-		(void) stedi_zone_write_begin(run, id);
-		stedi_zone_write_query(run, id, stedi_zone_query_expand(run, rows_query(run, id)));
-		stedi_zone_write_end(run, id);
-	}
+		build_by_query(run, id);
 }
 
 void

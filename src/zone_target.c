@@ -64,6 +64,7 @@ lock_target(ZoneRun *run)
 		ereport(NOTICE,
 				errmsg("waiting for another run of stedi.materialize on schema \"%s\"",
 					   run->target_name));
+		stedi_progress_phase(STEDI_PHASE_WAITING, InvalidOid);
 		LockDatabaseObject(NamespaceRelationId, run->target, 0, ShareUpdateExclusiveLock);
 	}
 	if (get_namespace_oid(run->target_name, true) != run->target)
@@ -168,18 +169,19 @@ stedi_zone_check_target(ZoneRun *run)
 
 	if (!OidIsValid(run->owner))
 	{
-		AclResult	allowed = object_aclcheck(NamespaceRelationId, run->target,
-											  GetUserId(), ACL_CREATE);
-
-		if (allowed != ACLCHECK_OK)
-			aclcheck_error(allowed, OBJECT_SCHEMA, run->target_name);
+		if (object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
+			object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+			stedi_cure_denied(OBJECT_SCHEMA, run->target, "USAGE, CREATE", GetUserId());
 		run->owner = GetUserId();
 	}
 	else if (!has_privs_of_role(GetUserId(), run->owner))
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("must be owner of the tables in schema \"%s\"", run->target_name),
-				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)));
+				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)),
+				errhint("Have that role run it; or let the caller do what it may: GRANT %s TO %s;",
+						quote_identifier(GetUserNameFromId(run->owner, false)),
+						quote_identifier(GetUserNameFromId(GetUserId(), false))));
 }
 
 void
@@ -261,6 +263,10 @@ check_landing_columns(Oid relid)
 void
 stedi_zone_check_landing(ZoneRun *run)
 {
+	Oid			schema = get_namespace_oid(run->landing_name, false);
+
+	if (object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		stedi_cure_denied(OBJECT_SCHEMA, schema, "USAGE", GetUserId());
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
 		Oid			relid;
@@ -279,7 +285,7 @@ stedi_zone_check_landing(ZoneRun *run)
 					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: landing => '...'.",
 							quote_identifier(run->landing_name)));
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, stedi_zone_tables[id].landing);
+			stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
 		check_landing_columns(relid);
 		run->source[id].relid = relid;
 	}
@@ -333,7 +339,7 @@ stedi_zone_check_published(ZoneRun *run)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("cannot materialize table \"%s\": it is published, and has no replica identity", name),
-				errhint("ALTER TABLE %s REPLICA IDENTITY FULL.",
+				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;",
 						quote_qualified_identifier(run->target_name, name)));
 }
 

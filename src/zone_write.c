@@ -83,6 +83,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 	const char *staged = staged_name(run, id);
 	const char *covered = stedi_zone_keeps_rows(run) ? stedi_zone_table_covered(id) : NULL;
 
+	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[id]);
 	stedi_zone_query_keep(run, "difference",
 						  psprintf("SELECT %s, sum(n) AS surplus FROM ("
 								   " SELECT %s, 1 AS n FROM %s"
@@ -104,7 +105,8 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		stedi_zone_table_report_kept(id, n_kept);
 		report->rows += n_kept;
 	}
-	report->rows_out =
+	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
+	report->rows_out +=
 		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
 									  " SELECT part, place FROM ("
 									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
@@ -271,7 +273,6 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	run->is_new[id] = !OidIsValid(run->relid[id]);
 	if (run->is_new[id])
 		make_table(run, id);
-	report->rows_out = 0;
 	if (run->renew && OidIsValid(run->source[id].relid))
 	{
 		run->mode[id] = ZONE_MODE_RENEW;
@@ -300,6 +301,7 @@ stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 	SPIExecuteOptions options = {0};
 	int			result;
 
+	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
 	options.dest = stedi_zone_heap_receiver(heap);
 	result = SPI_execute_extended(query, &options);
 	if (result < 0)
@@ -335,9 +337,13 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 	else
 		report->rows_in = report->rows;
 	if (run->is_new[id] && lookup != NULL && is_heap(run->relid[id]))
+	{
+		stedi_progress_phase(STEDI_PHASE_INDEXING, run->relid[id]);
 		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
 									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
 									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
+		stedi_progress_resume();
+	}
 	if (run->is_new[id])
 		stedi_zone_table_comment_columns(run, id);
 	if (run->is_new[id] || run->rule_changed ||
@@ -382,7 +388,9 @@ stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 			remove_statistics(lfirst_oid(lc));
 		CommandCounterIncrement();
 	}
+	stedi_progress_phase(STEDI_PHASE_ANALYZING, run->relid[id]);
 	stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+	stedi_progress_resume();
 }
 
 /* Say who holds locks on the table: pid, role and application of each. */
@@ -426,9 +434,13 @@ lock_for_swap(ZoneRun *run)
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   stedi_swap_timeout);
 	Oid			missed;
+	Oid			waited_for = InvalidOid;
 
 	while (!try_lock_all(run, &missed))
 	{
+		if (missed != waited_for)
+			stedi_progress_phase(STEDI_PHASE_WAITING, missed);
+		waited_for = missed;
 		CHECK_FOR_INTERRUPTS();
 		if (GetCurrentTimestamp() >= deadline)
 		{
@@ -464,6 +476,7 @@ stedi_zone_write_swap(ZoneRun *run)
 		relation = table_open(run->relid[id], NoLock);
 		CheckTableNotInUse(relation, "stedi.materialize");
 		table_close(relation, NoLock);
+		stedi_progress_phase(STEDI_PHASE_SWAPPING, run->relid[id]);
 		finish_heap_swap(run->relid[id], run->staged[id],
 						 false, /* not a system catalog */
 						 false, /* TOAST goes with its heap */

@@ -109,6 +109,30 @@ class Cd0030Test(ServerTest):
                 table = row["table_name"]
                 self.assertCountEqual(self.db.table("lake", table), result.tables[table])
 
+    def test_quality(self):
+        """What is in it, as PostgreSQL counts it; nothing is wrong."""
+        with self.landing("lake", DATA):
+            columns = self.db.rows(
+                "SELECT relname, attname, attnum FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0"
+                " WHERE relnamespace = 'lake'::regnamespace"
+            )
+            tables = sorted({table for table, _, _ in columns})
+            due = [(table, None, self.db.value(f"SELECT count(*) FROM lake.{table}"), None, None) for table in tables]
+            for table, column, _ in columns:
+                counts = f'count(*), count(*) - count("{column}"), count(DISTINCT "{column}")'
+                due.append((table, column, *self.db.rows(f"SELECT {counts} FROM lake.{table}")[0]))
+            before = self.db.rows("SELECT * FROM stedi.quality('lake')")
+            self.assertCountEqual([row[:5] for row in before], due)
+            self.assertEqual({row[7] for row in before}, {None})
+            self.db.materialize("lake", consent="granted")
+            shown = {(row[0], row[1]): row[5:7] for row in self.db.rows("SELECT * FROM stedi.quality('lake')") if row[5]}
+            ends = "SELECT min({0})::text, max({0})::text FROM {1}"
+            for (table, column), values in shown.items():
+                zone = {"customer_landing": "customer_trusted", "accelerometer_landing": "accelerometer_trusted", "step_trainer_landing": "step_trainer_curated"}[table]
+                day = "" if column in ("x", "y", "z", "distancefromobject") else "::date"
+                self.assertEqual(values, self.db.rows(ends.format(f'"{column}"{day}', f"lake.{zone}"))[0], column)
+            self.assertEqual(len(shown), 5 + 4 + 2)
+
     @unittest.skipUnless(ENDPOINT, "STEDI_S3_ENDPOINT names no S3 server")
     def test_s3(self):
         self.addCleanup(self.db.drop, "bucket")

@@ -360,10 +360,10 @@ class InferTest(ServerTest):
         self.db.run("CREATE SCHEMA landing")
         result = subprocess.run(
             ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", f"{DSN} dbname={self.dbname}"], input=statements, check=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PGCLIENTENCODING": "UTF8"},
-        ).stdout
-        said = [line.rstrip() for line in result.strip("\n").split("\n")]
-        self.assertEqual([line[4:].rstrip() for line in shown.split("\n")], said)
+            capture_output=True, text=True, env={**os.environ, "PGTZ": "UTC"},
+        )
+        said = (result.stderr + result.stdout).rstrip("\n").split("\n")
+        self.assertEqual([line[4:] for line in shown.split("\n")], [line.rstrip() for line in said])
 
     @unittest.skipUnless(CD0030.is_dir(), f"{CD0030} is not there: set STEDI_CD0030")
     def test_cd0030(self):

@@ -14,8 +14,8 @@ keeps itself, which is looked for as well.  What is planted in a place is found
 there by the same search.  The server's memory, its WAL and its log of statements
 that somebody types are not looked at.
 
-Guards src/zone_forget.c, src/zone_subject.c, src/zone_find.c, src/zone_stats.c,
-src/trouble.c, src/credential.c and src/analyze.c.  STEDI_TEST_SECURITY=long has
+Guards src/zone_forget.c, src/zone_subject.c, src/zone_quality.c, src/zone_find.c,
+src/zone_stats.c, src/trouble.c, src/credential.c and src/analyze.c.  STEDI_TEST_SECURITY=long has
 each error of S3 in each place, and each format of plans.
 """
 import base64
@@ -669,6 +669,8 @@ class CanaryTest(ServerTest):
         self.call("SELECT email::int FROM target.customer_trusted WHERE false")
         self.call("SELECT count(*) FROM stedi.audit('target', 'lake')")
         self.call("SELECT count(*) FROM stedi.lineage('target.machine_learning_curated', landing => 'lake')")
+        self.call("SELECT * FROM stedi.quality('target', landing => 'lake')")
+        self.quality_has_none()
         self.call("SELECT count(*) FROM stedi.subject('target', 'p2@example.com', 'lake')")
         self.call("SELECT count(*) FROM stedi.forget('target', 'p3@example.com', 'objection', 'lake')")
         self.call("SELECT * FROM stedi.consent_history('target')")
@@ -676,6 +678,16 @@ class CanaryTest(ServerTest):
         self.call("SELECT * FROM stedi.materialize('target', landing => 'lake')")
         self.key_is_nowhere()
         self.assert_only_postgresql_has_it()
+
+    def quality_has_none(self):
+        """What stedi.quality answers is nobody's who does not consent, and never a name."""
+        answer = self.rows_as_text("SELECT * FROM stedi.quality('target', landing => 'lake')")
+        self.said.append(answer)
+        # rounded, as it would be shown
+        self.assertNotIn(f"{READING:.6g}", answer)
+        for person in ("p1", "S-1", "Name"):
+            self.assertNotIn(person, answer)
+        self.assertIn("accelerometer_landing,x,401,0,2,1,1,", answer)
 
     # of a record that is no JSON, or whose value does not fit its column
     stops = dict.fromkeys(LANDING_TABLES, ("22032", "22P02", "22003", "22007", "22P05", "22023", "42804"))

@@ -15,6 +15,7 @@ typedef struct Seen
 {
 	int			n;
 	int			refuse_at;		/* the object that is refused, or -1 */
+	bool		folders;		/* are handed on, and no objects */
 	uint64_t	sum;			/* of all that was said */
 } Seen;
 
@@ -32,8 +33,8 @@ see_entry(void *arg, const StediS3Entry *entry)
 {
 	Seen	   *seen = arg;
 
-	CLAIM(entry->key[0] != '\0' && strlen(entry->key) <= MAX_KEY_LEN);
-	CLAIM(entry->size >= 0);
+	CLAIM((entry->key[0] != '\0' || seen->folders) && strlen(entry->key) <= MAX_KEY_LEN);
+	CLAIM(entry->size >= 0 || seen->folders);
 	for (const char *p = entry->etag; *p != '\0'; p++)
 		CLAIM(*p > ' ' && *p <= '~');
 	add_bytes(seen, entry->key, strlen(entry->key) + 1);
@@ -45,14 +46,15 @@ see_entry(void *arg, const StediS3Entry *entry)
 }
 
 static void
-read_page(const char *xml, size_t len, int refuse_at, Seen *seen, StediS3Page *page)
+read_page(const char *xml, size_t len, bool folders, int refuse_at, Seen *seen, StediS3Page *page)
 {
 	bool		whole;
 
 	memset(seen, 0, sizeof(*seen));
 	memset(page, 0x55, sizeof(*page));
 	seen->refuse_at = refuse_at;
-	whole = stedi_s3xml_page(xml, len, see_entry, seen, page);
+	seen->folders = folders;
+	whole = (folders ? stedi_s3xml_folders : stedi_s3xml_page) (xml, len, see_entry, seen, page);
 	CLAIM(whole == (page->trouble == NULL));
 	CLAIM(memchr(page->token, '\0', sizeof(page->token)) != NULL);
 	CLAIM(page->n_entries == seen->n - (seen->refuse_at >= 0 && seen->n > seen->refuse_at));
@@ -94,11 +96,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < HEADER)
 		return 0;
 	xml = exact_copy(data + HEADER, len);
-	read_page(xml, len, -1, &seen, &page);
-	read_page(xml, len, -1, &seen_again, &again);
+	read_page(xml, len, false, -1, &seen, &page);
+	read_page(xml, len, false, -1, &seen_again, &again);
 	CLAIM(seen.n == seen_again.n && seen.sum == seen_again.sum && page.truncated == again.truncated &&
 		  page.trouble == again.trouble && strcmp(page.token, again.token) == 0);
-	read_page(xml, len, data[0] % 8, &seen_again, &again);
+	read_page(xml, len, false, data[0] % 8, &seen_again, &again);
+	read_page(xml, len, true, -1, &seen_again, &again);
+	read_page(xml, len, true, data[0] % 8, &seen_again, &again);
 	read_others(xml, len);
 	free(xml);
 	return 0;

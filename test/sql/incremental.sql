@@ -47,8 +47,8 @@ CREATE FUNCTION long_text() RETURNS text LANGUAGE sql AS $$
 $$;
 -- how the five tables were made, what was read for it, and how many rows they have
 CREATE FUNCTION run(vanished text = NULL, consent text = NULL, OUT modes text, OUT read bigint, OUT rows bigint[]) LANGUAGE sql AS $$
-    SELECT string_agg(DISTINCT mode, ', '), sum(objects_read)::bigint, array_agg(m.rows)
-    FROM stedi.materialize('regress_incremental_target', 'regress_incremental_landing', vanished => run.vanished, consent => run.consent) m
+    SELECT string_agg(DISTINCT mode, ', '), sum(objects_read)::bigint, array_agg(m.rows ORDER BY ordinality)
+    FROM stedi.materialize('regress_incremental_target', 'regress_incremental_landing', vanished => run.vanished, consent => run.consent) WITH ORDINALITY m
 $$;
 -- how many rows of the five tables were theirs
 CREATE FUNCTION forget(who text) RETURNS bigint[] LANGUAGE sql AS $$

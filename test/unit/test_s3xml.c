@@ -92,6 +92,39 @@ test_page(void)
 	ok(page.trouble == NULL, "no trouble");
 }
 
+static bool
+parse_folders(const char *xml)
+{
+	memset(&seen, 0, sizeof(seen));
+	seen.refuse_after = -1;
+	return stedi_s3xml_folders(xml, strlen(xml), on_entry, &seen, &page);
+}
+
+/* A page that was asked for with a delimiter. */
+static void
+test_folders(void)
+{
+	ok(parse_folders(LIST("<Prefix>p/</Prefix><Delimiter>/</Delimiter><EncodingType>url</EncodingType>"
+						  WHOLE KEY("p/object")
+						  "<CommonPrefixes><Prefix>p/a+b%2Bc/</Prefix></CommonPrefixes>"
+						  "<CommonPrefixes><Prefix>p/d/</Prefix></CommonPrefixes>"
+						  "<Owner><Prefix>no/</Prefix></Owner>")),
+	   "folders are read");
+	is_int(seen.n, 2, "as many as there are, and no object");
+	is_int(page.n_entries, 2, "which are counted");
+	is_str(seen.key[0], "p/a b+c/", "their names are decoded");
+	is_str(seen.key[1], "p/d/", "each");
+	is_int(seen.size[0], -1, "they have no size");
+	ok(parse_folders(LIST(WHOLE KEY("a"))), "there may be none");
+	is_int(seen.n, 0, "then none is given");
+	ok(!parse_folders(LIST(WHOLE "<EncodingType>url</EncodingType>"
+						   "<CommonPrefixes><Prefix>%</Prefix></CommonPrefixes>")),
+	   "a folder that is wrongly encoded is refused");
+	ok(!parse_folders(LIST(WHOLE "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>") "x"),
+	   "and so is what is no page");
+	is_int(seen.n, 0, "before any is given");
+}
+
 static void
 test_encoding(void)
 {
@@ -351,6 +384,7 @@ main(void)
 {
 	test_keys();
 	test_page();
+	test_folders();
 	test_encoding();
 	test_empty();
 	test_refused();
