@@ -3,9 +3,11 @@
 -- Proves nothing by itself; test/client/test_incremental.py compares the
 -- database with it.  It is written to use nothing of the extension, neither its
 -- scan nor a function of it: whoever asks fills oracle.landing, one row a record
--- or reject, and tells who is forgotten, the rule, and the time of the run.
+-- or reject, and tells who is forgotten, the rule, the time of the run, and which
+-- of the tables drop rows: a condition of its own is written here for each of three.
 --
---     SELECT * FROM oracle.zone('{a@b.c}', 'granted', 1700000000000);
+--     SELECT * FROM oracle.zone('{a@b.c}', 'granted', 1700000000000,
+--                               '{accelerometer_trusted}');
 --
 -- It covers match => 'customer'.  Records are taken to have no key twice, and to
 -- be written as Python's json does; times are epoch milliseconds throughout.
@@ -92,7 +94,7 @@ CREATE FUNCTION oracle.given(field jsonb, VARIADIC wanted text[]) RETURNS bigint
 -- Each row of the five tables (what is 'row', contents an array), and for the
 -- three that are made from landing tables the counts of a full run (what is
 -- 'counts', contents an object).
-CREATE FUNCTION oracle.zone(forgotten text[], rule text, now bigint)
+CREATE FUNCTION oracle.zone(forgotten text[], rule text, now bigint, dropping text[])
     RETURNS TABLE (table_name text, what text, contents jsonb)
     LANGUAGE sql STABLE
     SET enable_nestloop = off
@@ -242,6 +244,8 @@ move AS (
             WHEN customer.forgotten THEN 'forgotten'
             WHEN trusted.email IS NULL THEN 'no_consent'
             WHEN rule = 'since_consent' AND m.taken < trusted.research THEN 'before_consent'
+            WHEN 'accelerometer_trusted' = ANY (dropping) AND (m.y = 0.25) IS NOT TRUE
+            THEN 'unexpected'
             ELSE 'kept'
         END AS fate,
         m.taken < trusted.research AS early
@@ -287,6 +291,8 @@ step AS (
             WHEN trusted.email IS NULL THEN 'no_consent'
             WHEN curated.email IS NULL THEN 'unknown_owner'
             WHEN rule = 'since_consent' AND s.taken < trusted.research THEN 'before_consent'
+            WHEN 'step_trainer_curated' = ANY (dropping) AND (s.distance > 1) IS NOT TRUE
+            THEN 'unexpected'
             ELSE 'kept'
         END AS fate,
         s.taken < curated.research AS early
@@ -300,11 +306,17 @@ step AS (
 step_trainer_curated AS (
     SELECT DISTINCT taken, serialnumber, distance FROM step WHERE fate = 'kept'
 ),
-machine_learning_curated AS (
-    SELECT s.serialnumber, s.taken, s.distance, a.x, a.y, a.z
+pair AS (
+    SELECT
+        s.serialnumber, s.taken, s.distance, a.x, a.y, a.z,
+        'machine_learning_curated' = ANY (dropping) AND (a.x <= 0 AND a.z = 1) IS NOT TRUE
+            AS unexpected
     FROM step_trainer_curated AS s
     JOIN device ON device.serialnumber = s.serialnumber
     JOIN accelerometer_trusted AS a ON a.email = device.holder AND a.taken = s.taken
+),
+machine_learning_curated AS (
+    SELECT serialnumber, taken, distance, x, y, z FROM pair WHERE NOT unexpected
 ),
 
 -- "What is counted"
@@ -353,6 +365,11 @@ counted AS (
             'unknown_owner', count(*) FILTER (WHERE fate = 'unknown_owner'),
             'ambiguous', count(*) FILTER (WHERE fate = 'ambiguous'),
             'forgotten', count(*) FILTER (WHERE fate = 'forgotten'),
+            'unexpected',
+            CASE
+                WHEN table_name <> 'customer_trusted'
+                THEN count(*) FILTER (WHERE fate = 'unexpected')
+            END,
             'duplicates',
             count(*) FILTER (WHERE fate = 'kept') - count(*) FILTER (WHERE fate = 'row'),
             'rows', count(*) FILTER (WHERE fate = 'row')) AS counts
@@ -382,4 +399,8 @@ SELECT 'machine_learning_curated', 'row', jsonb_build_array(serialnumber, taken,
 FROM machine_learning_curated
 UNION ALL
 SELECT table_name, 'counts', counts FROM counted
+UNION ALL
+SELECT 'machine_learning_curated', 'counts', jsonb_build_object(
+    'unexpected', count(*) FILTER (WHERE unexpected))
+FROM pair
 $$;

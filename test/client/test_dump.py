@@ -1,9 +1,9 @@
 """A database that was dumped and restored: nothing is lost of what runs go by.
 
 Proves that the forgotten stay forgotten, that the next run goes on from where
-the last one was, and that the history of consent is whole and goes on, too; also
-where the database is of another encoding than it was.
-Guards src/zone_book.c, and the hashes of src/consent.c and src/zone_key.c.
+the last one was, and that the history of consent is whole and goes on, too, as do
+expectations; also where the database is of another encoding than it was.
+Guards src/zone_book.c, src/zone_expect.c, and the hashes of src/consent.c and src/zone_key.c.
 """
 import json
 import subprocess
@@ -27,8 +27,8 @@ def customer(number, updated=10, consent=5):
     }
 
 
-def move(number, time):
-    return {"user": f"p{number}@example.com", "timestamp": time, "x": 1, "y": 2, "z": 3}
+def move(number, time, x=1):
+    return {"user": f"p{number}@example.com", "timestamp": time, "x": x, "y": 2, "z": 3}
 
 
 def step(number, time):
@@ -87,7 +87,9 @@ class DumpTest(ServerTest):
         self.write("step_trainer/1.json", *(step(number, 100) for number in range(6)))
         self.db.make_landing("lake", file_url(self.zone))
         self.addCleanup(self.db.drop, "lake", "target")
+        self.write("accelerometer/dropped.json", *(move(number, 100, 30) for number in range(6)))
         self.db.run("CREATE SCHEMA target")
+        self.db.run("SELECT stedi.expect('target', 'accelerometer_trusted', 'x', 'x < 20', 'drop')")
         self.db.materialize("target", landing="lake", consent="since_consent")
         forget = "SELECT * FROM stedi.forget('target', %s, 'objection', 'lake')"
         self.db.rows(forget, "p1@example.com")
@@ -98,16 +100,21 @@ class DumpTest(ServerTest):
         self.assertNotIn("p1@example.com", text)
         self.assertEqual(db.tables("target"), self.db.tables("target"))
         self.assertEqual(db.counts("target"), [4] * 5)
+        expectations = "SELECT name, action, met, violated, run FROM stedi.expectations('target')"
+        self.assertEqual(db.rows(expectations), [("x", "drop", 5, 0, 3)])
+        self.assertEqual(db.rows(expectations), self.db.rows(expectations))
         report = self.check(db, {"incremental"})
         self.assertEqual([line["objects_read"] for line in report], [1, 0, None, 0, None])
         self.assertEqual({line["consent"] for line in report}, {"since_consent"})
 
         # what lands is followed in both, and whoever is forgotten stays so
         self.write("customers/2.json", customer(1, 20, 15), customer(2, 20, 15), customer(3, 20, 0))
-        self.write("accelerometer/2.json", *(move(number, 200) for number in range(6)))
+        moves = [move(number, 200, x) for number in range(6) for x in (1, 30)]
+        self.write("accelerometer/2.json", *moves)
         for database in (db, self.db):
             report = self.check(database, {"incremental"})
             self.assertEqual(report[0]["forgotten"], 2)
+            self.assertEqual(report[1]["unexpected"], 3)
             self.assertEqual(database.counts("target"), [3, 6, 3, 3, 3])
         self.assertEqual(db.tables("target"), self.db.tables("target"))
         self.assertTrue(db.value("SELECT stedi.unforget('target', %s)", "p1@example.com"))

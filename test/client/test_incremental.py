@@ -1,7 +1,7 @@
 """Proves that the five tables do not depend on how a target came to them.
 
 After any sequence of changes to a small landing zone, of people forgotten and
-taken back, of changed rules and of runs that failed, a run leaves what a full
+taken back, of changed rules and expectations and of runs that failed, a run leaves what a full
 rebuild makes and what test/oracle.sql computes, row for row; its counts add
 up, and stedi.audit finds nothing.  Guards src/zone*.c.
 
@@ -63,6 +63,7 @@ LEFT_OUT = {
         "no_consent",
         "ambiguous",
         "forgotten",
+        "unexpected",
         "duplicates",
     ),
 }
@@ -72,6 +73,13 @@ LEFT_OUT["step_trainer_curated"] = LEFT_OUT["accelerometer_trusted"]
 READ_BY = {
     "accelerometer_trusted": ("accelerometer",),
     "step_trainer_curated": ("step_trainer",),
+}
+
+# What rows are expected to be like where a table drops others, as test/oracle.sql has it.
+EXPECTED = {
+    "accelerometer_trusted": "y = 0.25",
+    "step_trainer_curated": "distancefromobject > 1",
+    "machine_learning_curated": "x <= 0 AND z = 1",
 }
 
 # The names of the steps that are more or less than one change, and of those of
@@ -93,6 +101,7 @@ class Sequence(Steps):
         self.test = test
         self.db = test.db
         self.forgotten = set()
+        self.dropping = set()  # tables
         self.consent = RULES[0]
         self.kinds = CHANGES + OTHERS + AGAIN
         self.deck = self.first_deck(seed)
@@ -182,6 +191,19 @@ class Sequence(Steps):
             lifted = self.db.value("SELECT stedi.unforget(%s::regnamespace, %s)", target, email)
             self.test.assertTrue(lifted)
         return f"{email!r}"
+
+    @change
+    def expectation(self, table=None):
+        table = table or self.rng.choice(list(EXPECTED))
+        self.dropping ^= {table}
+        for target in self.test.targets:
+            if table in self.dropping:
+                expect = "SELECT stedi.expect(%s::regnamespace, %s, 'kept', %s, 'drop')"
+                self.db.run(expect, target, table, EXPECTED[table])
+            else:
+                unexpect = "SELECT stedi.unexpect(%s::regnamespace, %s, 'kept')"
+                self.test.assertTrue(self.db.value(unexpect, target, table))
+        return f"{table} {'drops' if table in self.dropping else 'takes all'}"
 
     @other
     def nothing(self):
@@ -414,7 +436,17 @@ class Sequence(Steps):
                 self.test.assertEqual(line["mode"], "full")
                 told = counts.get(line["table_name"], {})
                 self.test.assertEqual({name: line[name] for name in told}, told)
+        self.check_expectations(target, report)
         self.check_found(target)
+
+    def check_expectations(self, target, report):
+        """Rows that met what was expected, and records that did not and were left out."""
+        counted = {line["table_name"]: (line["rows"], line["unexpected"]) for line in report}
+        found = self.db.rows(
+            "SELECT table_name, met, violated FROM stedi.expectations(%s::regnamespace)", target
+        )
+        expected = [(table, *counted[table]) for table in self.dropping]
+        self.test.assertEqual(sorted(found), sorted(expected), target)
 
     def check_found(self, target):
         """There is nothing that is not covered, missing, or otherwise than written down."""
@@ -460,7 +492,11 @@ class Sequence(Steps):
         )
         rows, counts = {table: [] for table in TABLES}, {}
         for table, what, contents in self.db.rows(
-            "SELECT * FROM oracle.zone(%s, %s, %s)", sorted(self.forgotten), self.consent, now
+            "SELECT * FROM oracle.zone(%s, %s, %s, %s)",
+            sorted(self.forgotten),
+            self.consent,
+            now,
+            sorted(self.dropping),
         ):
             if what == "row":
                 rows[table].append(tuple(contents))
@@ -504,6 +540,10 @@ class IncrementalTest(ServerTest):
             self.db.run(sequence.rng.choice(PROCESSES))
             try:
                 sequence.run()
+                if seed % 2 == 0:
+                    for table in sequence.rng.sample(list(EXPECTED), 2):
+                        sequence.story.append(f"from the start, {sequence.expectation(table)}")
+                    sequence.run()
                 if seed % 2 == 1:
                     sequence.story.append(f"from the start, forget: {sequence.forget()}")
                 for _ in range(STEPS):
@@ -520,7 +560,8 @@ class IncrementalTest(ServerTest):
         trouble = "".join(traceback.format_exception_only(error))
         return (
             f"STEDI_TEST_SEED={seed} STEDI_TEST_STEPS={STEPS} goes wrong after\n"
-            f"{steps}{trouble}(forgotten: {sorted(sequence.forgotten)})"
+            f"{steps}{trouble}(forgotten: {sorted(sequence.forgotten)},"
+            f" dropping: {sorted(sequence.dropping)})"
         )
 
     def test_sequences(self):

@@ -271,19 +271,29 @@ class ProgressTest(ServerTest):
         # a scan that goes on is seen again after a subtransaction has lost the slot
         with self.runner.transaction():
             cursor = self.runner.cursor("held")
-            cursor.itersize = 1
             cursor.execute("SELECT * FROM lake.step_trainer_landing")
             cursor.fetchone()
             self.assertEqual(len(self.running()), 1)
             with self.assertRaises(psycopg.errors.DivisionByZero), self.runner.transaction():
                 self.runner.execute("SELECT 1 / (count(*) - count(*)) FROM lake.accelerometer_landing")
             self.assertEqual(self.running(), [])
-            for _ in range(2 * SIZE // 70):
-                cursor.fetchone()
-            row = self.reaches(lambda row: row["objects_done"] >= 1)
-            self.assertEqual(row["relation"], "lake.step_trainer_landing")
+            self.assert_goes_on(cursor)
+
+            # nor is anything shown that was written into it meanwhile, as by making an index anew
+            self.runner.execute("CREATE TEMP TABLE made_anew (a integer PRIMARY KEY) ON COMMIT DROP")
+            self.assert_goes_on(cursor)
+            self.runner.execute("TRUNCATE made_anew")
+            self.assertEqual(self.running(), [])
+            self.assert_goes_on(cursor)
             cursor.close()
             self.assert_free()
+
+    def assert_goes_on(self, cursor):
+        """The scan of a cursor is shown once it has read on."""
+        before = self.running()
+        cursor.fetchmany(SIZE // 60)  # more records than an object has
+        row = self.reaches(lambda row: row not in before)
+        self.assertEqual((row["pid"], row["relation"]), (self.pid, "lake.step_trainer_landing"))
 
     def test_processes_add_up(self):
         for setting in EAGER:

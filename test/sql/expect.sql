@@ -214,6 +214,26 @@ SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'broken'); -- E
 SELECT * FROM stedi.expectations('regress_expect'); -- ERROR
 RESET ROLE;
 
+-- a target of 1.0: its bookkeeping gets what it lacks, and keeps what it has
+ALTER TABLE stedi_run DROP unexpected;
+DROP TABLE stedi_expectation;
+SELECT max(run) AS before FROM stedi_run \gset
+SELECT table_name, mode, unexpected, rows FROM run();
+SELECT table_name, unexpected FROM stedi_run WHERE run > :before ORDER BY table_name;
+SELECT min(run), max(run) > :before AS more FROM stedi_run;
+SELECT * FROM stedi.expectations('regress_expect');
+-- with the objects of 1.0 the report is as it was
+BEGIN;
+DROP EXTENSION stedi CASCADE;
+CREATE EXTENSION stedi VERSION '1.0';
+DO $$
+BEGIN
+    EXECUTE format('CREATE SERVER regress_expect FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url %L)', 'file://' || current_setting('data_directory') || '/stedi_expect');
+END $$;
+IMPORT FOREIGN SCHEMA landing FROM SERVER regress_expect INTO regress_expect_landing;
+SELECT table_name, kept, rows, elapsed >= '0' AS elapsed FROM stedi.materialize('regress_expect', 'regress_expect_landing') m WHERE to_jsonb(m) ->> 'unexpected' IS NULL;
+ROLLBACK;
+
 DROP SCHEMA regress_expect, regress_expect_landing CASCADE;
 DROP SERVER regress_expect CASCADE;
 DROP ROLE regress_expect_other;
