@@ -173,7 +173,7 @@ UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
 # PGXS passes on what Debian's gcc knows.
 ifneq (,$(findstring clang,$(CC)))
-WARNINGS += -Wno-unknown-warning-option
+WARNINGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
 endif
 ifdef WERROR
 WARNINGS += -Werror

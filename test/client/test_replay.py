@@ -66,6 +66,8 @@ class ReplayTest(ServerTest):
             self.db.materialize("target", landing="lake", full_refresh=True)
             self.assert_same(standby)
             self.assert_found_by_index(standby)
+            quality = "SELECT * FROM stedi.quality('target', 'lake')"
+            self.assertEqual(standby.execute(quality).fetchall(), self.db.rows(quality))
 
 
 if __name__ == "__main__":
