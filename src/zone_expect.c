@@ -394,6 +394,7 @@ count_rows(ZoneRun *run, ZoneTableId id)
 
 	if (sieve != NULL)
 	{
+		stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[id]);
 		open_rows(&rows, OidIsValid(run->staged[id]) ? run->staged[id] : run->relid[id], sieve);
 		while (stedi_zone_table_next(&rows))
 			(void) stedi_zone_sieve_passes(sieve, rows.values, rows.nulls);
