@@ -386,7 +386,6 @@ static void
 count_rows(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *expectations = run->expectations;
-	int			nest_level = stedi_zone_sieve_pin();
 	ZoneSieve  *sieve = stedi_zone_sieve_open(expectations, id,
 											  ZONE_ACTIONS(ZONE_ACTION_WARN) | ZONE_ACTIONS(ZONE_ACTION_FAIL),
 											  LEADER);
@@ -401,7 +400,6 @@ count_rows(ZoneRun *run, ZoneTableId id)
 		stedi_zone_table_close(&rows);
 		stedi_zone_sieve_close(sieve);
 	}
-	AtEOXact_GUC(false, nest_level);
 }
 
 static int64

@@ -38,6 +38,7 @@ struct ZoneSieve
 	int			process;
 	TupleDesc	tupdesc;		/* of the table */
 	bool		parallel_safe;
+	int			nest_level;		/* of settings */
 
 	/* the conditions, and which expectations they are of */
 	int			n;
@@ -60,14 +61,20 @@ typedef struct Analysis
 	TupleDesc	tupdesc;
 } Analysis;
 
-int
-stedi_zone_sieve_pin(void)
+/*
+ * Settings that a condition could mean other things by, until the sieve is
+ * closed; then those are undone, too, that functions in it have made.
+ */
+static int
+pin_settings(void)
 {
 	static const struct
 	{
 		const char *name;
 		const char *value;
 	}			settings[] = {
+		{"search_path", "pg_catalog, pg_temp"}, /* what was called may have
+												 * changed it */
 		{"timezone", "UTC"},
 		{"intervalstyle", "postgres"},
 		{"standard_conforming_strings", "on"},
@@ -261,7 +268,6 @@ ZoneSieve *
 stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int actions, int process)
 {
 	ZoneSieve  *sieve = NULL;
-	int			nest_level = 0;
 
 	for (int i = 0; expectations != NULL && i < expectations->n; i++)
 	{
@@ -271,8 +277,8 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 			continue;
 		if (sieve == NULL)
 		{
-			nest_level = stedi_zone_sieve_pin();
 			sieve = palloc0(sizeof(ZoneSieve));
+			sieve->nest_level = pin_settings();
 			sieve->expectations = expectations;
 			sieve->process = process;
 			sieve->parallel_safe = true;
@@ -286,8 +292,6 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 		}
 		add_condition(sieve, expectation);
 	}
-	if (sieve != NULL)
-		AtEOXact_GUC(false, nest_level);
 	return sieve;
 }
 
@@ -310,6 +314,7 @@ stedi_zone_sieve_close(ZoneSieve *sieve)
 		return;
 	ExecDropSingleTupleTableSlot(sieve->slot);
 	FreeExecutorState(sieve->estate);
+	AtEOXact_GUC(false, sieve->nest_level);
 	pfree(sieve);
 }
 
