@@ -205,6 +205,23 @@ tell_dropping(const ZoneRun *run, const ZoneExpectations *expectations)
 	return MemoryContextStrdup(run->cxt, text.data);
 }
 
+/* Conditions run as the owner: whoever can write them could do all that the owner can. */
+static void
+check_writers(ZoneRun *run)
+{
+	const char *table = stedi_zone_book_name(ZONE_BOOK_EXPECTATION);
+	char	   *writers = stedi_zone_book_writers(run, ZONE_BOOK_EXPECTATION);
+
+	if (writers != NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("others than its owner can write into table \"%s\" in schema \"%s\"",
+					   table, run->target_name),
+				errdetail("Functions in its conditions run with the privileges of the owner."),
+				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;",
+						quote_qualified_identifier(run->target_name, table), writers));
+}
+
 void
 stedi_zone_expect_read(ZoneRun *run)
 {
@@ -213,6 +230,7 @@ stedi_zone_expect_read(ZoneRun *run)
 	run->expectations = NULL;
 	if (entries != NIL)
 	{
+		check_writers(run);
 		run->expectations = lay_out(run, entries);
 		for (int id = 0; id < ZONE_N_TABLES; id++)
 			if (run->wanted[id])

@@ -245,6 +245,14 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'mine', 'true'); 
 SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'broken'); -- ERROR
 SELECT * FROM stedi.expectations('regress_expect'); -- ERROR
 RESET ROLE;
+-- whoever can write conditions could have the owner do anything
+GRANT SELECT, UPDATE (condition) ON stedi_expectation TO regress_expect_other;
+\set VERBOSITY default
+SELECT * FROM run(); -- ERROR
+SELECT count(*) FROM stedi.audit('regress_expect', 'regress_expect_landing'); -- ERROR
+\set VERBOSITY terse
+REVOKE INSERT, UPDATE ON TABLE regress_expect.stedi_expectation FROM regress_expect_other;
+SELECT table_name, unexpected, rows FROM run();
 
 -- a target of 1.0: its bookkeeping gets what it lacks, and keeps what it has
 ALTER TABLE stedi_run DROP unexpected;
