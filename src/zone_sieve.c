@@ -129,8 +129,8 @@ find_column(ParseState *pstate, ColumnRef *ref)
 	const Analysis *analysis = pstate->p_ref_hook_state;
 	StringInfoData names;
 
-	/* what has more than one name, or is *, is refused without us */
-	if (list_length(ref->fields) != 1 || !IsA(linitial(ref->fields), String))
+	/* what has more than one name is refused without us */
+	if (list_length(ref->fields) != 1)
 		return NULL;
 	initStringInfo(&names);
 	for (int i = 0; i < analysis->tupdesc->natts; i++)
@@ -172,6 +172,13 @@ tell_condition(void *arg)
 			   analysis->name, stedi_zone_tables[analysis->id].name);
 }
 
+/* Is it *, alone?  That is a target, and no expression: transformExpr would take it for a name. */
+static bool
+is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) && IsA(linitial(((const ColumnRef *) node)->fields), A_Star);
+}
+
 /* The one expression that the text is. */
 static Node *
 parse_condition(const Analysis *analysis)
@@ -180,7 +187,7 @@ parse_condition(const Analysis *analysis)
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
 	ResTarget  *target = list_length(select->targetList) == 1 ? linitial_node(ResTarget, select->targetList) : NULL;
 
-	if (target == NULL || target->name != NULL || target->indirection != NIL ||
+	if (target == NULL || target->name != NULL || target->indirection != NIL || is_star(target->val) ||
 		select->distinctClause != NIL || select->fromClause != NIL || select->whereClause != NULL ||
 		select->groupClause != NIL || select->havingClause != NULL || select->windowClause != NIL ||
 		select->sortClause != NIL || select->limitOffset != NULL || select->limitCount != NULL ||

@@ -66,6 +66,8 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0 AND t
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', condition)
     FROM unnest(ARRAY['x']) condition; -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', ''); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '*'); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'accelerometer_trusted.*'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0) OR (true'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0, true'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0 FROM regress_expect.secret'); -- ERROR
