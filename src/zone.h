@@ -590,6 +590,9 @@ extern void stedi_zone_book_open(ZoneRun *run);
 /* Make one of them, where it is not there. */
 extern void stedi_zone_book_make(ZoneRun *run, ZoneBook book);
 
+/* Who but its owner may write into one of them, as REVOKE takes it; NULL: nobody. */
+extern char *stedi_zone_book_writers(ZoneRun *run, ZoneBook book);
+
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run);
 
