@@ -80,7 +80,7 @@ PLANS = {
 }
 
 OWN_PARAMETERS = re.compile(
-    r"(Query Text: (?:SELECT [^\n]* FROM stedi\.\w+\('target', \$1|INSERT INTO asked VALUES \()[^\n]*\n"
+    r"(Query Text: (?:SELECT (?:[^\n]* FROM )?stedi\.\w+\('target', \$1|INSERT INTO asked VALUES \()[^\n]*\n"
     r"\s*Query Parameters: )[^\n]*"
 )
 
