@@ -83,6 +83,7 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp"
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'NOT "timestamp" > ''Now''', 'drop'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp" <@ ''[2020-01-01, today]''::tstzrange', 'drop'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'position(''@'' in email) > 1 AND land(''a'') IS NULL'); -- ERROR: not on the safe path
+SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'n');
 SELECT relname FROM pg_class WHERE relnamespace = 'regress_expect'::regnamespace;
 
 -- before the first run; set once more, it stays as it is
