@@ -9,8 +9,9 @@
  * another error: an account that may list its own prefixes only gets the same
  * hint without names.
  *
- * Folders may be called as somebody likes.  They are told to the user whose
- * right it is to read them, and to no reader of a view of that user's.
+ * Folders may be called as somebody likes.  They are told to whoever has the
+ * rights of the user whom they are read as, and to nobody who reads through a
+ * view or a function of that user's.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/varlena.h"
 
 /* Folders that a message names. */
@@ -186,7 +188,8 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	const char *p = wanted;
 	const char *check = OidIsValid(opts->relid) ? CHECK : CHECK_SERVER;
 
-	if (userid != GetUserId() || !is_sayable(wanted))
+	/* who asked, whatever function or view that was through */
+	if (!has_privs_of_role(GetOuterUserId(), userid) || !is_sayable(wanted))
 		return pstrdup(check);
 	while (*p != '\0')
 	{

@@ -607,11 +607,11 @@ stedi_zone_book_settle(ZoneRun *run)
 
 	/*
 	 * a rule that was lost is a guess, of which a next run must not make a
-	 * certainty
+	 * certainty; nor is bookkeeping whole that was lost and made anew
 	 */
-	values[3] = BoolGetDatum(!run->rule_changed && !run->match_changed);
+	values[3] = BoolGetDatum(run->complete && !run->rule_changed && !run->match_changed);
 	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
-														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
+														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = $4,"
 														 " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
 								 lengthof(types), types, values, NULL);
 }

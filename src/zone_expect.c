@@ -415,7 +415,6 @@ static void
 count_rows(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *expectations = run->expectations;
-	int			nest_level = stedi_zone_sieve_pin();
 	ZoneSieve  *sieve = stedi_zone_sieve_open(expectations, id,
 											  ZONE_ACTIONS(ZONE_ACTION_WARN) | ZONE_ACTIONS(ZONE_ACTION_FAIL),
 											  LEADER);
@@ -423,13 +422,13 @@ count_rows(ZoneRun *run, ZoneTableId id)
 
 	if (sieve != NULL)
 	{
+		stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[id]);
 		open_rows(&rows, OidIsValid(run->staged[id]) ? run->staged[id] : run->relid[id], sieve);
 		while (stedi_zone_table_next(&rows))
 			(void) stedi_zone_sieve_passes(sieve, rows.values, rows.nulls);
 		stedi_zone_table_close(&rows);
 		stedi_zone_sieve_close(sieve);
 	}
-	AtEOXact_GUC(false, nest_level);
 }
 
 static int64

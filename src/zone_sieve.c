@@ -42,6 +42,7 @@ struct ZoneSieve
 	int			process;
 	TupleDesc	tupdesc;		/* of the table */
 	bool		parallel_safe;
+	int			nest_level;		/* of settings */
 
 	/* the conditions, and which expectations they are of */
 	int			n;
@@ -64,14 +65,20 @@ typedef struct Analysis
 	TupleDesc	tupdesc;
 } Analysis;
 
-int
-stedi_zone_sieve_pin(void)
+/*
+ * Settings that a condition could mean other things by, until the sieve is
+ * closed; then those are undone, too, that functions in it have made.
+ */
+static int
+pin_settings(void)
 {
 	static const struct
 	{
 		const char *name;
 		const char *value;
 	}			settings[] = {
+		{"search_path", "pg_catalog, pg_temp"}, /* what was called may have
+												 * changed it */
 		{"timezone", "UTC"},
 		{"intervalstyle", "postgres"},
 		{"standard_conforming_strings", "on"},
@@ -320,7 +327,6 @@ ZoneSieve *
 stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int actions, int process)
 {
 	ZoneSieve  *sieve = NULL;
-	int			nest_level = 0;
 
 	for (int i = 0; expectations != NULL && i < expectations->n; i++)
 	{
@@ -330,8 +336,8 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 			continue;
 		if (sieve == NULL)
 		{
-			nest_level = stedi_zone_sieve_pin();
 			sieve = palloc0(sizeof(ZoneSieve));
+			sieve->nest_level = pin_settings();
 			sieve->expectations = expectations;
 			sieve->process = process;
 			sieve->parallel_safe = true;
@@ -345,8 +351,6 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 		}
 		add_condition(sieve, expectation);
 	}
-	if (sieve != NULL)
-		AtEOXact_GUC(false, nest_level);
 	return sieve;
 }
 
@@ -369,6 +373,7 @@ stedi_zone_sieve_close(ZoneSieve *sieve)
 		return;
 	ExecDropSingleTupleTableSlot(sieve->slot);
 	FreeExecutorState(sieve->estate);
+	AtEOXact_GUC(false, sieve->nest_level);
 	pfree(sieve);
 }
 

@@ -222,7 +222,7 @@ class NewcomerTest(ServerTest):
         self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'it''s/deep er/customers/1.json')")
         self.assertNotIn("Perhaps", self.failure(self.db, READ).message_hint)
 
-        # through a view, its reader does not learn what there is
+        # through a view or a function, its user does not learn what there is
         self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'custmers')")
         self.db.run("CREATE OR REPLACE VIEW public.seen AS SELECT email FROM lake.customer_landing")
         self.addCleanup(self.db.run, "DROP VIEW IF EXISTS public.seen")
@@ -230,13 +230,20 @@ class NewcomerTest(ServerTest):
         self.db.run("CREATE ROLE regress_reader")
         self.addCleanup(self.db.run, "DROP ROLE regress_reader")
         self.db.run("GRANT SELECT ON public.seen TO regress_reader")
-        self.db.run("SET ROLE regress_reader")
-        try:
-            diag = self.failure(self.db, "SELECT * FROM public.seen")
-        finally:
-            self.db.run("RESET ROLE")
+        self.db.run(
+            "CREATE OR REPLACE FUNCTION public.look() RETURNS bigint SECURITY DEFINER"
+            f" LANGUAGE plpgsql AS $$ BEGIN RETURN ({READ}); END $$"
+        )
+        for query in ("SELECT * FROM public.seen", "SELECT public.look()"):
+            self.assertIn('"customers"', self.failure(self.db, query).message_hint)
+            self.db.run("SET ROLE regress_reader")
+            try:
+                diag = self.failure(self.db, query)
+            finally:
+                self.db.run("RESET ROLE")
+            self.assertIn("no object under", diag.message_primary)
+            self.assertNotIn("customers", diag.message_hint)
         self.db.run("DROP VIEW public.seen")
-        self.assertNotIn("customers", diag.message_hint)
 
     def test_prefix(self):
         self.lake()
