@@ -10,7 +10,8 @@
  * hint without names.
  *
  * Folders may be called as somebody likes.  They are told to the user whose
- * right it is to read them, and to no reader of a view of that user's.
+ * right it is to read them, and to nobody who reads a view of that user's, or
+ * calls a function that runs as that user.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +61,7 @@ on_folder(void *arg, const StediS3Entry *entry)
 	return true;
 }
 
-/* The names of the folders below a prefix of a bucket; NIL where they cannot be told. */
+/* The names of the folders below a prefix of a bucket; NIL where not all can be told. */
 static List *
 bucket_folders(StediFetch *fetch, const char *prefix)
 {
@@ -74,7 +75,7 @@ bucket_folders(StediFetch *fetch, const char *prefix)
 		return NIL;
 	initStringInfo(&keys);
 	enlargeStringInfo(&keys, (int) len);	/* they are shorter than the page */
-	if (!stedi_s3xml_folders(xml, len, on_folder, &keys, &page))
+	if (!stedi_s3xml_folders(xml, len, on_folder, &keys, &page) || page.truncated)
 		return NIL;
 	for (char *key = keys.data; key < keys.data + keys.len; key += strlen(key) + 1)
 	{
@@ -186,7 +187,7 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	const char *p = wanted;
 	const char *check = OidIsValid(opts->relid) ? CHECK : CHECK_SERVER;
 
-	if (userid != GetUserId() || !is_sayable(wanted))
+	if (userid != GetOuterUserId() || !is_sayable(wanted))
 		return pstrdup(check);
 	while (*p != '\0')
 	{
