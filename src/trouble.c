@@ -20,6 +20,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 /* Which statement a hint ends with. */
 typedef enum Cure
@@ -409,7 +410,8 @@ find_cure(const Trouble *trouble, const StediOptions *opts,
 		case CURE_KEYS:
 		case CURE_ACCOUNT:
 		case CURE_TOKEN:
-			if (credential->source != STEDI_KEYS_STATIC)
+			/* what a mapping has is not told to the reader of another's view */
+			if (credential->source != STEDI_KEYS_STATIC || credential->userid != GetOuterUserId())
 				break;
 			return psprintf("%s%s", trouble->cure == CURE_ACCOUNT ? "To use another account: " : "",
 							stedi_cure_keys(opts->serverid, credential->userid,
