@@ -17,6 +17,7 @@
 #	with_llvm=no	leave the JIT's bitcode out; so it is without clang anyway
 #	SKIP="s3 ..."	layers that `make check` may leave out
 #	LANDING=...	a bucket or folder for `make demo`; see test/demo
+#	VERSIONS="18 upgrade"	of `make check-versions`; see test/versions
 #	CUSTOMERS=... PARTS="main ..." RUNS=... CORES=...	of `make bench`; see test/bench/run
 #
 # Files are written out, not found by wildcards: a forgotten one is then
@@ -209,7 +210,7 @@ PG_CONFIG ?= $(or $(patsubst $(headers),/usr/lib/postgresql/%/bin/pg_config,$(la
 # it has a `check` of its own, which only says that there is none.
 OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
-	check-faults check-memory check-mutants check-property check-security soak \
+	check-versions check-faults check-memory check-mutants check-property check-security soak \
 	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
 	demo demo-stop bench bench-decode bench-picture dist deb check-package manual help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
@@ -266,6 +267,9 @@ soak: ## materialize in random faults of the network: half an hour, or STEDI_SOA
 
 check-mutants: ## switch the rules off one by one: the tests must notice
 	@test/mutants
+
+check-versions: ## build and test on PostgreSQL 15, 17 and 18, and pg_upgrade; as root: half an hour
+	@test/versions $(VERSIONS)
 
 check-memory: ## the regression and client tests with assertions, under valgrind: an hour
 	@test/memory/run

@@ -9,9 +9,9 @@
  * another error: an account that may list its own prefixes only gets the same
  * hint without names.
  *
- * Folders may be called as somebody likes.  They are told to the user whose
- * right it is to read them, and to nobody who reads a view of that user's, or
- * calls a function that runs as that user.
+ * Folders may be called as somebody likes.  They are told to whoever has the
+ * rights of the user whom they are read as, and to nobody who reads through a
+ * view or a function of that user's.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/varlena.h"
 
 /* Folders that a message names. */
@@ -61,7 +62,7 @@ on_folder(void *arg, const StediS3Entry *entry)
 	return true;
 }
 
-/* The names of the folders below a prefix of a bucket; NIL where not all can be told. */
+/* The names of the folders below a prefix of a bucket; NIL where they cannot be told. */
 static List *
 bucket_folders(StediFetch *fetch, const char *prefix)
 {
@@ -75,7 +76,7 @@ bucket_folders(StediFetch *fetch, const char *prefix)
 		return NIL;
 	initStringInfo(&keys);
 	enlargeStringInfo(&keys, (int) len);	/* they are shorter than the page */
-	if (!stedi_s3xml_folders(xml, len, on_folder, &keys, &page) || page.truncated)
+	if (!stedi_s3xml_folders(xml, len, on_folder, &keys, &page))
 		return NIL;
 	for (char *key = keys.data; key < keys.data + keys.len; key += strlen(key) + 1)
 	{
@@ -187,7 +188,8 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	const char *p = wanted;
 	const char *check = OidIsValid(opts->relid) ? CHECK : CHECK_SERVER;
 
-	if (userid != GetOuterUserId() || !is_sayable(wanted))
+	/* who asked, whatever function or view that was through */
+	if (!has_privs_of_role(GetOuterUserId(), userid) || !is_sayable(wanted))
 		return pstrdup(check);
 	while (*p != '\0')
 	{

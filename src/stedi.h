@@ -336,8 +336,8 @@ extern StediListing *stedi_list_copy(const StediListing *listing);
 
 /*
  * What to do about an empty listing, as a hint in the current context; fetch is
- * that of the listing, or NULL.  Folders are named to nobody but userid, who
- * reads them.
+ * that of the listing, or NULL.  Folders are named to nobody who has not
+ * the rights of userid.
  */
 extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
 

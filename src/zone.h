@@ -491,7 +491,8 @@ extern void stedi_zone_expect_settle(ZoneRun *run);
 /*
  * Make the conditions of a table's expectations ready, of those with one of
  * the actions (ZONE_ACTIONS); NULL: there are none.  In the current context.
- * What is found goes to the counts of that process.
+ * What is found goes to the counts of that process.  Sieves are closed in the
+ * reverse order, as they hold settings.
  */
 extern ZoneSieve *stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id,
 										int actions, int process);
@@ -509,12 +510,6 @@ extern bool stedi_zone_sieve_is_parallel_safe(const ZoneSieve *sieve);
  * says, which may hold values of the row.
  */
 extern bool stedi_zone_sieve_passes(ZoneSieve *sieve, const Datum *values, const bool *nulls);
-
-/*
- * Settings that a condition could mean other things by, until
- * AtEOXact_GUC(false, the level that this returns).
- */
-extern int	stedi_zone_sieve_pin(void);
 
 /* zone_table.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
@@ -594,6 +589,9 @@ extern void stedi_zone_book_open(ZoneRun *run);
 
 /* Make one of them, where it is not there. */
 extern void stedi_zone_book_make(ZoneRun *run, ZoneBook book);
+
+/* Who but its owner may write into one of them, as REVOKE takes it; NULL: nobody. */
+extern char *stedi_zone_book_writers(ZoneRun *run, ZoneBook book);
 
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run);

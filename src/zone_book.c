@@ -138,16 +138,20 @@ rule_from_comment(ZoneRun *run)
 	return "since_consent";
 }
 
-/* To whom but its owner a bookkeeping table is granted, as by default privileges; NULL: nobody. */
+/*
+ * To whom but its owner a bookkeeping table, or a column of it, is granted, as
+ * by default privileges; NULL: nobody.  which: a condition on the privileges.
+ */
 static char *
-others_granted(ZoneRun *run, const BookTable *book)
+others_granted(ZoneRun *run, const BookTable *book, const char *which)
 {
 	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
-										  "   ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ')"
-										  " FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = %u AND c.relname = %s"
-										  " AND a.grantee <> c.relowner",
-										  run->target, quote_literal_cstr(book->name)));
+								 psprintf("SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'"
+										  "   ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')"
+										  " FROM pg_class c, LATERAL (SELECT (aclexplode(c.relacl)).* UNION ALL"
+										  "   SELECT (aclexplode(attacl)).* FROM pg_attribute WHERE attrelid = c.oid) a"
+										  " WHERE c.relnamespace = %u AND c.relname = %s AND grantee <> c.relowner AND %s",
+										  run->target, quote_literal_cstr(book->name), which));
 }
 
 /*
@@ -192,7 +196,7 @@ make_book(ZoneRun *run, const BookTable *book)
 								  quote_literal_cstr(book->comment)));
 	if (book->more != NULL)
 		stedi_zone_query_run(psprintf(book->more, name));
-	grantees = others_granted(run, book);
+	grantees = others_granted(run, book, "true");
 	if (grantees != NULL)
 		stedi_zone_query_run(psprintf("REVOKE ALL ON TABLE %s FROM %s", name, grantees));
 	return false;
@@ -326,6 +330,12 @@ stedi_zone_book_make(ZoneRun *run, ZoneBook book)
 	(void) make_book(run, &books[book]);
 }
 
+char *
+stedi_zone_book_writers(ZoneRun *run, ZoneBook book)
+{
+	return others_granted(run, &books[book], "privilege_type IN ('INSERT', 'UPDATE')");
+}
+
 void
 stedi_zone_book_open(ZoneRun *run)
 {
@@ -338,7 +348,7 @@ stedi_zone_book_open(ZoneRun *run)
 	read_key(run);
 	read_state(run, &forgotten);
 	check_forgotten(run, forgotten);
-	grantees = others_granted(run, &books[ZONE_BOOK_KEY]);
+	grantees = others_granted(run, &books[ZONE_BOOK_KEY], "true");
 	if (grantees != NULL)
 		ereport(WARNING,
 				errmsg("table \"%s\" in schema \"%s\" is granted to others than its owner",
@@ -597,11 +607,11 @@ stedi_zone_book_settle(ZoneRun *run)
 
 	/*
 	 * a rule that was lost is a guess, of which a next run must not make a
-	 * certainty
+	 * certainty; nor is bookkeeping whole that was lost and made anew
 	 */
-	values[3] = BoolGetDatum(!run->rule_changed && !run->match_changed);
+	values[3] = BoolGetDatum(run->complete && !run->rule_changed && !run->match_changed);
 	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
-														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = complete AND $4,"
+														 "UPDATE {target}.stedi_state SET run = $1, entries = $2, rows = $3, complete = $4,"
 														 " forgotten = (SELECT count(*) FROM {target}.stedi_forgotten WHERE lifted IS NULL)"),
 								 lengthof(types), types, values, NULL);
 }

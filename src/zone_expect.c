@@ -205,6 +205,23 @@ tell_dropping(const ZoneRun *run, const ZoneExpectations *expectations)
 	return MemoryContextStrdup(run->cxt, text.data);
 }
 
+/* Conditions run as the owner: whoever can write them could do all that the owner can. */
+static void
+check_writers(ZoneRun *run)
+{
+	const char *table = stedi_zone_book_name(ZONE_BOOK_EXPECTATION);
+	char	   *writers = stedi_zone_book_writers(run, ZONE_BOOK_EXPECTATION);
+
+	if (writers != NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("others than its owner can write into table \"%s\" in schema \"%s\"",
+					   table, run->target_name),
+				errdetail("Functions in its conditions run with the privileges of the owner."),
+				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;",
+						quote_qualified_identifier(run->target_name, table), writers));
+}
+
 void
 stedi_zone_expect_read(ZoneRun *run)
 {
@@ -213,6 +230,7 @@ stedi_zone_expect_read(ZoneRun *run)
 	run->expectations = NULL;
 	if (entries != NIL)
 	{
+		check_writers(run);
 		run->expectations = lay_out(run, entries);
 		for (int id = 0; id < ZONE_N_TABLES; id++)
 			if (run->wanted[id])
@@ -356,11 +374,23 @@ int64
 stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *counted = run->expectations;
+	const char *covered = stedi_zone_table_covered(id);
+	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 	ZoneSieve  *sieve;
+	int64		n_uncovered;
 	int64		n_rows;
 
-	if (!stedi_zone_expect_drops(run, id))
+	/* pairs are made anew, of what stays */
+	if (covered == NULL || !stedi_zone_expect_drops(run, id))
 		return 0;
+
+	/*
+	 * whoever has withdrawn since is not to be asked about, and would go in
+	 * any case
+	 */
+	n_uncovered = stedi_zone_query_run(stedi_zone_query_expand(run,
+															   psprintf("DELETE FROM {%s} WHERE NOT %s",
+																		stedi_zone_tables[id].name, covered)));
 
 	/* what is counted is records that are read, not what they left behind */
 	counted = memcpy(palloc(counted->size), counted, counted->size);
@@ -368,17 +398,16 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 	keep_unexpected(run, sieve, run->relid[id]);
 	stedi_zone_sieve_close(sieve);
 	n_rows = stedi_zone_query_run(psprintf("DELETE FROM %s t USING unexpected_row u WHERE t.ctid = u.place AND t.tableoid = u.part",
-										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name)));
+										   table));
 	stedi_zone_query_drop(run);
+	if (n_uncovered + n_rows > 0)
+		stedi_zone_write_analyze(run, id, n_uncovered + n_rows);
 	if (n_rows > 0)
-	{
-		stedi_zone_write_analyze(run, id, n_rows);
 		ereport(NOTICE,
 				errmsg_plural("%lld row of %s does not meet what is expected of it and was removed",
 							  "%lld rows of %s do not meet what is expected of them and were removed",
 							  (unsigned long) n_rows, (long long) n_rows, stedi_zone_tables[id].name));
-	}
-	return n_rows;
+	return n_uncovered + n_rows;
 }
 
 /* Count who meets what in a table that is as the run leaves it. */
@@ -386,7 +415,6 @@ static void
 count_rows(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *expectations = run->expectations;
-	int			nest_level = stedi_zone_sieve_pin();
 	ZoneSieve  *sieve = stedi_zone_sieve_open(expectations, id,
 											  ZONE_ACTIONS(ZONE_ACTION_WARN) | ZONE_ACTIONS(ZONE_ACTION_FAIL),
 											  LEADER);
@@ -394,13 +422,13 @@ count_rows(ZoneRun *run, ZoneTableId id)
 
 	if (sieve != NULL)
 	{
+		stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[id]);
 		open_rows(&rows, OidIsValid(run->staged[id]) ? run->staged[id] : run->relid[id], sieve);
 		while (stedi_zone_table_next(&rows))
 			(void) stedi_zone_sieve_passes(sieve, rows.values, rows.nulls);
 		stedi_zone_table_close(&rows);
 		stedi_zone_sieve_close(sieve);
 	}
-	AtEOXact_GUC(false, nest_level);
 }
 
 static int64
@@ -612,6 +640,9 @@ unexpect_steps(ZoneRun *run, void *arg)
 {
 	Call	   *call = arg;
 
+	/* who makes it would own the target from then on */
+	if (!OidIsValid(stedi_zone_lock_table(run, stedi_zone_book_name(ZONE_BOOK_EXPECTATION), ShareRowExclusiveLock)))
+		return;
 	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
 	call->found = execute(run, call, "DELETE FROM {target}.stedi_expectation WHERE table_name = $1 AND name = $2") > 0;
 }

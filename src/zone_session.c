@@ -73,10 +73,6 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 	SetUserIdAndSecContext(run->owner, session->security | SECURITY_RESTRICTED_OPERATION);
 	session->nest_level = NewGUCNestLevel();
 	stedi_zone_pin_settings();
-
-	/* numbers in an answer are to be whole */
-	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	lock_tables(run);

@@ -16,10 +16,14 @@
  */
 #include "zone.h"
 
+#include <ctype.h>
+
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
@@ -38,6 +42,7 @@ struct ZoneSieve
 	int			process;
 	TupleDesc	tupdesc;		/* of the table */
 	bool		parallel_safe;
+	int			nest_level;		/* of settings */
 
 	/* the conditions, and which expectations they are of */
 	int			n;
@@ -60,14 +65,20 @@ typedef struct Analysis
 	TupleDesc	tupdesc;
 } Analysis;
 
-int
-stedi_zone_sieve_pin(void)
+/*
+ * Settings that a condition could mean other things by, until the sieve is
+ * closed; then those are undone, too, that functions in it have made.
+ */
+static int
+pin_settings(void)
 {
 	static const struct
 	{
 		const char *name;
 		const char *value;
 	}			settings[] = {
+		{"search_path", "pg_catalog, pg_temp"}, /* what was called may have
+												 * changed it */
 		{"timezone", "UTC"},
 		{"intervalstyle", "postgres"},
 		{"standard_conforming_strings", "on"},
@@ -126,8 +137,8 @@ find_column(ParseState *pstate, ColumnRef *ref)
 	const Analysis *analysis = pstate->p_ref_hook_state;
 	StringInfoData names;
 
-	/* what has more than one name, or is *, is refused without us */
-	if (list_length(ref->fields) != 1 || !IsA(linitial(ref->fields), String))
+	/* what has more than one name is refused without us */
+	if (list_length(ref->fields) != 1)
 		return NULL;
 	initStringInfo(&names);
 	for (int i = 0; i < analysis->tupdesc->natts; i++)
@@ -169,6 +180,13 @@ tell_condition(void *arg)
 			   analysis->name, stedi_zone_tables[analysis->id].name);
 }
 
+/* Is it *, alone?  That is a target, and no expression: transformExpr would take it for a name. */
+static bool
+is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) && IsA(linitial(((const ColumnRef *) node)->fields), A_Star);
+}
+
 /* The one expression that the text is. */
 static Node *
 parse_condition(const Analysis *analysis)
@@ -177,7 +195,7 @@ parse_condition(const Analysis *analysis)
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
 	ResTarget  *target = list_length(select->targetList) == 1 ? linitial_node(ResTarget, select->targetList) : NULL;
 
-	if (target == NULL || target->name != NULL || target->indirection != NIL ||
+	if (target == NULL || target->name != NULL || target->indirection != NIL || is_star(target->val) ||
 		select->distinctClause != NIL || select->fromClause != NIL || select->whereClause != NULL ||
 		select->groupClause != NIL || select->havingClause != NULL || select->windowClause != NIL ||
 		select->sortClause != NIL || select->limitOffset != NULL || select->limitCount != NULL ||
@@ -187,6 +205,51 @@ parse_condition(const Analysis *analysis)
 				errmsg("condition is not one expression"),
 				errhint("Write what could follow CHECK, for example: x BETWEEN -20 AND 20."));
 	return target->val;
+}
+
+/* Has the literal a word that stands for the time at which it is read? */
+static bool
+tells_now(const char *literal)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+	Size		len;
+
+	for (const char *p = literal; *p != '\0'; p += Max(len, 1))
+	{
+		for (len = 0; isalpha((unsigned char) p[len]); len++)
+			;
+		for (int i = 0; i < (int) lengthof(words); i++)
+			if (len == strlen(words[i]) && pg_strncasecmp(p, words[i], len) == 0)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * See raw_expression_tree_walker.  Such a literal, of a date or a range of
+ * them, is a constant when it is analysed, another one in each run.
+ */
+static bool
+refuse_now(Node *node, void *arg)
+{
+	ParseState *pstate = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, A_Const))
+	{
+		const A_Const *literal = (const A_Const *) node;
+
+		if (!literal->isnull && IsA(&literal->val, String) && tells_now(strVal(&literal->val)))
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					errmsg("literals in the condition of an expectation that drops rows must not tell the present time"),
+					errdetail("Another run would read \"%s\" otherwise.", strVal(&literal->val)),
+					errhint("Write the date, or use the action 'warn' or 'fail'."),
+					parser_errposition(pstate, literal->location));
+		return false;
+	}
+	return raw_expression_tree_walker(node, refuse_now, arg);
 }
 
 /* Answers must be the row's own: of drop for ever, or two runs would differ. */
@@ -232,7 +295,10 @@ analyse(const Analysis *analysis)
 	pstate->p_sourcetext = analysis->condition;
 	pstate->p_pre_columnref_hook = find_column;
 	pstate->p_ref_hook_state = unconstify(Analysis *, analysis);
-	node = transformExpr(pstate, parse_condition(analysis), EXPR_KIND_CHECK_CONSTRAINT);
+	node = parse_condition(analysis);
+	if (analysis->action == ZONE_ACTION_DROP)
+		(void) refuse_now(node, pstate);
+	node = transformExpr(pstate, node, EXPR_KIND_CHECK_CONSTRAINT);
 	node = coerce_to_boolean(pstate, node, "the condition");
 	assign_expr_collations(pstate, node);
 	free_parsestate(pstate);
@@ -261,7 +327,6 @@ ZoneSieve *
 stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int actions, int process)
 {
 	ZoneSieve  *sieve = NULL;
-	int			nest_level = 0;
 
 	for (int i = 0; expectations != NULL && i < expectations->n; i++)
 	{
@@ -271,8 +336,8 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 			continue;
 		if (sieve == NULL)
 		{
-			nest_level = stedi_zone_sieve_pin();
 			sieve = palloc0(sizeof(ZoneSieve));
+			sieve->nest_level = pin_settings();
 			sieve->expectations = expectations;
 			sieve->process = process;
 			sieve->parallel_safe = true;
@@ -286,8 +351,6 @@ stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id, int action
 		}
 		add_condition(sieve, expectation);
 	}
-	if (sieve != NULL)
-		AtEOXact_GUC(false, nest_level);
 	return sieve;
 }
 
@@ -310,7 +373,40 @@ stedi_zone_sieve_close(ZoneSieve *sieve)
 		return;
 	ExecDropSingleTupleTableSlot(sieve->slot);
 	FreeExecutorState(sieve->estate);
+	AtEOXact_GUC(false, sieve->nest_level);
 	pfree(sieve);
+}
+
+/*
+ * Is it a cancel or a timeout?  A function can raise an error of that SQLSTATE,
+ * too, but not from there.
+ */
+static bool
+is_servers_own(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION &&
+		error->funcname != NULL && strcmp(error->funcname, "ProcessInterrupts") == 0;
+}
+
+/*
+ * Is it of another process that takes part, whose errors reach the leader
+ * wherever it is?  It has been seen to there.
+ */
+static bool
+is_of_worker(const ErrorData *error)
+{
+	const char *mark = _("parallel worker");	/* HandleParallelMessage's */
+	Size		len = strlen(mark);
+
+	for (const char *line = IsInParallelMode() ? error->context : NULL; line != NULL;)
+	{
+		const char *end = strchr(line, '\n');
+
+		if (strncmp(line, mark, len) == 0 && (line[len] == '\n' || line[len] == '\0'))
+			return true;
+		line = end != NULL ? end + 1 : NULL;
+	}
+	return false;
 }
 
 /*
@@ -326,8 +422,14 @@ report_error(const ZoneSieve *sieve, const ZoneExpectation *of, MemoryContext ca
 	MemoryContextSwitchTo(caller);
 	error = CopyErrorData();
 	FlushErrorState();
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+	if (is_of_worker(error))
 		ReThrowError(error);
+	if (is_servers_own(error))
+	{
+		/* a statement that a function has put together may hold a value */
+		error->context = error->internalquery = NULL;
+		ReThrowError(error);
+	}
 	ereport(ERROR,
 			errcode(error->sqlerrcode),
 			errmsg("could not evaluate the condition of expectation \"%s\" on a row of %s",

@@ -304,6 +304,7 @@ stedi_zone_pin_settings(void)
 	}			settings[] = {
 		{"search_path", "pg_catalog, pg_temp"},
 		{"datestyle", "ISO, YMD"},
+		{"extra_float_digits", "1"},	/* numbers as text are to be whole */
 		{"row_security", "off"},
 		{"quote_all_identifiers", "off"},
 		{"jit", "off"},			/* the run's own queries are short */

@@ -237,6 +237,7 @@ class CancelLoopsTest(ServerTest):
                 self.share(0.05),
             )
             self.disturb_often("analyze", "ANALYZE zone.accelerometer_landing", self.share(0.03))
+            self.disturb_often("infer", "SELECT count(*) FROM stedi.infer('zone')", self.share(0.03))
             # half of the people withdraw, the others give a new date
             with (folder / "customers" / "late.json").open("w") as out:
                 for (email, serial) in self.db.rows("SELECT email, serialnumber FROM target.customer_trusted"):

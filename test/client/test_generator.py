@@ -2,6 +2,7 @@
 
 Guards test/data/landing.py and test/oracle.py; needs no server.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -96,6 +97,32 @@ class GeneratorTest(unittest.TestCase):
         self.assertEqual(report["step_trainer_curated"]["rows"], 125)
         for table in report.values():
             self.assertEqual(table["rejected"] + table["duplicates"] + table["superseded"], 0)
+
+    def test_gait_has_labels_beside(self):
+        zone = self.write("gait", "--gait", 20, "--customers", 10)
+        names = sorted(path.name for path in self.folder.iterdir())
+        self.assertEqual(names, ["gait", "gait.labels.csv"])
+        folders = sorted(path.name for path in zone.iterdir())
+        self.assertEqual(folders, ["accelerometer", "customers", "step_trainer"])
+        report = oracle.compute(zone, "granted", NOW).report
+        self.assertEqual(report["customer_trusted"]["rows"], 5)
+        for table in report.values():
+            self.assertEqual(table["rejected"] + table["duplicates"], 0)
+
+        head, *lines = (self.folder / "gait.labels.csv").read_text().splitlines()
+        self.assertEqual(head, "serialnumber,start,end,stepping")
+        labels = [line.split(",") for line in lines]
+        self.assertEqual({stepping for *_, stepping in labels}, {"0", "1"})
+        self.assertEqual(sum(int(end) - int(start) for _, start, end, _ in labels), 10 * 20_000)
+        spans = [(serial, int(start), int(end)) for serial, start, end, _ in labels]
+        for path in (zone / "step_trainer").iterdir():
+            for record in map(json.loads, path.read_text().splitlines()[::50]):
+                serial, time = record["serialNumber"], record["sensorReadingTime"]
+                of_one = [span for span in spans if span[0] == serial]
+                self.assertTrue(any(start <= time < end for _, start, end in of_one))
+        before = files(self.folder)
+        self.write("gait", "--gait", 20, "--customers", 10)
+        self.assertEqual(before, files(self.folder))
 
 
 class FrameTest(unittest.TestCase):

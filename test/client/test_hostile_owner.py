@@ -55,7 +55,7 @@ END $$;
 CREATE FUNCTION trap.spy(what text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     RAISE NOTICE 'SPY %: as %, gained: %', what, current_user, trap.gained();
-    PERFORM pg_catalog.set_config('search_path', 'trap', false), pg_catalog.set_config('stedi.swap_timeout', '77', false);
+    PERFORM pg_catalog.set_config('search_path', 'trap, pg_catalog', false), pg_catalog.set_config('stedi.swap_timeout', '77', false);
     RETURN true;
 END $$;
 CREATE FUNCTION trap.keeps(what text, value text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -139,6 +139,9 @@ CALLS = {
     "subject": f"SELECT * FROM stedi.subject('target', '{PEOPLE[2]}', 'lake')",
     "consent_history": "SELECT * FROM stedi.consent_history('target')",
     "verify_history": "SELECT * FROM stedi.verify_history('target')",
+    "expect": "SELECT * FROM stedi.expect('target', 'machine_learning_curated', 'paired', 'x < 1', 'warn')",
+    "expectations": "SELECT name, condition FROM stedi.expectations('target')",
+    "unexpect": "SELECT * FROM stedi.unexpect('target', 'machine_learning_curated', 'paired')",
 }
 LANDING_CALLS = {
     "rejects": "SELECT * FROM stedi.rejects('lake.customer_landing')",
@@ -347,7 +350,7 @@ class HostileOwnerTest(ServerTest):
         tables = self.tables()
         books = [table for table in tables if table[0].startswith("stedi_")]
         ours = [table for table in tables if table[0] in TABLES]
-        self.assertEqual((len(ours), len(books), len(tables)), (5, 8, 13))
+        self.assertEqual((len(ours), len(books), len(tables)), (5, 9, 14))
         for kind in HANGS:
             for some in [[table] for table in tables] if LONG else [tables]:
                 with self.subTest(kind=kind, tables=[name for name, _, _ in some]):
@@ -444,6 +447,31 @@ class HostileOwnerTest(ServerTest):
             self.assertEqual(self.call(name, CALLS[name]), "42P01")
         self.assertEqual(self.call("rejects", LANDING_CALLS["rejects"]), "42809")
         self.assertEqual(self.spied(), [])
+
+    def test_what_expectations_call(self):
+        """Conditions are evaluated as the villain, shut in, and mean what they meant when they were set."""
+        self.make_zone()
+        tables = {
+            "customer_trusted": ("email", "warn"),
+            "accelerometer_trusted": ("email", "drop"),
+            "step_trainer_curated": ("serialnumber", "fail"),
+            "machine_learning_curated": ("serialnumber", "drop"),
+        }
+        self.as_villain(
+            # types and an operator in the way of those that are meant, where the spy leaves its search_path
+            *(f"CREATE DOMAIN trap.{name} AS integer" for name in ("text", "float8", "date")),
+            "CREATE FUNCTION trap.never(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN false",
+            "CREATE OPERATOR trap.= (LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text, FUNCTION = trap.never)",
+            *(f"SELECT stedi.expect('target', '{table}', '{table}', $$trap.keeps('{table}', {column}) = {column}$$, '{action}')"
+              for table, (column, action) in tables.items()),
+        )
+        for undo in ("RESET search_path", "RESET stedi.swap_timeout"):
+            self.db.run(undo)
+        outcomes, spied = self.call_all()
+        self.assertEqual(set(outcomes.values()), {"ok"}, outcomes)
+        self.assertEqual({what for what, _, _ in spied}, set(tables))
+        found = self.db.rows("SELECT table_name, violated FROM stedi.expectations('target')")
+        self.assertEqual(sorted(found), sorted((table, 0) for table in tables))
 
     def test_what_calls_back(self):
         """The villain's code calls the functions again, with whatever it is by then."""

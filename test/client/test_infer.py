@@ -30,7 +30,7 @@ from stedi_fake import FakeS3, listing, store
 from test_cd0030 import DATA as CD0030
 from test_s3 import ACCESS_KEY, SECRET_KEY, SERVERS, put
 
-ZONES = 40
+ZONES = 25
 README = PROJECT / "README.md"
 NUMERIC = ("bigint", "double precision", "numeric")
 

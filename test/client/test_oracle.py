@@ -166,14 +166,31 @@ class OracleTest(ServerTest):
                     self.assertEqual(row["bytes_read"], sizes)
 
     def test_processes(self):
-        """Each phase of a run has the workers that it may have."""
+        """Each phase of a run has the workers that it may have, also to ask what drops rows."""
         self.db.run(TOGETHER + "; SET client_min_messages = debug1")
         self.addCleanup(self.db.run, "RESET client_min_messages")
+        # in a language from which the planner takes no expression out
+        function = (
+            "CREATE FUNCTION lake.{}(float8) RETURNS boolean IMMUTABLE PARALLEL {}"
+            " LANGUAGE plpgsql AS 'BEGIN RETURN $1 > 0; END'"
+        )
+        expect = "SELECT stedi.expect('lake', 'accelerometer_trusted', 'x', %s, 'drop')"
         with self.landing("lake", self.zone(SEEDS[0])):
-            self.db.notices.clear()
-            self.db.materialize("lake")
-        told = [text for text in map(str, self.db.notices) if "in 4 processes" in text]
-        self.assertEqual(len(told), 3, self.db.notices)
+            self.assertEqual(self.parallel_phases(), 3)
+            self.db.run(function.format("safe", "SAFE"))
+            self.db.run(function.format("unsafe", "UNSAFE"))
+            tables = []
+            for condition, phases in (("lake.safe(x)", 3), ("lake.unsafe(x)", 0)):
+                self.db.run(expect, condition)
+                self.assertEqual(self.parallel_phases(), phases, condition)
+                tables.append(self.db.tables("lake"))
+        self.assertEqual(*tables)
+
+    def parallel_phases(self):
+        """How many phases of a run there are workers in."""
+        self.db.notices.clear()
+        self.db.materialize("lake")
+        return sum("in 4 processes" in text for text in map(str, self.db.notices))
 
     @for_each_zone
     def test_second_run_changes_nothing(self, folder, consent):

@@ -2,10 +2,12 @@
 """Write a landing zone: customers/, accelerometer/ and step_trainer/ below a folder.
 
     landing.py OUT_DIR [--seed N] [--customers N] [--readings N] [--steps N]
-               [--clean] [--now EPOCH_MS]
+               [--clean | --gait SECONDS] [--now EPOCH_MS]
 
-With --clean the zone is tidy, for the demo.  Without it, every kind of dirt
-that doc/rules.md has a rule for occurs, and more than once however few the
+With --clean the zone is tidy.  With --gait it is, too, and its readings are of
+people who step and stand (gait.py), so many seconds each; when each did which
+goes into OUT_DIR.labels.csv, beside the zone: device, start and end in epoch
+milliseconds, and whether they stepped.  Else every kind of dirt that doc/rules.md has a rule for occurs, and more than once however few the
 customers: SCENARIOS are the customers' stories, READING_DIRT and NOT_JSON the
 records that are wrong by themselves, STYLES, GARBAGE, CUTS and EMPTY the
 framings.
@@ -21,6 +23,8 @@ import os
 import random
 import shutil
 import subprocess
+
+import gait
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -105,6 +109,7 @@ class Zone:
         self.customers = []
         self.moves = []
         self.steps = []
+        self.labels = []  # device, start, end, stepping?
 
     def person(self):
         self.n_people += 1
@@ -988,6 +993,9 @@ def write_clean(args):
             changes["public"] = ...
         zone.customer(person, **changes, **({} if consents else {"research": ...}))
         start = person.consent - rng.randrange(-20, 10) * DAY
+        if args.gait:
+            gait.walk(zone, person, start, args.gait)
+            continue
         times = [start + HOUR * pos for pos in range(max(args.readings, args.steps))]
         for time in times[: args.readings]:
             zone.move(person.email, time)
@@ -1002,6 +1010,10 @@ def write_clean(args):
         for number, pos in enumerate(range(0, len(records), size)):
             lines = [json.dumps(dict(record)) + "\n" for record in records[pos : pos + size]]
             folder.add("".join(lines).encode(), f"{name}-{number + 1:04}.json")
+    if args.gait:
+        with open(f"{os.path.normpath(args.folder)}.labels.csv", "w") as file:
+            file.write("serialnumber,start,end,stepping\n")
+            file.writelines("{},{},{},{}\n".format(*label) for label in zone.labels)
 
 
 def parse_arguments(words=None):
@@ -1011,14 +1023,16 @@ def parse_arguments(words=None):
     parser.add_argument("--customers", type=int, default=300)
     parser.add_argument("--readings", type=int, default=8, help="of each customer")
     parser.add_argument("--steps", type=int, default=6, help="of each customer")
-    parser.add_argument("--clean", action="store_true", help="without dirt")
+    tidy = parser.add_mutually_exclusive_group()
+    tidy.add_argument("--clean", action="store_true", help="without dirt")
+    tidy.add_argument("--gait", type=int, metavar="SECONDS", help="of stepping and standing")
     parser.add_argument("--now", type=int, default=NOW, help="dates are before; epoch milliseconds")
     return parser.parse_args(words)
 
 
 def main(words=None):
     args = parse_arguments(words)
-    if args.clean:
+    if args.clean or args.gait:
         write_clean(args)
     else:
         write_dirt(args)

@@ -64,7 +64,8 @@ SELECT is_empty($$
     SELECT object FROM member
     WHERE classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_class'::regclass, 'pg_foreign_data_wrapper'::regclass, 'pg_namespace'::regclass)
     AND obj_description(objid, classid::regclass::text) IS NULL
-    AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT typarray FROM pg_type))
+    AND NOT (classid = 'pg_type'::regclass AND objid IN
+        (SELECT typarray FROM pg_type UNION SELECT reltype FROM pg_class WHERE relkind = 'v'))
     $$, 'all of them have a comment');
 SELECT is_empty($$
     SELECT object FROM member

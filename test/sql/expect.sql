@@ -66,6 +66,8 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0 AND t
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', condition)
     FROM unnest(ARRAY['x']) condition; -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', ''); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '*'); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'accelerometer_trusted.*'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0) OR (true'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0, true'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > 0 FROM regress_expect.secret'); -- ERROR
@@ -78,7 +80,10 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'acceleromet
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'accelerometer_trusted.x > 1'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'x > random()'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp" <= now()', 'drop'); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'NOT "timestamp" > ''Now''', 'drop'); -- ERROR
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp" <@ ''[2020-01-01, today]''::tstzrange', 'drop'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'position(''@'' in email) > 1 AND land(''a'') IS NULL'); -- ERROR: not on the safe path
+SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'n');
 SELECT relname FROM pg_class WHERE relnamespace = 'regress_expect'::regnamespace;
 
 -- before the first run; set once more, it stays as it is
@@ -109,6 +114,13 @@ SELECT * FROM zone();
 -- full_refresh is the same
 SELECT * FROM run(full_refresh => true);
 SELECT * FROM zone();
+-- a number as text is the same in all sessions
+SET extra_float_digits = -15;
+SELECT stedi.expect('regress_expect', 'step_trainer_curated', 'as text', 'length((distancefromobject / 3::float8)::text) > 4', 'drop');
+SELECT * FROM run();
+RESET extra_float_digits;
+SELECT * FROM zone();
+SELECT stedi.unexpect('regress_expect', 'step_trainer_curated', 'as text');
 -- of steps and of pairs
 SELECT stedi.expect('regress_expect', 'step_trainer_curated', 'far enough', 'distancefromobject > 0', 'drop');
 SELECT stedi.expect('regress_expect', 'machine_learning_curated', 'no first', 'x <> 1 OR sensorreadingtime > ''1970-01-01 00:00:01''', 'drop');
@@ -145,6 +157,13 @@ SELECT remove('accelerometer/3');
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'not two', 'x <> 2', 'drop');
 SELECT * FROM run(vanished => 'keep');
 SELECT * FROM zone();
+-- whoever has withdrawn since is asked about no more, not even in rows that might stay
+SELECT land('customers/3', customer('ben', 25, 0));
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'not two', 'CASE left(email, 3) WHEN ''ben'' THEN 1 / (x - x)::integer > 0 ELSE x <> 2 END', 'drop'),
+    stedi.expect('regress_expect', 'machine_learning_curated', 'no first', 'CASE serialnumber WHEN ''ben'' THEN 1 / (x - x)::integer > 0 ELSE x <> 2 END', 'drop');
+SELECT * FROM run(vanished => 'keep');
+SELECT * FROM zone();
+SELECT land('customers/3', customer('ben', 25, 5));
 -- taken back: what was left out comes in
 SELECT stedi.unexpect('regress_expect', e.table_name, e.name) FROM stedi.expectations('regress_expect') e WHERE action = 'drop';
 SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'not two');
@@ -192,6 +211,22 @@ SELECT * FROM run(); -- ERROR
 \set VERBOSITY terse
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'CASE WHEN email LIKE ''ben%'' OR email LIKE ''dan%'' THEN email::integer > 0 ELSE true END', 'drop');
 SELECT * FROM run();
+-- nor does one that a function raises as if it were a cancel, or a statement that is cancelled
+CREATE FUNCTION tell(email text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RAISE EXCEPTION '%', email USING ERRCODE = 'query_canceled', DETAIL = email;
+END $$;
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'told', 'regress_expect.tell(email)');
+\set VERBOSITY default
+SELECT * FROM run(); -- ERROR
+CREATE OR REPLACE FUNCTION tell(email text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    EXECUTE format('SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60), %L', email);
+    RETURN true;
+END $$;
+SELECT * FROM run(); -- ERROR
+\set VERBOSITY terse
+SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'told');
 -- what somebody else has put there is no expectation
 UPDATE stedi_expectation SET action = 'drop' WHERE table_name = 'customer_trusted';
 SELECT * FROM run(); -- ERROR
@@ -206,6 +241,19 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regres
 SET min_parallel_table_scan_size = 0;
 SELECT table_name, unexpected, rows FROM run();
 SELECT * FROM zone();
+-- an error of another process is told as it is, whatever the leader is at
+CREATE FUNCTION wait(x float8) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    PERFORM pg_sleep(10) FROM pg_stat_activity WHERE pid = pg_backend_pid() AND backend_type = 'client backend';
+    RETURN true;
+END $$;
+ALTER FOREIGN TABLE regress_expect_landing.accelerometer_landing OPTIONS (ADD on_error 'stop');
+SELECT land('accelerometer/9', 'no record');
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regress_expect.wait(x)', 'drop');
+SELECT * FROM run(); -- ERROR
+SELECT remove('accelerometer/9');
+ALTER FOREIGN TABLE regress_expect_landing.accelerometer_landing OPTIONS (DROP on_error);
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regress_expect.near(x)', 'drop');
 CREATE ROLE regress_expect_other;
 GRANT USAGE, CREATE ON SCHEMA regress_expect TO regress_expect_other;
 SET ROLE regress_expect_other;
@@ -213,6 +261,14 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'mine', 'true'); 
 SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'broken'); -- ERROR
 SELECT * FROM stedi.expectations('regress_expect'); -- ERROR
 RESET ROLE;
+-- whoever can write conditions could have the owner do anything
+GRANT SELECT, UPDATE (condition) ON stedi_expectation TO regress_expect_other;
+\set VERBOSITY default
+SELECT * FROM run(); -- ERROR
+SELECT count(*) FROM stedi.audit('regress_expect', 'regress_expect_landing'); -- ERROR
+\set VERBOSITY terse
+REVOKE INSERT, UPDATE ON TABLE regress_expect.stedi_expectation FROM regress_expect_other;
+SELECT table_name, unexpected, rows FROM run();
 
 -- a target of 1.0: its bookkeeping gets what it lacks, and keeps what it has
 ALTER TABLE stedi_run DROP unexpected;
