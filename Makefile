@@ -181,8 +181,9 @@ WARNINGS += -Werror
 endif
 # PostgreSQL's idioms mix int and size_t; the unit tests' build does warn of it.
 PG_CFLAGS = $(WARNINGS) -Wno-sign-compare
+version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
 # The server's headers are not ours to warn about.
-PG_CPPFLAGS = -isystem $(include_server)
+PG_CPPFLAGS = -isystem $(include_server) -DSTEDI_VERSION='"$(version)"'
 
 UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -375,7 +376,6 @@ bench: ## time it against DuckDB on the same files, and check that they agree
 bench-picture: ## draw doc/performance.svg from what was timed
 	@test/bench/picture
 
-version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
 comment := $(shell sed -n "s/^comment *= *'\(.*\)'/\1/p" stedi.control)
 
 define META

@@ -45,7 +45,8 @@ CREATE VIEW stedi.progress AS
         least(100 * r.bytes_done / r.bytes_total, 100) || '% of ' || pg_size_pretty(r.bytes_total) AS done,
         pg_size_pretty((r.bytes_done / t.phase_s)::bigint) || '/s' AS rate,
         make_interval(secs => floor(t.s)) AS elapsed,
-        make_interval(secs => ceil(greatest(r.bytes_total - r.bytes_done, 0) * t.phase_s / nullif(r.bytes_done, 0)))
+        -- no more than an interval can be: there may be next to nothing done of a very large total
+        make_interval(secs => least(ceil(greatest(r.bytes_total - r.bytes_done, 0) * t.phase_s / nullif(r.bytes_done, 0)), 1e9))
             AS time_left
     FROM stedi.running() r
         LEFT JOIN pg_class c ON c.oid = r.relation,

@@ -376,6 +376,9 @@ stediAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 static List *
 import_inferred(ImportForeignSchemaStmt *stmt, Oid serverOid)
 {
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext cxt = AllocSetContextCreate(caller, "stedi inferred table",
+											  ALLOCSET_DEFAULT_SIZES);
 	List	   *commands = NIL;
 	ListCell   *lc;
 
@@ -386,10 +389,14 @@ import_inferred(ImportForeignSchemaStmt *stmt, Oid serverOid)
 
 		if (!IsImportableForeignTable(folder->table, stmt))
 			continue;
+		MemoryContextSwitchTo(cxt);
 		command = stedi_infer_table(folder, stmt->server_name);
+		MemoryContextSwitchTo(caller);
 		if (command != NULL)
-			commands = lappend(commands, command);
+			commands = lappend(commands, pstrdup(command));
+		MemoryContextReset(cxt);
 	}
+	MemoryContextDelete(cxt);
 	return commands;
 }
 

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 
 PG_FUNCTION_INFO_V1(infer);
 
@@ -69,27 +70,41 @@ make_name(const char *text, const char *otherwise)
 	return pstrdup(name);
 }
 
-/* The same with a number behind it where others have the name; noted in *taken. */
+/* A name that is taken, and the last number that was put behind it; 1: none. */
+typedef struct TakenName
+{
+	char		name[NAMEDATALEN];	/* the hash key */
+	int			last;
+} TakenName;
+
+/* No names, yet. */
+static HTAB *
+open_names(void)
+{
+	HASHCTL		ctl = {.keysize = NAMEDATALEN,.entrysize = sizeof(TakenName),.hcxt = CurrentMemoryContext};
+
+	return hash_create("stedi names", 64, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/* The same with a number behind it where others have the name; noted in taken. */
 static char *
-make_other_name(const char *text, const char *otherwise, List **taken)
+make_other_name(const char *text, const char *otherwise, HTAB *taken)
 {
 	char	   *base = make_name(text, otherwise);
 	char	   *name = base;
-	ListCell   *lc;
+	bool		found;
+	TakenName  *entry = hash_search(taken, base, HASH_ENTER, &found);
+	TakenName  *other = entry;
 
-	for (int n = 2;; n++)
+	while (found)
 	{
 		char		number[16];
 
-		foreach(lc, *taken)
-			if (strcmp(lfirst(lc), name) == 0)
-			break;
-		if (lc == NULL)
-			break;
-		snprintf(number, sizeof(number), "_%d", n);
+		snprintf(number, sizeof(number), "_%d", ++entry->last);
 		name = psprintf("%.*s%s", (int) (NAMEDATALEN - 1 - strlen(number)), base, number);
+		other = hash_search(taken, name, HASH_ENTER, &found);
 	}
-	*taken = lappend(*taken, name);
+	other->last = 1;
 	return name;
 }
 
@@ -132,7 +147,7 @@ has_column(const StediSampledKey *key)
 static void
 name_columns(StediSample *sample)
 {
-	List	   *taken = NIL;
+	HTAB	   *taken = open_names();
 
 	for (int i = 0; i < sample->n_keys; i++)
 	{
@@ -140,7 +155,7 @@ name_columns(StediSample *sample)
 
 		CHECK_FOR_INTERRUPTS();
 		if (OidIsValid(key->type) && has_column(key))
-			key->column = make_other_name(key->text, "key", &taken);
+			key->column = make_other_name(key->text, "key", taken);
 	}
 }
 
@@ -257,7 +272,7 @@ url_name(const StediOptions *opts)
 
 /* A folder that a table can have as its prefix, all of it and nothing else; else NULL. */
 static StediFolder *
-make_folder(Oid serverid, const char *root, StediSlice name, List **taken)
+make_folder(Oid serverid, const char *root, StediSlice name, HTAB *taken)
 {
 	char	   *utf8 = pnstrdup(name.data, name.len);
 	char	   *prefix = to_database(utf8);
@@ -277,7 +292,7 @@ make_folder(Oid serverid, const char *root, StediSlice name, List **taken)
 
 /* An error where so many are too many. */
 static void
-check_folders(const StediOptions *opts, int n)
+check_folders(const StediOptions *opts, long n)
 {
 	if (n < MOST_FOLDERS)
 		return;
@@ -298,7 +313,7 @@ stedi_infer_folders(Oid serverid)
 	StediFolder *folder = NULL;
 	StediFolder *all;
 	List	   *folders = NIL;
-	List	   *taken = NIL;
+	HTAB	   *taken = open_names();
 	int			n_without = 0;
 
 	for (int i = 0; i < listing->n_objects; i++)
@@ -316,9 +331,9 @@ stedi_infer_folders(Oid serverid)
 		/* in the order of the keys, what is in one folder stands together */
 		if (before.data == NULL || name.len != before.len || memcmp(name.data, before.data, name.len) != 0)
 		{
-			check_folders(opts, list_length(taken));
+			check_folders(opts, hash_get_num_entries(taken));
 			before = name;
-			folder = make_folder(serverid, root, name, &taken);
+			folder = make_folder(serverid, root, name, taken);
 			if (folder != NULL)
 				folders = lappend(folders, folder);
 			else
@@ -341,7 +356,7 @@ stedi_infer_folders(Oid serverid)
 		return folders;
 	}
 	all = palloc0(sizeof(StediFolder));
-	all->table = make_other_name(url_name(opts), "objects", &taken);
+	all->table = make_other_name(url_name(opts), "objects", taken);
 	all->opts = opts;
 	all->listing = stedi_list_copy(listing);
 	return list_make1(all);

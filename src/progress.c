@@ -185,6 +185,13 @@ stedi_progress_start(StediProgress *progress, StediPhase phase, Oid relid,
 }
 
 void
+stedi_progress_join(StediProgress *progress)
+{
+	if (progress->leader != 0)
+		(void) publish(progress);
+}
+
+void
 stedi_progress_add(StediProgress *progress, uint64 objects, uint64 bytes)
 {
 	if (progress == NULL || progress->leader == 0)

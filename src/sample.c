@@ -11,6 +11,8 @@
  */
 #include "stedi.h"
 
+#include <float.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -38,8 +40,11 @@
 /* Bytes of a key; pg_attribute, where a column's options lie, stores nothing out of line. */
 #define MOST_KEY_LEN 1024
 
-/* Characters of a decimal number, point and sign included, that a double holds for certain. */
-#define EXACT_LEN 16
+/*
+ * Characters of a decimal number that a double holds for certain: with neither
+ * point nor sign all of them are digits.
+ */
+#define EXACT_LEN DBL_DIG
 
 /* The column types, in the order in which they are preferred. */
 enum

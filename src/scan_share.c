@@ -307,6 +307,7 @@ stedi_scan_join(StediScan *scan, StediScanShared *shared)
 	scan->progress = &shared->progress;
 	scan->worker = true;
 	MemoryContextSwitchTo(caller);
+	stedi_progress_join(scan->progress);
 }
 
 void

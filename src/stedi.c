@@ -9,7 +9,7 @@
 
 #include "utils/guc.h"
 
-PG_MODULE_MAGIC_EXT(.name = "stedi",.version = "1.0");
+PG_MODULE_MAGIC_EXT(.name = "stedi",.version = STEDI_VERSION);
 
 bool		stedi_report_phases = false;
 int			stedi_swap_timeout = 10000;

@@ -81,12 +81,15 @@ typedef struct StediProgress
 
 /*
  * Start work, and tell of it; nobody is told while another command reports its
- * own progress.  Adding to it is cheap enough for each read.  Stopping takes
- * it back, of this process; within a run it stays until the next phase.
- * progress may be NULL then: nobody is told.  None of the three throws.
+ * own progress.  Another process that joins in tells of it from then on, as the
+ * one that started it may have done its part first.  Adding to it is cheap
+ * enough for each read.  Stopping takes it back, of this process; within a run
+ * it stays until the next phase.  progress may be NULL in these two: nobody is
+ * told.  None of the four throws.
  */
 extern void stedi_progress_start(StediProgress *progress, StediPhase phase, Oid relid,
 								 int64 objects_total, int64 bytes_total);
+extern void stedi_progress_join(StediProgress *progress);
 extern void stedi_progress_add(StediProgress *progress, uint64 objects, uint64 bytes);
 extern void stedi_progress_stop(StediProgress *progress);
 

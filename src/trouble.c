@@ -20,6 +20,8 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 
 /* Which statement a hint ends with. */
 typedef enum Cure
@@ -409,7 +411,9 @@ find_cure(const Trouble *trouble, const StediOptions *opts,
 		case CURE_KEYS:
 		case CURE_ACCOUNT:
 		case CURE_TOKEN:
-			if (credential->source != STEDI_KEYS_STATIC)
+			/* what a mapping has is not told to the reader of another's view */
+			if (credential->source != STEDI_KEYS_STATIC ||
+				!has_privs_of_role(GetOuterUserId(), credential->userid))
 				break;
 			return psprintf("%s%s", trouble->cure == CURE_ACCOUNT ? "To use another account: " : "",
 							stedi_cure_keys(opts->serverid, credential->userid,

@@ -640,6 +640,9 @@ unexpect_steps(ZoneRun *run, void *arg)
 {
 	Call	   *call = arg;
 
+	/* who makes it would own the target from then on */
+	if (!OidIsValid(stedi_zone_lock_table(run, stedi_zone_book_name(ZONE_BOOK_EXPECTATION), ShareRowExclusiveLock)))
+		return;
 	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
 	call->found = execute(run, call, "DELETE FROM {target}.stedi_expectation WHERE table_name = $1 AND name = $2") > 0;
 }

@@ -18,6 +18,7 @@
 
 #include <ctype.h>
 
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -388,6 +389,27 @@ is_servers_own(const ErrorData *error)
 }
 
 /*
+ * Is it of another process that takes part, whose errors reach the leader
+ * wherever it is?  It has been seen to there.
+ */
+static bool
+is_of_worker(const ErrorData *error)
+{
+	const char *mark = _("parallel worker");	/* HandleParallelMessage's */
+	Size		len = strlen(mark);
+
+	for (const char *line = IsInParallelMode() ? error->context : NULL; line != NULL;)
+	{
+		const char *end = strchr(line, '\n');
+
+		if (strncmp(line, mark, len) == 0 && (line[len] == '\n' || line[len] == '\0'))
+			return true;
+		line = end != NULL ? end + 1 : NULL;
+	}
+	return false;
+}
+
+/*
  * In place of the error that a condition has raised, one that says nothing of
  * the row.  It ends the run in any case, so that nothing of it has to be
  * rolled back here.
@@ -400,6 +422,8 @@ report_error(const ZoneSieve *sieve, const ZoneExpectation *of, MemoryContext ca
 	MemoryContextSwitchTo(caller);
 	error = CopyErrorData();
 	FlushErrorState();
+	if (is_of_worker(error))
+		ReThrowError(error);
 	if (is_servers_own(error))
 	{
 		/* a statement that a function has put together may hold a value */

@@ -179,6 +179,9 @@ stedi_zone_check_target(ZoneRun *run)
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("must be owner of the tables in schema \"%s\"", run->target_name),
 				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)),
+
+		/* a superuser may do more than anybody means to give away */
+				superuser_arg(run->owner) ? errhint("Have that role run it.") :
 				errhint("Have that role run it; or let the caller do what it may: GRANT %s TO %s;",
 						quote_identifier(GetUserNameFromId(run->owner, false)),
 						quote_identifier(GetUserNameFromId(GetUserId(), false))));

@@ -262,6 +262,18 @@ class InferTest(ServerTest):
         with self.assertRaises(psycopg.errors.ProgramLimitExceeded):
             self.import_inferred("LIMIT TO (many)")
 
+    def test_one_name_for_all(self):
+        """Keys of which nothing can stand in a name get numbers, and in no time; none that is there already."""
+        keys = ["key_3", "key_700", *(chr(0x4E00 + n) for n in range(1598))]
+        self.zone.joinpath("p").mkdir()
+        self.zone.joinpath("p/a.json").write_text(json.dumps(dict.fromkeys(keys, 1)))
+        self.make_lake(file_url(self.zone))
+        with self.db.conn.transaction():
+            self.db.run("SET LOCAL statement_timeout = '2s'")
+            names = [name for (name,) in self.db.rows("SELECT column_name FROM stedi.infer('lake', 'p')")]
+        numbers = [n for n in range(2, 1601) if n not in (3, 700)]
+        self.assertEqual(names, ["key_3", "key_700", "key", *(f"key_{n}" for n in numbers)])
+
     def test_tells_no_value(self):
         """Whatever a record's values are, and whichever types refuse them."""
         canary = "c4n4ry"

@@ -324,6 +324,13 @@ class NewcomerTest(ServerTest):
         self.cure('must be owner of the tables in schema "zone"', "GRANT regress_etl TO regress_other;",
                   "SELECT count(*) FROM stedi.materialize('zone', landing => 'lake')", 5, other)
 
+        # nor is a superuser's role given away for them
+        self.db.run("CREATE SCHEMA ours")
+        self.addCleanup(self.db.drop, "ours")
+        self.db.run("CREATE TABLE ours.customer_trusted (LIKE zone.customer_trusted)")
+        hint = self.failure(other, "SELECT stedi.materialize('ours', landing => 'lake')").message_hint
+        self.assertEqual(hint, "Have that role run it.")
+
     @unittest.skipUnless(shutil.which("gcc"), "gcc is not installed")
     def test_clock(self):
         """No SQL can set it: the message says whose clock differs by how much."""

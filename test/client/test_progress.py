@@ -227,6 +227,26 @@ class ProgressTest(ServerTest):
                     conn.execute("DROP EXTENSION stedi")
         self.assertEqual(errors, [])
 
+    def test_next_to_nothing_done(self):
+        """The time that is left of it is one that an interval can be."""
+        answer = store({"step_trainer/0.json": b"{}\n", "step_trainer/1.json": b"[]"})
+        size = 8 * 10**18
+
+        def vast(request):
+            status, headers, body = answer(request)
+            if request.lists:
+                return status, headers, body.replace("<Size>2<", f"<Size>{size}<")
+            if body == b"[]":
+                return status, headers | {"Content-Length": str(size)}, lambda wfile: self.s3.gate.wait()
+            return status, headers, body
+
+        self.s3.store = vast
+        self.db.run("ALTER SERVER lake OPTIONS (ADD max_tries '1')")
+        self.runner.execute("SET max_parallel_workers_per_gather = 0")
+        with self.s3.hold(), self.during(SCAN):
+            self.reaches(lambda row: row["phase"] == "reading" and row["objects_done"] == 1)
+            self.assertEqual(self.db.value("SELECT extract(epoch FROM time_left) FROM stedi.progress"), 10**9)
+
     def test_listing_is_seen(self):
         listed = threading.Event()
         answer = self.s3.store
@@ -316,6 +336,37 @@ class ProgressTest(ServerTest):
             return row["relation"] == "lake.accelerometer_landing" and any(self.held_scan(n, 3)(row) for n in done)
 
         return test
+
+    def test_scan_is_seen_to_the_end_of_all_processes(self):
+        """Whichever of two that wait for their first bytes goes first."""
+        for setting in (*EAGER, "SET max_parallel_workers_per_gather = 1"):
+            self.runner.execute(setting)
+        objects = {f"step_trainer/{i}.json": OBJECTS[f"step_trainer/{i}.json"] for i in range(2)}
+        answer = store(objects)
+        gates = {}
+
+        def late(request):
+            if not request.lists:
+                gates[request.path].wait()
+            return answer(request)
+
+        self.s3.store = late
+        one_done = ("SELECT count(*) = 1 FROM pg_stat_activity WHERE %s IN (pid, leader_pid) AND state = 'active'"
+                    " AND wait_event <> 'ExecuteGather'")
+        for first in range(2):
+            gates.update({f"/bucket/{key}": threading.Event() for key in objects})
+            self.s3.requests.clear()
+            with self.during(SCAN) as errors:
+                try:
+                    wait_until(lambda: sum(not request.lists for request in self.s3.requests) == 2, "not both are asked for")
+                    gates[f"/bucket/step_trainer/{first}.json"].set()
+                    wait_until(lambda: self.db.value(one_done, self.pid), "none is done")
+                    self.assertEqual([row["pid"] for row in self.running()], [self.pid])
+                finally:
+                    for gate in gates.values():
+                        gate.set()
+            self.assertEqual(errors, [])
+            self.assert_free()
 
     def test_run_goes_on_after_commands_of_the_server(self):
         """CREATE INDEX and ANALYZE of customer_trusted come before the accelerometer is read."""

@@ -83,6 +83,7 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp"
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'NOT "timestamp" > ''Now''', 'drop'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', '"timestamp" <@ ''[2020-01-01, today]''::tstzrange', 'drop'); -- ERROR
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'n', 'position(''@'' in email) > 1 AND land(''a'') IS NULL'); -- ERROR: not on the safe path
+SELECT stedi.unexpect('regress_expect', 'accelerometer_trusted', 'n');
 SELECT relname FROM pg_class WHERE relnamespace = 'regress_expect'::regnamespace;
 
 -- before the first run; set once more, it stays as it is
@@ -240,6 +241,19 @@ SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regres
 SET min_parallel_table_scan_size = 0;
 SELECT table_name, unexpected, rows FROM run();
 SELECT * FROM zone();
+-- an error of another process is told as it is, whatever the leader is at
+CREATE FUNCTION wait(x float8) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    PERFORM pg_sleep(10) FROM pg_stat_activity WHERE pid = pg_backend_pid() AND backend_type = 'client backend';
+    RETURN true;
+END $$;
+ALTER FOREIGN TABLE regress_expect_landing.accelerometer_landing OPTIONS (ADD on_error 'stop');
+SELECT land('accelerometer/9', 'no record');
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regress_expect.wait(x)', 'drop');
+SELECT * FROM run(); -- ERROR
+SELECT remove('accelerometer/9');
+ALTER FOREIGN TABLE regress_expect_landing.accelerometer_landing OPTIONS (DROP on_error);
+SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'broken', 'regress_expect.near(x)', 'drop');
 CREATE ROLE regress_expect_other;
 GRANT USAGE, CREATE ON SCHEMA regress_expect TO regress_expect_other;
 SET ROLE regress_expect_other;
