@@ -39,6 +39,13 @@
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
+/* What it calls had no arguments in its declaration, which is "none" for newer compilers. */
+#if PG_VERSION_NUM < 160000
+#include "nodes/nodeFuncs.h"
+#define raw_expression_tree_walker(node, walker, context) \
+	raw_expression_tree_walker(node, (void *) (walker), context)
+#endif
+
 /* EXPLAIN's functions moved out of commands/explain.h in 18. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
