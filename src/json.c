@@ -195,19 +195,24 @@ skip_plain(Reader *reader)
 	}
 }
 
+/* What stands between the key of a member and its value. */
+static bool
+read_colon(Reader *reader)
+{
+	read_space(reader);
+	if (!read_byte(reader, ':'))
+		return false;
+	read_space(reader);
+	return true;
+}
+
 /* The key of a member and the colon, up to its value. */
 static bool
 skip_key(Reader *reader)
 {
 	RawString	key;
 
-	if (!read_string(reader, &key))
-		return false;
-	read_space(reader);
-	if (!read_byte(reader, ':'))
-		return false;
-	read_space(reader);
-	return true;
+	return read_string(reader, &key) && read_colon(reader);
 }
 
 /* The nesting of a value that is passed over: level -> is it an array? */
@@ -382,11 +387,7 @@ read_key(void **strings, Reader *reader, StediSlice *key, StediReason *reason)
 	if (!read_string(reader, &string))
 		return false;
 	*reason = unescape(strings, &string, key);
-	read_space(reader);
-	if (!read_byte(reader, ':'))
-		return false;
-	read_space(reader);
-	return true;
+	return read_colon(reader);
 }
 
 /* The value of a member of a record.  False when it is not JSON. */

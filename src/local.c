@@ -274,8 +274,10 @@ stedi_local_folders(const StediOptions *opts, const char *prefix)
 	if (path == NULL || access(path, R_OK | X_OK) != 0)
 		return NIL;
 	foreach(lc, read_names(opts, path))
+	{
 		if (stat(psprintf("%s/%s", path, (char *) lfirst(lc)), &st) == 0 && S_ISDIR(st.st_mode))
-		folders = lappend(folders, lfirst(lc));
+			folders = lappend(folders, lfirst(lc));
+	}
 	return folders;
 }
 
