@@ -85,7 +85,11 @@ OBJS = \
 	src/zone_query.o \
 	src/zone_rows.o \
 	src/zone_key.o \
+	src/zone_store.o \
+	src/zone_adopt.o \
+	src/zone_hold.o \
 	src/zone_book.o \
+	src/zone_book_write.o \
 	src/zone_object.o \
 	src/zone_customer.o \
 	src/zone_person.o \
@@ -100,6 +104,8 @@ OBJS = \
 	src/zone_build.o \
 	src/zone_heap.o \
 	src/zone_write.o \
+	src/zone_delete.o \
+	src/zone_summary.o \
 	src/zone_survey.o \
 	src/zone_find.o \
 	src/zone_renew.o \

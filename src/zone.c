@@ -69,7 +69,7 @@ read_arguments(FunctionCallInfo fcinfo)
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("argument \"target\" must not be null"),
 				errhint("Name the schema of the five tables, for example stedi.materialize('project')."));
-	run = stedi_zone_begin_run(fcinfo, ARG_TARGET, ARG_LANDING);
+	run = stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING);
 	run->asked = choice_argument(fcinfo, ARG_CONSENT, "consent", "granted", "since_consent");
 	match = choice_argument(fcinfo, ARG_MATCH, "match", "customer", "time");
 	run->match_time = match != NULL && strcmp(match, "time") == 0;
@@ -174,10 +174,12 @@ run_steps(ZoneRun *run, void *arg)
 {
 	stedi_zone_lock_tables(run);
 	check_inputs(run);
+	stedi_zone_book_open(run);
+	stedi_zone_book_landing(run);
 	stedi_zone_check_landing(run);
 	stedi_zone_check_published(run);
-	stedi_zone_book_open(run);
 	stedi_zone_book_rule(run);
+	stedi_zone_summary_renew(run);
 	stedi_zone_expect_read(run);
 	stedi_zone_object_define(run);
 	stedi_zone_object_compare(run);
@@ -194,6 +196,7 @@ run_steps(ZoneRun *run, void *arg)
 	stedi_zone_change_end(run);
 	stedi_zone_book_run(run);
 	stedi_zone_query_forget(run);
+	stedi_zone_delete_check(run);
 	stedi_zone_write_swap(run);
 }
 

@@ -8,7 +8,11 @@
  *	 zone_query.c	SQL with names filled in, run through SPI
  *	 zone_rows.c	a table's rows, one after the other
  *	 zone_key.c		hashes of people, under the target's key
- *	 zone_book.c	what is kept from run to run: rule, runs, objects
+ *	 zone_store.c	in which schema the bookkeeping is, and whose
+ *	 zone_adopt.c	bookkeeping of others, brought there
+ *	 zone_book.c	what is kept from run to run: the tables
+ *	 zone_book_write.c	what a run writes into them
+ *	 zone_hold.c	relations that are held open
  *	 zone_object.c	landing objects: new, changed, vanished, to be read
  *	 zone_customer.c	customer objects -> customer records, all that matter
  *	 zone_person.c	customer records -> who is in, which device is whose
@@ -21,6 +25,8 @@
  *	 zone_load.c	landing readings -> rows, in several processes; see
  *					zone_load.h
  *	 zone_write.c	rows -> a table: made, changed or swapped
+ *	 zone_delete.c	rows out of a table, with proof
+ *	 zone_summary.c what an index knows of rows that go
  *
  * or renews them: then it reads what is new, and takes everything else from
  * the tables as they are:
@@ -56,8 +62,10 @@
 
 #include "stedi.h"
 
+#include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "utils/array.h"
+#include "utils/rel.h"
 #include "utils/tuplestore.h"
 
 typedef enum ZoneTableId
@@ -199,6 +207,30 @@ typedef enum ZoneBook
 	ZONE_N_BOOKS
 } ZoneBook;
 
+/* The schema that a target's bookkeeping is in. */
+typedef struct ZoneStore
+{
+	Oid			schema;			/* InvalidOid: there is none yet */
+	const char *name;			/* in the run's context */
+	Oid			owner;			/* as whom statements on it run */
+	bool		ours;			/* it is out of reach of the tables' owner */
+} ZoneStore;
+
+/* Who ran, to be put back. */
+typedef struct ZoneUser
+{
+	Oid			role;
+	int			security;
+} ZoneUser;
+
+/* Have the five tables triggers or rules of their owner? */
+typedef enum ZoneHooks
+{
+	ZONE_HOOKS_UNKNOWN,			/* not asked yet */
+	ZONE_HOOKS_NONE,
+	ZONE_HOOKS_SOME,
+} ZoneHooks;
+
 #define ZONE_KEY_LEN 32
 
 /* The most processes that take part in a load. */
@@ -255,6 +287,10 @@ typedef struct ZoneRun
 	bool		dry_run;
 	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
 	bool		all;			/* all five */
+	bool		landing_given;	/* landing_name was; else it is the target's,
+								 * until stedi_zone_book_landing */
+	bool		landing_known;	/* it is settled */
+	bool		landing_changed;	/* it is not what is written down */
 	bool		read_only;		/* a look: all queries share one snapshot */
 	int64		now_ms;			/* transaction time */
 
@@ -270,7 +306,19 @@ typedef struct ZoneRun
 	bool		had_rule;
 	bool		match_changed;	/* that of machine_learning_curated, too */
 
-	/* the bookkeeping: set by stedi_zone_book_open */
+	List	   *held;			/* relations that are open until the run ends;
+								 * owned */
+	ZoneHooks	hooks;			/* of the five tables */
+	int64		counted[ZONE_N_TABLES]; /* rows, and one, when the table was
+										 * written; 0: not counted */
+
+	/* the bookkeeping: where it is */
+	ZoneStore	store;
+	const char *adopted[ZONE_N_BOOKS];	/* columns of what is being brought
+										 * over; NULL: it is not there */
+	bool		books_lost;		/* some were made anew */
+
+	/* what it says: set by stedi_zone_book_open */
 	char		key[ZONE_KEY_LEN];
 	uint64		seed;			/* of the hashes of names, from the key */
 	int64		number;			/* the run's */
@@ -306,9 +354,6 @@ typedef struct ZoneRun
 
 /* zone.c */
 
-/* A regnamespace argument that is not NULL: its name, palloc'd, and OID. */
-extern const char *stedi_zone_schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema);
-
 /* Find the target's tables and their owner, and see that the caller may. */
 extern void stedi_zone_check_target(ZoneRun *run);
 
@@ -324,11 +369,11 @@ extern void stedi_zone_pin_settings(void);
 /* zone_target.c */
 
 /*
- * A run on the schema in argument target_arg, from the landing tables in that
- * of landing_arg (NULL: the same; -1: there is no such argument).  In the
- * current context.
+ * A run on a schema, from the landing tables in that of argument landing_arg
+ * (NULL: the one remembered, or the same; -1: there is no such argument).  In
+ * the current context.
  */
-extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, int target_arg, int landing_arg);
+extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg);
 
 /*
  * Do the steps as the tables' owner, connected to SPI; undone if the run is a
@@ -351,7 +396,7 @@ extern void stedi_zone_check_published(ZoneRun *run);
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
- * {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
+ * {books} the schema of the bookkeeping, {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
  * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
  * tables as they are to be read in this run, {customer_landing} the name of
  * that table as a literal, {person_set} and {device_set} the consent sets.
@@ -383,6 +428,12 @@ extern char *stedi_zone_query_text(const ZoneRun *run, const char *sql);
 
 /* A table's columns as ZoneTable has them: names and types. */
 extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
+
+/* The same without types. */
+extern char *stedi_zone_query_names(const ZoneRun *run, Oid relid);
+
+/* A relation's name with its schema, quoted.  Palloc'd. */
+extern const char *stedi_zone_query_relation(Oid relid);
 
 /*
  * Memory that a kept relation takes, in kB.  Each is read once or twice from
@@ -427,7 +478,12 @@ typedef struct ZoneQueryRows
 	uint64		next;
 } ZoneQueryRows;
 
-extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql);
+/*
+ * types: a letter a column, t text, l bigint, L bigint[], i integer, b bytea,
+ * B boolean, z timestamptz; an error when the answer has others.  NULL: not
+ * checked.
+ */
+extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql, const char *types);
 extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls);
 extern void stedi_zone_query_close(ZoneQueryRows *rows);
 
@@ -556,6 +612,90 @@ extern void stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 r
 /* Put the new storage in place: the end of a run. */
 extern void stedi_zone_write_swap(ZoneRun *run);
 
+/* Drop storage that the table was compared with. */
+extern void stedi_zone_write_drop(ZoneRun *run, ZoneTableId id);
+
+/* zone_store.c */
+
+/*
+ * Find the target's bookkeeping: run->store, whose schema is InvalidOid when
+ * there is none.  run->owner is that of the five tables, if there are any.
+ */
+extern void stedi_zone_store_find(ZoneRun *run);
+
+/* Who may read it, and so owns the five tables; InvalidOid: nothing says so. */
+extern Oid	stedi_zone_store_reader(const ZoneRun *run);
+
+/* Make it, or bring it over, and see to its name and privileges.  As the owner. */
+extern void stedi_zone_store_open(ZoneRun *run);
+
+/* Be the bookkeeping's owner, and whoever was before. */
+extern void stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before);
+extern void stedi_zone_store_leave(const ZoneUser *before);
+
+/* What zone_query.c has, of templates, as the bookkeeping's owner. */
+extern int64 stedi_zone_store_run(const ZoneRun *run, const char *template);
+extern uint64 stedi_zone_store_with(const ZoneRun *run, const char *template, int n,
+									const Oid *types, const Datum *values, const char *nulls);
+extern void stedi_zone_store_query(const ZoneRun *run, ZoneQueryRows *rows,
+								   const char *template, const char *types);
+extern void stedi_zone_store_values(const ZoneRun *run, const char *template, int n,
+									int64 *values);
+extern char *stedi_zone_store_text(const ZoneRun *run, const char *template);
+extern void stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template);
+
+/* zone_adopt.c */
+
+/* Keep the rows of bookkeeping that is not ours, and drop it.  As its owner. */
+extern void stedi_zone_adopt_take(ZoneRun *run, const ZoneStore *from);
+
+/* Put them where they belong.  As the bookkeeping's owner. */
+extern void stedi_zone_adopt_put(ZoneRun *run);
+
+/* zone_hold.c */
+
+/*
+ * Hold a relation open, on which there is a lock, until the run ends.  It must
+ * not be closed by the caller.
+ */
+extern Relation stedi_zone_hold(ZoneRun *run, Oid relid);
+
+/* Lock, check and hold one of the five tables, with all its parts. */
+extern void stedi_zone_hold_table(ZoneRun *run, ZoneTableId id, LOCKMODE mode);
+
+/* Let go of one relation, or of all. */
+extern void stedi_zone_hold_release(ZoneRun *run, Oid relid);
+extern void stedi_zone_hold_release_all(ZoneRun *run);
+
+/* The five tables still have their names; else an error. */
+extern void stedi_zone_hold_check(const ZoneRun *run);
+
+/* A column of one of the five tables has the type that it should; else an error. */
+extern void stedi_zone_check_column(Form_pg_attribute column);
+
+/* zone_delete.c */
+
+/*
+ * Take the rows out of a table that a kept relation has the places of (part,
+ * place): how many.  An error when some are still there.
+ */
+extern int64 stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places);
+
+/* The same of the rows t of which a template holds. */
+extern int64 stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template);
+
+/* The table is written; and, at the end: an error when rows have come back. */
+extern void stedi_zone_delete_note(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_delete_check(ZoneRun *run);
+
+/* zone_summary.c */
+
+/* Take the summaries away of ranges that these rows were in. */
+extern void stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places);
+
+/* Make summaries where there are none, if that brings nobody back. */
+extern void stedi_zone_summary_renew(ZoneRun *run);
+
 /* zone_load.c */
 
 /* Read the landing table that feeds this table. */
@@ -590,21 +730,39 @@ extern void stedi_zone_book_open(ZoneRun *run);
 /* Make one of them, where it is not there. */
 extern void stedi_zone_book_make(ZoneRun *run, ZoneBook book);
 
-/* Who but its owner may write into one of them, as REVOKE takes it; NULL: nobody. */
-extern char *stedi_zone_book_writers(ZoneRun *run, ZoneBook book);
+/*
+ * Find one of them where the bookkeeping is, and lock it: its OID; InvalidOid
+ * when it is not there, or was not what it should be and could be dropped.
+ * Else an error.  As the bookkeeping's owner.
+ */
+extern Oid	stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode);
+
+/*
+ * Make one of them with the rows of a kept relation, whose columns are given.
+ * An error when it has rows that no run has written, unless they can be made
+ * anew.  As the bookkeeping's owner.
+ */
+extern void stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *columns,
+									const char *from);
+
+/* An error when others than its owner may write into it. */
+extern void stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book);
+
+/* zone_book_write.c */
 
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run);
 
-/*
- * Lock one of the target's tables (a run: against other writers, not readers),
- * and see that its owner is the run's: its OID, or InvalidOid when it is not
- * there, as when it was dropped while we waited for the lock.
- */
-extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *name, LOCKMODE mode);
+/* Settle run->landing_name: as given, or as it is written down. */
+extern void stedi_zone_book_landing(ZoneRun *run);
 
-/* The table has the columns that it should; else an error. */
-extern void stedi_zone_check_shape(ZoneRun *run, ZoneTableId id);
+/*
+ * Lock a table, and see that it belongs to the owner given: its OID, or
+ * InvalidOid when it is not there, as when it was dropped while we waited for
+ * the lock.
+ */
+extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name,
+								  Oid owner, LOCKMODE mode);
 
 /* Write an object down that was read, and is not there. */
 extern void stedi_zone_book_put_object(ZoneRun *run, ZoneTableId id, const StediObject *object,
@@ -875,7 +1033,7 @@ extern void stedi_zone_session_need_table(const ZoneSession *session, ZoneTableI
 extern void stedi_zone_session_need_rule(ZoneSession *session);
 
 /* Is that bookkeeping table there?  An error when it is not the owner's. */
-extern bool stedi_zone_session_has_book(const ZoneSession *session, const char *name);
+extern bool stedi_zone_session_has_book(const ZoneSession *session, ZoneBook book);
 
 /* The one text value of a template's query, in the run's context; NULL: none. */
 extern char *stedi_zone_session_text(const ZoneSession *session, const char *template);

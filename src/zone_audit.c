@@ -70,8 +70,8 @@ static const char *const insider_query =
 " WHERE d.in_force AND NOT s.is_out";
 
 static const char *const not_forgotten =
-" AND NOT EXISTS (SELECT FROM {target}.stedi_forgotten f WHERE f.lifted IS NULL"
-"   AND f.who = stedi.keyed_hash((SELECT key FROM {target}.stedi_key), d.email))";
+" AND NOT EXISTS (SELECT FROM {books}.stedi_forgotten f WHERE f.lifted IS NULL"
+"   AND f.who = stedi.keyed_hash((SELECT key FROM {books}.stedi_key), d.email))";
 
 /* Devices that one customer holds; handed_on: another has held it. */
 static const char *const device_query =
@@ -172,12 +172,12 @@ compare_table(const ZoneSession *session, ZoneTableId id)
 static bool
 forgets(const ZoneSession *session)
 {
-	if (!stedi_zone_session_has_book(session, "stedi_forgotten") ||
-		stedi_zone_session_text(session, "SELECT 'yes' FROM {target}.stedi_forgotten"
+	if (!stedi_zone_session_has_book(session, ZONE_BOOK_FORGOTTEN) ||
+		stedi_zone_session_text(session, "SELECT 'yes' FROM {books}.stedi_forgotten"
 								" WHERE lifted IS NULL LIMIT 1") == NULL)
 		return false;
-	if (!stedi_zone_session_has_book(session, "stedi_key") ||
-		stedi_zone_session_text(session, "SELECT 'yes' FROM {target}.stedi_key"
+	if (!stedi_zone_session_has_book(session, ZONE_BOOK_KEY) ||
+		stedi_zone_session_text(session, "SELECT 'yes' FROM {books}.stedi_key"
 								" HAVING count(key) = 1") == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -191,8 +191,8 @@ forgets(const ZoneSession *session)
 static bool
 keeps_vanished(const ZoneSession *session, ZoneTableId id)
 {
-	return stedi_zone_session_has_book(session, "stedi_object") &&
-		stedi_zone_session_text(session, psprintf("SELECT 'yes' FROM {target}.stedi_object"
+	return stedi_zone_session_has_book(session, ZONE_BOOK_OBJECT) &&
+		stedi_zone_session_text(session, psprintf("SELECT 'yes' FROM {books}.stedi_object"
 												  " WHERE vanished AND table_name = '%s' LIMIT 1",
 												  stedi_zone_tables[id].landing)) != NULL;
 }
@@ -201,7 +201,7 @@ keeps_vanished(const ZoneSession *session, ZoneTableId id)
 static void
 read_expectations(const ZoneSession *session)
 {
-	if (stedi_zone_session_has_book(session, stedi_zone_book_name(ZONE_BOOK_EXPECTATION)))
+	if (stedi_zone_session_has_book(session, ZONE_BOOK_EXPECTATION))
 		stedi_zone_expect_read(session->run);
 }
 
@@ -227,8 +227,10 @@ stedi_zone_audit_people(const ZoneSession *session)
 	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
 	keep(session, "standing", standing_query);
 	keep(session, "decider", decider_query);
-	keep(session, "insider", psprintf("%s%s", insider_query,
-									  forgets(session) ? not_forgotten : ""));
+	if (forgets(session))
+		stedi_zone_store_keep(session->run, "insider", psprintf("%s%s", insider_query, not_forgotten));
+	else
+		keep(session, "insider", insider_query);
 	keep(session, "device", device_query);
 }
 
@@ -262,11 +264,9 @@ audit(PG_FUNCTION_ARGS)
 {
 	static const bool all[ZONE_N_TABLES] = {true, true, true, true, true};
 	ZoneSession session;
-	Oid			target;
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
-	(void) stedi_zone_schema_argument(fcinfo, ARG_TARGET, &target);
-	stedi_zone_session_begin(&session, fcinfo, target, ARG_LANDING, all);
+	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING, all);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_session_need_table(&session, id);
 	stedi_zone_session_need_rule(&session);

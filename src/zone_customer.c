@@ -404,8 +404,8 @@ note_gone(ZoneRun *run)
 	stedi_hashes_begin(&gone);
 	(void) stedi_zone_object_names(run, ZONE_CUSTOMER_TRUSTED, ZONE_NAMES_GONE, &gone,
 								   &customers->claimed);
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(run,
-														 "SELECT name FROM {target}.stedi_forgotten WHERE pending"));
+	stedi_zone_store_query(run, &rows, "SELECT name FROM {books}.stedi_forgotten WHERE pending AND name IS NOT NULL",
+						   "l");
 	while (stedi_zone_query_fetch(&rows, 1, &name, &isnull))
 		(void) stedi_hashes_add(&gone, (uint64) DatumGetInt64(name));
 	stedi_zone_query_close(&rows);
@@ -425,7 +425,7 @@ read_exceptional(ZoneRun *run)
 	Datum		device;
 	bool		isnull;
 
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(run, "SELECT device FROM {target}.stedi_device"));
+	stedi_zone_store_query(run, &rows, "SELECT device FROM {books}.stedi_device WHERE device IS NOT NULL", "l");
 	while (stedi_zone_query_fetch(&rows, 1, &device, &isnull))
 		(void) stedi_hashes_add(&run->customers->exceptional, (uint64) DatumGetInt64(device));
 	stedi_zone_query_close(&rows);

@@ -160,9 +160,8 @@ read_entries(const ZoneRun *run)
 	Datum		values[4];
 	bool		nulls[4];
 
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(run,
-														 "SELECT table_name, name, condition, action"
-														 " FROM {target}.stedi_expectation"));
+	stedi_zone_store_query(run, &rows, "SELECT table_name, name, condition, action FROM {books}.stedi_expectation",
+						   "tttt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		Entry	   *entry = palloc(sizeof(Entry));
@@ -181,7 +180,7 @@ read_entries(const ZoneRun *run)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("table \"stedi_expectation\" in schema \"%s\" has a row that is no expectation",
-						   run->target_name),
+						   run->store.name),
 					errhint("Delete it, and set the expectation with stedi.expect."));
 		entries = lappend(entries, entry);
 	}
@@ -205,23 +204,6 @@ tell_dropping(const ZoneRun *run, const ZoneExpectations *expectations)
 	return MemoryContextStrdup(run->cxt, text.data);
 }
 
-/* Conditions run as the owner: whoever can write them could do all that the owner can. */
-static void
-check_writers(ZoneRun *run)
-{
-	const char *table = stedi_zone_book_name(ZONE_BOOK_EXPECTATION);
-	char	   *writers = stedi_zone_book_writers(run, ZONE_BOOK_EXPECTATION);
-
-	if (writers != NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("others than its owner can write into table \"%s\" in schema \"%s\"",
-					   table, run->target_name),
-				errdetail("Functions in its conditions run with the privileges of the owner."),
-				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;",
-						quote_qualified_identifier(run->target_name, table), writers));
-}
-
 void
 stedi_zone_expect_read(ZoneRun *run)
 {
@@ -230,7 +212,7 @@ stedi_zone_expect_read(ZoneRun *run)
 	run->expectations = NULL;
 	if (entries != NIL)
 	{
-		check_writers(run);
+		stedi_zone_book_check_writers(run, ZONE_BOOK_EXPECTATION);
 		run->expectations = lay_out(run, entries);
 		for (int id = 0; id < ZONE_N_TABLES; id++)
 			if (run->wanted[id])
@@ -375,7 +357,6 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *counted = run->expectations;
 	const char *covered = stedi_zone_table_covered(id);
-	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 	ZoneSieve  *sieve;
 	int64		n_uncovered;
 	int64		n_rows;
@@ -388,17 +369,14 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 	 * whoever has withdrawn since is not to be asked about, and would go in
 	 * any case
 	 */
-	n_uncovered = stedi_zone_query_run(stedi_zone_query_expand(run,
-															   psprintf("DELETE FROM {%s} WHERE NOT %s",
-																		stedi_zone_tables[id].name, covered)));
+	n_uncovered = stedi_zone_delete_where(run, id, psprintf("NOT %s", covered));
 
 	/* what is counted is records that are read, not what they left behind */
 	counted = memcpy(palloc(counted->size), counted, counted->size);
 	sieve = stedi_zone_sieve_open(counted, id, ZONE_ACTIONS(ZONE_ACTION_DROP), LEADER);
 	keep_unexpected(run, sieve, run->relid[id]);
 	stedi_zone_sieve_close(sieve);
-	n_rows = stedi_zone_query_run(psprintf("DELETE FROM %s t USING unexpected_row u WHERE t.ctid = u.place AND t.tableoid = u.part",
-										   table));
+	n_rows = stedi_zone_delete(run, id, "unexpected_row");
 	stedi_zone_query_drop(run);
 	if (n_uncovered + n_rows > 0)
 		stedi_zone_write_analyze(run, id, n_uncovered + n_rows);
@@ -510,9 +488,9 @@ put_counts(const ZoneRun *run, const ZoneExpectation *expectation)
 							  (expectation->action == ZONE_ACTION_DROP ? 0 : violated));
 	values[3] = Int64GetDatum(violated);
 	values[4] = Int64GetDatum(run->number);
-	(void) stedi_zone_query_with(stedi_zone_query_expand(run,
-														 "UPDATE {target}.stedi_expectation SET met = $3, violated = $4, run = $5"
-														 " WHERE table_name = $1 AND name = $2"),
+	(void) stedi_zone_store_with(run,
+								 "UPDATE {books}.stedi_expectation SET met = $3, violated = $4, run = $5"
+								 " WHERE table_name = $1 AND name = $2",
 								 lengthof(types), types, values, NULL);
 }
 
@@ -600,7 +578,7 @@ execute(const ZoneRun *run, const Call *call, const char *template)
 		values[2] = CStringGetTextDatum(call->entry.condition);
 		values[3] = CStringGetTextDatum(actions[call->entry.action]);
 	}
-	return stedi_zone_query_with(stedi_zone_query_expand(run, template), n, types, values, NULL);
+	return stedi_zone_store_with(run, template, n, types, values, NULL);
 }
 
 static void
@@ -609,15 +587,16 @@ expect_steps(ZoneRun *run, void *arg)
 	Call	   *call = arg;
 
 	check_conditions(lay_out(run, list_make1(&call->entry)), call->entry.id);
+	stedi_zone_store_open(run);
 	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
 
 	/* what was counted stays with one that stays as it is */
 	(void) execute(run, call,
-				   "UPDATE {target}.stedi_expectation SET condition = $3, action = $4, met = NULL, violated = NULL, run = NULL"
+				   "UPDATE {books}.stedi_expectation SET condition = $3, action = $4, met = NULL, violated = NULL, run = NULL"
 				   " WHERE table_name = $1 AND name = $2 AND (condition, action) IS DISTINCT FROM ($3, $4)");
 	(void) execute(run, call,
-				   "INSERT INTO {target}.stedi_expectation SELECT $1, $2, $3, $4"
-				   " WHERE NOT EXISTS (SELECT FROM {target}.stedi_expectation WHERE table_name = $1 AND name = $2)");
+				   "INSERT INTO {books}.stedi_expectation SELECT $1, $2, $3, $4"
+				   " WHERE NOT EXISTS (SELECT FROM {books}.stedi_expectation WHERE table_name = $1 AND name = $2)");
 }
 
 /*
@@ -631,7 +610,7 @@ expect(PG_FUNCTION_ARGS)
 
 	read_call(fcinfo, &call);
 	read_condition(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, ARG_TARGET, -1), expect_steps, &call);
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), expect_steps, &call);
 	PG_RETURN_VOID();
 }
 
@@ -641,10 +620,11 @@ unexpect_steps(ZoneRun *run, void *arg)
 	Call	   *call = arg;
 
 	/* who makes it would own the target from then on */
-	if (!OidIsValid(stedi_zone_lock_table(run, stedi_zone_book_name(ZONE_BOOK_EXPECTATION), ShareRowExclusiveLock)))
+	if (!OidIsValid(run->store.schema))
 		return;
+	stedi_zone_store_open(run);
 	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
-	call->found = execute(run, call, "DELETE FROM {target}.stedi_expectation WHERE table_name = $1 AND name = $2") > 0;
+	call->found = execute(run, call, "DELETE FROM {books}.stedi_expectation WHERE table_name = $1 AND name = $2") > 0;
 }
 
 /*
@@ -657,7 +637,7 @@ unexpect(PG_FUNCTION_ARGS)
 	Call		call = {0};
 
 	read_call(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, ARG_TARGET, -1), unexpect_steps, &call);
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), unexpect_steps, &call);
 	PG_RETURN_BOOL(call.found);
 }
 
@@ -670,15 +650,13 @@ expectations(PG_FUNCTION_ARGS)
 {
 	static const bool none[ZONE_N_TABLES] = {false};
 	ZoneSession session;
-	Oid			target;
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
-	(void) stedi_zone_schema_argument(fcinfo, ARG_TARGET, &target);
-	stedi_zone_session_begin(&session, fcinfo, target, -1, none);
-	if (stedi_zone_session_has_book(&session, stedi_zone_book_name(ZONE_BOOK_EXPECTATION)))
+	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), -1, none);
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_EXPECTATION))
 		stedi_zone_session_answer(&session,
 								  "SELECT table_name, name, condition, action, met, violated, run"
-								  " FROM {target}.stedi_expectation ORDER BY table_name, name");
+								  " FROM {books}.stedi_expectation ORDER BY table_name, name");
 	stedi_zone_session_end(&session);
 	return (Datum) 0;
 }

@@ -49,7 +49,7 @@ stedi_zone_find_few(const char *query)
 
 	stedi_zone_query_open(&rows,
 						  psprintf("SELECT key FROM (%s) k WHERE key IS NOT NULL GROUP BY key LIMIT %d",
-								   query, FEW_KEYS + 1));
+								   query, FEW_KEYS + 1), "t");
 	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
 	{
 		if (n < FEW_KEYS)
@@ -115,7 +115,7 @@ begin_search(const ZoneRun *run, Search *search, const char *keys, const char *p
 	search->last = PG_INT64_MIN;
 	if (keys != NULL)
 	{
-		stedi_zone_query_open(&rows, psprintf("SELECT key FROM %s", keys));
+		stedi_zone_query_open(&rows, psprintf("SELECT key FROM %s", keys), "t");
 		while (stedi_zone_query_fetch(&rows, 1, values, nulls))
 			if (!nulls[0])
 				(void) stedi_hashes_add(&search->keys,
@@ -125,13 +125,16 @@ begin_search(const ZoneRun *run, Search *search, const char *keys, const char *p
 	}
 	if (pairs == NULL)
 		return;
-	stedi_zone_query_open(&rows, psprintf("SELECT key, \"time\" FROM %s", pairs));
+	stedi_zone_query_open(&rows, psprintf("SELECT key, \"time\" FROM %s", pairs), "tz");
 	while (stedi_zone_query_fetch(&rows, 2, values, nulls))
 	{
-		uint64		key = stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(values[0])),
-												  false);
-		int64		time = DatumGetInt64(values[1]);
+		uint64		key;
+		int64		time;
 
+		if (nulls[0] || nulls[1])
+			continue;
+		key = stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(values[0])), false);
+		time = DatumGetInt64(values[1]);
 		(void) stedi_hashes_add(&search->pairs, pair_hash(key, time));
 		search->first = Min(search->first, time);
 		search->last = Max(search->last, time);
@@ -226,8 +229,11 @@ find_by_search(ZoneRun *run, ZoneTableId id, const char *name, const char *keys,
 	stedi_zone_query_open(&rows,
 						  psprintf("SELECT tableoid AS part, ctid AS place, %s, true AS all_of_key FROM %s LIMIT 0",
 								   stedi_zone_tables[id].column_names,
-								   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name)));
+								   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name)),
+						  NULL);
 	tupdesc = CreateTupleDescCopy(rows.portal->tupDesc);
+	for (int i = 2; i < tupdesc->natts - 1; i++)
+		stedi_zone_check_column(TupleDescAttr(tupdesc, i));
 	stedi_zone_query_close(&rows);
 	search_rows(run, id, &search, store, tupdesc);
 	stedi_zone_query_register(run, name, store, tupdesc);

@@ -63,7 +63,7 @@ static const char *const mixed_pair_query =
 "  SELECT m.tableoid AS part, m.ctid AS place, row_number() OVER (PARTITION BY"
 "    m.serialnumber, m.sensorreadingtime, m.distancefromobject, m.x, m.y, m.z) AS n"
 "  FROM {machine_learning_curated} m"
-"  JOIN gone_movement g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
+"  JOIN their_reading g ON g.\"timestamp\" = m.sensorreadingtime AND g.x IS NOT DISTINCT FROM m.x"
 "    AND g.y IS NOT DISTINCT FROM m.y AND g.z IS NOT DISTINCT FROM m.z"
 "  WHERE m.serialnumber NOT IN (SELECT key FROM forgotten_device)) p WHERE n = 1";
 
@@ -91,8 +91,7 @@ execute(const Subject *subject, const char *template, const char *word)
 		values[2] = CStringGetTextDatum(word);
 		nulls[2] = ' ';
 	}
-	return stedi_zone_query_with(stedi_zone_query_expand(subject->run, template),
-								 lengthof(types), types, values, nulls);
+	return stedi_zone_store_with(subject->run, template, lengthof(types), types, values, nulls);
 }
 
 /* Find out whom the call is about, when the key is known. */
@@ -132,8 +131,9 @@ begin_steps(ZoneRun *run)
 						   stedi_zone_tables[id].name, run->target_name),
 					errhint("Make the five tables with %s.",
 							stedi_zone_query_call(run, "materialize", "")));
-	stedi_zone_check_published(run);
 	stedi_zone_book_open(run);
+	stedi_zone_book_landing(run);
+	stedi_zone_check_published(run);
 	stedi_zone_book_rule(run);
 }
 
@@ -144,20 +144,27 @@ remove_rows(Subject *subject)
 	ZoneRun    *run = subject->run;
 
 	keep(subject, "gone_customer", gone_customer_query);
-	keep(subject, "gone_curated", gone_curated_query);
 	keep(subject, "forgotten_person", person_query);
 	keep(subject, "forgotten_device", device_query);
+
+	/*
+	 * table by table: rows of one may take those of the next along; pairs by
+	 * time are found by movements, which are found before they go
+	 */
+	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "their_reading", "forgotten_person", NULL);
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", NULL);
 	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", "forgotten_person", NULL);
+	stedi_zone_renew_rows(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", NULL);
+	keep(subject, "gone_curated", gone_curated_query);
+	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", NULL);
 	stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "gone_step", "forgotten_device", NULL);
+	stedi_zone_renew_rows(run, ZONE_STEP_TRAINER_CURATED, "gone_step", NULL);
 	if (run->match_time || run->match_changed)
 		keep(subject, "gone_pair", mixed_pair_query);
 	else
 		stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", "forgotten_device", NULL);
-	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", NULL);
-	stedi_zone_renew_rows(run, ZONE_ACCELEROMETER_TRUSTED, "gone_movement", NULL);
-	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", NULL);
-	stedi_zone_renew_rows(run, ZONE_STEP_TRAINER_CURATED, "gone_step", NULL);
 	stedi_zone_renew_rows(run, ZONE_MACHINE_LEARNING_CURATED, "gone_pair", NULL);
+	stedi_zone_delete_check(run);
 }
 
 /* Write the history's entry: rows are those that the reports say. */
@@ -217,7 +224,7 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ch
 	wish.listing = stedi_zone_object_choose(run, id);
 	stedi_zone_record_keep(run, name, id, &wish);
 	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
-										  " GROUP BY o.key ORDER BY o.key", name, name));
+										  " GROUP BY o.key ORDER BY o.key", name, name), "tl");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
 	stedi_zone_query_close(&rows);
@@ -302,10 +309,10 @@ forget_steps(ZoneRun *run, void *arg)
 	stedi_zone_check_landing(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	if (execute(&subject,
-				"UPDATE {target}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
+				"UPDATE {books}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
 				" WHERE who = $1 AND name = $2", reason) == 0)
 		(void) execute(&subject,
-					   "INSERT INTO {target}.stedi_forgotten VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
+					   "INSERT INTO {books}.stedi_forgotten VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
 					   reason);
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
@@ -340,7 +347,7 @@ forget(PG_FUNCTION_ARGS)
 				errmsg("invalid value for argument \"reason\""),	/* it may be the e-mail */
 				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
 	InitMaterializedSRF(fcinfo, 0);
-	run = stedi_zone_begin_run(fcinfo, 0, 3);
+	run = stedi_zone_begin_run(fcinfo, PG_GETARG_OID(0), 3);
 	stedi_zone_run(run, forget_steps, fcinfo);
 	return (Datum) 0;
 }
@@ -354,7 +361,7 @@ unforget_steps(ZoneRun *run, void *arg)
 	begin_steps(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	fcinfo->isnull = execute(&subject,
-							 "UPDATE {target}.stedi_forgotten SET lifted = pg_catalog.now(), pending = true"
+							 "UPDATE {books}.stedi_forgotten SET lifted = pg_catalog.now(), pending = true"
 							 " WHERE who = $1 AND name = $2 AND lifted IS NULL", NULL) == 0;
 	if (fcinfo->isnull)
 		return;
@@ -374,7 +381,7 @@ unforget(PG_FUNCTION_ARGS)
 
 	stedi_zone_session_need_argument(fcinfo, 0, "target");
 	stedi_zone_session_need_argument(fcinfo, 1, "email");
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, 0, -1), unforget_steps, fcinfo);
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(0), -1), unforget_steps, fcinfo);
 	found = !fcinfo->isnull;
 	fcinfo->isnull = false;
 	PG_RETURN_BOOL(found);

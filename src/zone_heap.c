@@ -416,9 +416,19 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+/* The query's columns must be those of the table, whose pages they go into. */
 static void
 receive_start(DestReceiver *self, int operation, TupleDesc tupdesc)
 {
+	const ZoneHeap *heap = ((HeapReceiver *) self)->heap;
+	bool		same = tupdesc->natts == heap->n_columns;
+
+	for (int i = 0; same && i < tupdesc->natts; i++)
+		same = TupleDescAttr(tupdesc, i)->atttypid == TupleDescAttr(heap->tupdesc, heap->attno[i])->atttypid;
+	if (!same)
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("a table that the run reads was changed while it ran"));
 }
 
 static void

@@ -158,9 +158,8 @@ find_head(const ZoneRun *run, Chain *chain)
 	Datum		values[2];
 	bool		nulls[2];
 
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(run,
-														 "SELECT entry, hash FROM {target}.stedi_history"
-														 " ORDER BY entry DESC LIMIT 1"));
+	stedi_zone_store_query(run, &rows, "SELECT entry, hash FROM {books}.stedi_history"
+						   " ORDER BY entry DESC NULLS LAST LIMIT 1", "lb");
 	if (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls) && !nulls[0] && !nulls[1])
 	{
 		StediSlice	hash = stedi_text_slice(DatumGetByteaPP(values[1]));
@@ -169,8 +168,7 @@ find_head(const ZoneRun *run, Chain *chain)
 		memcpy(chain->head, hash.data, Min(hash.len, sizeof(chain->head)));
 	}
 	stedi_zone_query_close(&rows);
-	stedi_zone_query_values(stedi_zone_query_expand(run, "SELECT max(entries) FROM {target}.stedi_state"),
-							1, &n_given);
+	stedi_zone_store_values(run, "SELECT max(entries) FROM {books}.stedi_state", 1, &n_given);
 	chain->entry = Max(chain->entry, n_given);
 }
 
@@ -247,8 +245,7 @@ finish_writer(Writer *writer)
 
 	stedi_zone_query_register(run, "history_entry", writer->store, writer->tupdesc);
 	if (any)
-		stedi_zone_query_run(stedi_zone_query_expand(run,
-													 "INSERT INTO {target}.stedi_history SELECT * FROM history_entry"));
+		stedi_zone_store_run(run, "INSERT INTO {books}.stedi_history SELECT * FROM history_entry");
 	if (writer->chain->entry > 0)
 		run->head = MemoryContextStrdup(run->cxt, head_text(writer->chain));
 	run->n_entries = writer->chain->entry;
@@ -273,10 +270,15 @@ stedi_zone_history_write(ZoneRun *run, const char *query)
 		values[0] = CStringGetTextDatum("rule_changed");
 		put_entry(&writer, NULL, values, no_nulls);
 	}
-	stedi_zone_query_open(&rows, query);
+	stedi_zone_query_open(&rows, query, "ttilll");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
-		MemoryContext caller = MemoryContextSwitchTo(entry_cxt);
+		MemoryContext caller;
+
+		/* a row of nobody, which the owner has put into a table */
+		if (nulls[0] || nulls[1])
+			continue;
+		caller = MemoryContextSwitchTo(entry_cxt);
 
 		put_entry(&writer, DatumGetTextPP(values[0]), values + 1, nulls + 1);
 		MemoryContextSwitchTo(caller);
@@ -307,10 +309,10 @@ check_entries(const ZoneSession *session, Chain *chain, const char *expected, bo
 	Datum		values[N_ENTRY_COLUMNS];
 	bool		nulls[N_ENTRY_COLUMNS];
 
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(session->run,
-														 "SELECT entry, run, at, who, what, object, byte_offset,"
-														 " rows_removed, rows_added, hash FROM {target}.stedi_history"
-														 " ORDER BY entry"));
+	stedi_zone_store_query(session->run, &rows,
+						   "SELECT entry, run, at, who, what, object, byte_offset,"
+						   " rows_removed, rows_added, hash FROM {books}.stedi_history"
+						   " ORDER BY entry", "llzbttlllb");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		int64		entry = nulls[ENTRY_NUMBER] ? 0 : DatumGetInt64(values[ENTRY_NUMBER]);
@@ -351,11 +353,11 @@ verify_history(PG_FUNCTION_ARGS)
 	stedi_zone_session_need_argument(fcinfo, 0, "target");
 	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(0), -1, wanted);
 	chain = begin_chain();
-	if (stedi_zone_session_has_book(&session, stedi_zone_book_name(ZONE_BOOK_HISTORY)))
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_HISTORY))
 		check_entries(&session, chain, expected, &found);
-	if (stedi_zone_session_has_book(&session, stedi_zone_book_name(ZONE_BOOK_STATE)))
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_STATE))
 	{
-		char	   *entries = stedi_zone_session_text(&session, "SELECT max(entries) FROM {target}.stedi_state");
+		char	   *entries = stedi_zone_session_text(&session, "SELECT max(entries)::text FROM {books}.stedi_state");
 
 		if (entries != NULL && strtoll(entries, NULL, 10) > chain->entry)
 			put_problem(&session, chain->entry, "the entries after it were cut off");
@@ -379,10 +381,10 @@ consent_history(PG_FUNCTION_ARGS)
 
 	stedi_zone_session_need_argument(fcinfo, 0, "target");
 	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(0), -1, wanted);
-	if (stedi_zone_session_has_book(&session, stedi_zone_book_name(ZONE_BOOK_HISTORY)))
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_HISTORY))
 		stedi_zone_session_answer(&session,
 								  "SELECT entry, run, at, who, what, object, byte_offset, rows_removed, rows_added, hash"
-								  " FROM {target}.stedi_history ORDER BY entry");
+								  " FROM {books}.stedi_history ORDER BY entry");
 	stedi_zone_session_end(&session);
 	return (Datum) 0;
 }

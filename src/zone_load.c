@@ -244,7 +244,8 @@ match_devices(ZoneRun *run)
 												 MCXT_ALLOC_HUGE);
 	memset(kept->holder, 0xFF, n_devices * sizeof(uint32));
 	memset(kept->device_of, 0xFF, n_people * sizeof(uint32));
-	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device WHERE granted AND NOT ambiguous");
+	stedi_zone_query_open(&rows, "SELECT serialnumber, email FROM device"
+						  " WHERE granted AND NOT ambiguous AND serialnumber IS NOT NULL", "tt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		uint64		device_hash = 0;

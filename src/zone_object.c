@@ -56,6 +56,9 @@ compare_names(const void *a, const void *b)
 	return strcmp(((const ZoneName *) a)->name, ((const ZoneName *) b)->name);
 }
 
+/* Rows of stedi_object that say nothing count for nothing: their objects are read anew. */
+#define OBJECT_KNOWN " AND key IS NOT NULL AND etag IS NOT NULL AND size IS NOT NULL"
+
 /*
  * The names of the listed objects, as the bookkeeping has them: in the
  * encoding of the database, where two may look the same.
@@ -143,11 +146,10 @@ compare(ZoneRun *run, ZoneTableId id)
 	Datum		values[7];
 	bool		nulls[7];
 
-	stedi_zone_query_open(&rows,
-						  psprintf("SELECT key, etag, size, due, vanished, first_reading, last_reading"
-								   " FROM %s.stedi_object WHERE table_name = %s",
-								   quote_identifier(run->target_name),
-								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	stedi_zone_store_query(run, &rows,
+						   psprintf("SELECT key, etag, size, due, vanished, first_reading, last_reading"
+									" FROM {books}.stedi_object WHERE table_name = %s" OBJECT_KNOWN,
+									quote_literal_cstr(stedi_zone_tables[id].landing)), "ttllBzz");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->cxt);
@@ -345,11 +347,10 @@ stedi_zone_object_want(ZoneRun *run, ZoneTableId id, const StediHashes *people,
 
 	if ((people == NULL || people->n == 0) && (devices == NULL || devices->n == 0))
 		return 0;
-	stedi_zone_query_open(&rows,
-						  psprintf("SELECT key, people, devices FROM %s.stedi_object"
-								   " WHERE table_name = %s AND NOT vanished",
-								   quote_identifier(run->target_name),
-								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	stedi_zone_store_query(run, &rows,
+						   psprintf("SELECT key, people, devices FROM {books}.stedi_object"
+									" WHERE table_name = %s AND NOT vanished" OBJECT_KNOWN,
+									quote_literal_cstr(stedi_zone_tables[id].landing)), "tbb");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		int			i = find_name(source, TextDatumGetCString(values[0]));
@@ -385,11 +386,10 @@ stedi_zone_object_want_rejects(ZoneRun *run, ZoneTableId id)
 	Datum		key;
 	bool		isnull;
 
-	stedi_zone_query_open(&rows,
-						  psprintf("SELECT key FROM %s.stedi_object"
-								   " WHERE table_name = %s AND rejects > 0",
-								   quote_identifier(run->target_name),
-								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	stedi_zone_store_query(run, &rows,
+						   psprintf("SELECT key FROM {books}.stedi_object"
+									" WHERE table_name = %s AND rejects > 0" OBJECT_KNOWN,
+									quote_literal_cstr(stedi_zone_tables[id].landing)), "t");
 	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
 	{
 		int			i = find_name(source, TextDatumGetCString(key));
@@ -439,10 +439,10 @@ stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames which,
 	Datum		values[4];
 	bool		nulls[4];
 
-	stedi_zone_query_open(&rows,
-						  psprintf("SELECT key, people, devices, vanished FROM %s.stedi_object WHERE table_name = %s",
-								   quote_identifier(run->target_name),
-								   quote_literal_cstr(stedi_zone_tables[id].landing)));
+	stedi_zone_store_query(run, &rows,
+						   psprintf("SELECT key, people, devices, vanished FROM {books}.stedi_object"
+									" WHERE table_name = %s" OBJECT_KNOWN,
+									quote_literal_cstr(stedi_zone_tables[id].landing)), "tbbB");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		char	   *key = TextDatumGetCString(values[0]);

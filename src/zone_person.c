@@ -124,7 +124,7 @@ static const char *const count_query =
 
 /* Devices of which it takes more than their holder's consent to know whose readings are. */
 static const char *const exception_query =
-"INSERT INTO {target}.stedi_device SELECT device,"
+"INSERT INTO {books}.stedi_device SELECT device,"
 "   CASE WHEN email IS NULL THEN 'unknown' WHEN ambiguous THEN 'ambiguous'"
 "        WHEN forgotten THEN 'forgotten' WHEN granted THEN 'granted' ELSE 'none' END, owned_since"
 " FROM device WHERE email IS NULL OR ambiguous OR forgotten OR owned_since IS NOT NULL";
@@ -167,15 +167,14 @@ report_records(ZoneRun *run)
 void
 stedi_zone_person_read(ZoneRun *run)
 {
-	stedi_zone_query_keep(run, "forgotten", stedi_zone_query_expand(run,
-																	"SELECT name FROM {target}.stedi_forgotten WHERE lifted IS NULL"));
+	stedi_zone_store_keep(run, "forgotten", "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
 	stedi_zone_customer_read(run);
 	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
-	stedi_zone_query_run(stedi_zone_query_expand(run, run->renew ?
-												 "DELETE FROM {target}.stedi_device WHERE device IN (SELECT verdict FROM verdict)" :
-												 "DELETE FROM {target}.stedi_device"));
-	stedi_zone_query_run(stedi_zone_query_expand(run, exception_query));
+	stedi_zone_store_run(run, run->renew ?
+						 "DELETE FROM {books}.stedi_device WHERE device IN (SELECT verdict FROM verdict)" :
+						 "DELETE FROM {books}.stedi_device");
+	stedi_zone_store_run(run, exception_query);
 	report_records(run);
 }

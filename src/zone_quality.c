@@ -197,7 +197,7 @@ static const char *const duplicate_query =
 static const char *const expectation_query =
 "SELECT table_name, NULL::text, violated, NULL::bigint, NULL::bigint, NULL::text, NULL::text,"
 "   format('violates expectation \"%s\" (%s)', name, action)"
-" FROM {target}.stedi_expectation ORDER BY table_name COLLATE \"C\", name COLLATE \"C\"";
+" FROM {books}.stedi_expectation ORDER BY table_name COLLATE \"C\", name COLLATE \"C\"";
 
 static void
 distinct_add(Distinct *distinct, uint64 hash)
@@ -546,11 +546,9 @@ quality(PG_FUNCTION_ARGS)
 	static const bool all[ZONE_N_TABLES] = {true, true, true, true, true};
 	ZoneSession session;
 	ZoneRun    *run;
-	Oid			target;
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
-	(void) stedi_zone_schema_argument(fcinfo, ARG_TARGET, &target);
-	stedi_zone_session_begin(&session, fcinfo, target, ARG_LANDING, all);
+	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING, all);
 	run = session.run;
 	if (!pg_strong_random(&run->seed, sizeof(run->seed)))
 		ereport(ERROR,
@@ -558,7 +556,7 @@ quality(PG_FUNCTION_ARGS)
 				errmsg("could not generate random values"));
 
 	/* before the first run, the stricter rule */
-	if (stedi_zone_session_has_book(&session, "stedi_rule"))
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_RULE))
 		stedi_zone_session_need_rule(&session);
 	else
 		run->since = true;
@@ -566,7 +564,7 @@ quality(PG_FUNCTION_ARGS)
 	look_at(&session, ZONE_CUSTOMER_TRUSTED, true, NULL);
 	look_at(&session, ZONE_ACCELEROMETER_TRUSTED, true, stedi_zone_query_set(run, person_set, true));
 	look_at(&session, ZONE_STEP_TRAINER_CURATED, false, stedi_zone_query_set(run, device_set, false));
-	if (stedi_zone_session_has_book(&session, "stedi_expectation"))
+	if (stedi_zone_session_has_book(&session, ZONE_BOOK_EXPECTATION))
 		stedi_zone_session_answer(&session, expectation_query);
 	stedi_zone_session_end(&session);
 	return (Datum) 0;

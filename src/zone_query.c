@@ -25,10 +25,16 @@ table_name(const ZoneRun *run, const char *name)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (strcmp(stedi_zone_tables[id].name, name) == 0)
-			return quote_qualified_identifier(run->target_name,
-											  OidIsValid(run->staged[id]) ?
-											  get_rel_name(run->staged[id]) : name);
+			return OidIsValid(run->staged[id]) ? stedi_zone_query_relation(run->staged[id]) :
+				quote_qualified_identifier(run->target_name, name);
 	return NULL;
+}
+
+/* See zone.h. */
+const char *
+stedi_zone_query_relation(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 }
 
 /* The consent set of these rows, as an expression. */
@@ -50,6 +56,8 @@ name_value(const ZoneRun *run, const char *name)
 		return table;
 	if (strcmp(name, "target") == 0)
 		return quote_identifier(run->target_name);
+	if (strcmp(name, "books") == 0)
+		return quote_identifier(run->store.name);
 	if (strcmp(name, "landing") == 0)
 		return quote_identifier(run->landing_name);
 	if (strcmp(name, "customer_landing") == 0)
@@ -134,6 +142,8 @@ stedi_zone_query_values(const char *sql, int n, int64 *values)
 		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
 										  i + 1, &isnull);
 
+		if (SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) != INT8OID)
+			elog(ERROR, "column %d of a query of bigints is none", i + 1);
 		values[i] = isnull ? 0 : DatumGetInt64(value);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -169,6 +179,16 @@ stedi_zone_query_columns(const ZoneRun *run, Oid relid)
 	return stedi_zone_query_text(run,
 								 psprintf("SELECT string_agg(quote_ident(attname) || ' ' ||"
 										  " format_type(atttypid, atttypmod), ', ' ORDER BY attnum)"
+										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0"
+										  " AND NOT attisdropped", relid));
+}
+
+/* See zone.h. */
+char *
+stedi_zone_query_names(const ZoneRun *run, Oid relid)
+{
+	return stedi_zone_query_text(run,
+								 psprintf("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)"
 										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0"
 										  " AND NOT attisdropped", relid));
 }
@@ -297,8 +317,48 @@ stedi_zone_query_keep_hashes(ZoneRun *run, const char *name, const StediHashes *
 	stedi_zone_query_register(run, name, store, tupdesc);
 }
 
+/* The type of a column that a letter stands for; see zone.h. */
+static Oid
+letter_type(char letter)
+{
+	switch (letter)
+	{
+		case 't':
+			return TEXTOID;
+		case 'l':
+			return INT8OID;
+		case 'L':
+			return INT8ARRAYOID;
+		case 'i':
+			return INT4OID;
+		case 'b':
+			return BYTEAOID;
+		case 'B':
+			return BOOLOID;
+		case 'z':
+			return TIMESTAMPTZOID;
+	}
+	elog(ERROR, "unknown letter for a type: %c", letter);
+}
+
+/* The answer has columns of these types; else a table is not what it was. */
+static void
+check_types(TupleDesc tupdesc, const char *types)
+{
+	int			n = (int) strlen(types);
+
+	for (int i = 0; i < n; i++)
+		if (i >= tupdesc->natts || TupleDescAttr(tupdesc, i)->atttypid != letter_type(types[i]))
+			ereport(ERROR,
+					errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("a table that the run reads was changed while it ran"),
+					errdetail("Column %d of a query's answer has type %s in place of %s.", i + 1,
+							  i < tupdesc->natts ? format_type_be(TupleDescAttr(tupdesc, i)->atttypid) : "none",
+							  format_type_be(letter_type(types[i]))));
+}
+
 void
-stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
+stedi_zone_query_open(ZoneQueryRows *rows, const char *sql, const char *types)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 
@@ -309,6 +369,8 @@ stedi_zone_query_open(ZoneQueryRows *rows, const char *sql)
 	rows->table = NULL;
 	rows->n = rows->next = 0;
 	SPI_freeplan(plan);
+	if (types != NULL)
+		check_types(rows->portal->tupDesc, types);
 }
 
 bool
@@ -345,7 +407,7 @@ stedi_zone_query_set(const ZoneRun *run, const char *template, bool fold_keys)
 	Datum		values[4];
 	bool		nulls[4];
 
-	stedi_zone_query_open(&rows, stedi_zone_query_expand(run, template));
+	stedi_zone_query_open(&rows, stedi_zone_query_expand(run, template), "tllt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		stedi_consent_add(building, values, nulls);
 	stedi_zone_query_close(&rows);

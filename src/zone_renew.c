@@ -163,12 +163,11 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 
 	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
 	stedi_zone_stats_hold(run, id, gone, &held);
-	report->rows_out = n_cascaded +
-		stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
-									  name_of(run, id), gone));
+	report->rows_out = n_cascaded + stedi_zone_delete(run, id, gone);
 	report->rows_in = come == NULL ? 0 :
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  name_of(run, id), columns, columns, come));
+	stedi_zone_delete_note(run, id);
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
 	if (n_cascaded > 0 || stedi_zone_stats_are_stale(run, id, &held) ||
 		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
@@ -184,12 +183,16 @@ query_keys(ZoneRun *run, const char *sql, StediHashes *hashes)
 	Datum		key;
 	bool		isnull;
 
-	stedi_zone_query_open(&rows, sql);
+	stedi_zone_query_open(&rows, sql, "t");
 	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
 	{
-		MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-		text	   *copy = DatumGetTextPCopy(key);
+		MemoryContext caller;
+		text	   *copy;
 
+		if (isnull)
+			continue;
+		caller = MemoryContextSwitchTo(run->cxt);
+		copy = DatumGetTextPCopy(key);
 		keys = lappend(keys, copy);
 		(void) stedi_hashes_add(hashes, stedi_consent_name_hash(run->seed, stedi_text_slice(copy), false));
 		MemoryContextSwitchTo(caller);
@@ -241,7 +244,7 @@ stage(ZoneRun *run, ZoneTableId id)
 	stedi_zone_load_read(run, id);
 	stedi_zone_load_build(run, false);
 	run->load = NULL;
-	return quote_qualified_identifier(run->target_name, get_rel_name(run->staged[id]));
+	return stedi_zone_query_relation(run->staged[id]);
 }
 
 /* A time of epoch milliseconds as a literal. */
@@ -335,10 +338,7 @@ renew_readings(ZoneRun *run, const Stream *stream)
 	find_rows(run, stream, staged);
 	compare_rows(run, stream, staged);
 	if (staged != NULL)
-	{
-		stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
-		run->staged[stream->id] = InvalidOid;
-	}
+		stedi_zone_write_drop(run, stream->id);
 	else
 		run->report[stream->id].unchanged = run->report[stream->id].unexpected =
 			run->report[stream->id].kept = 0;

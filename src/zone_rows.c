@@ -16,7 +16,7 @@
 #include "executor/tuptable.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
-#include "utils/lsyscache.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -33,6 +33,37 @@ stedi_zone_table_open(ZoneTableRows *rows, Oid relid, const char *const *columns
 	rows->snapshot = RegisterSnapshot(GetLatestSnapshot());
 }
 
+/* Rows are read from storage alone: they could not be missed elsewhere in silence. */
+static void
+check_part(Relation relation)
+{
+	if (relation->rd_tableam == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("part \"%s\" of a zone table is not a plain table",
+					   RelationGetRelationName(relation)));
+}
+
+/* Where a column is, counted from 0; an error when its type is another than it should be. */
+static int
+find_column(Relation relation, const char *name)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(tupdesc, i);
+
+		if (column->attisdropped || namestrcmp(&column->attname, name) != 0)
+			continue;
+		stedi_zone_check_column(column);
+		return i;
+	}
+	ereport(ERROR,
+			errcode(ERRCODE_UNDEFINED_COLUMN),
+			errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), name));
+}
+
 /* Begin to read the next table that has storage; false when there is none. */
 static bool
 open_next(ZoneTableRows *rows)
@@ -42,13 +73,18 @@ open_next(ZoneTableRows *rows)
 		Oid			relid = linitial_oid(rows->relids);
 
 		rows->relids = list_delete_first(rows->relids);
-		if (!RELKIND_HAS_TABLE_AM(get_rel_relkind(relid)))
-			continue;
 		rows->relation = table_open(relid, NoLock);
+		if (rows->relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		{
+			table_close(rows->relation, NoLock);
+			rows->relation = NULL;
+			continue;
+		}
+		check_part(rows->relation);
 		rows->n_attributes = 0;
 		for (int i = 0; i < rows->n_columns; i++)
 		{
-			rows->attno[i] = get_attnum(relid, rows->columns[i]) - 1;
+			rows->attno[i] = find_column(rows->relation, rows->columns[i]);
 			rows->types[i] = TupleDescAttr(RelationGetDescr(rows->relation), rows->attno[i])->atttypid;
 			if (i < rows->n_eager)
 				rows->n_attributes = Max(rows->n_attributes, rows->attno[i] + 1);

@@ -42,32 +42,61 @@ lock_tables(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name, AccessShareLock);
+		run->relid[id] = stedi_zone_lock_table(run, run->target_name, stedi_zone_tables[id].name,
+											   run->owner, AccessShareLock);
 		if (OidIsValid(run->relid[id]))
-			stedi_zone_check_shape(run, id);
+			stedi_zone_hold_table(run, id, AccessShareLock);
 	}
+}
+
+/* A schema that is no target has nothing to tell, which must not look like "all is well". */
+static void
+need_zone(const ZoneRun *run)
+{
+	bool		any = OidIsValid(run->store.schema);
+
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		any |= OidIsValid(run->relid[id]);
+	if (!any)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("schema \"%s\" has no zone tables", run->target_name),
+				errhint("Make them with %s.", stedi_zone_query_call(run, "materialize", "")));
+}
+
+/* The landing schema that the last run read, where it is written down. */
+static void
+remember_landing(const ZoneSession *session)
+{
+	ZoneRun    *run = session->run;
+	char	   *stored;
+
+	if (!stedi_zone_session_has_book(session, ZONE_BOOK_RULE) ||
+		get_attnum(get_relname_relid(stedi_zone_book_name(ZONE_BOOK_RULE), run->store.schema),
+				   "landing") == InvalidAttrNumber)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	stored = stedi_zone_session_text(session, "SELECT min(landing) FROM {books}.stedi_rule");
+	PopActiveSnapshot();
+	if (stored != NULL)
+		run->landing_name = stored;
 }
 
 void
 stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 						 Oid target, int landing_arg, const bool *wanted)
 {
-	ZoneRun    *run = palloc0(sizeof(ZoneRun));
-	Oid			landing;
+	ZoneRun    *run;
 
 	InitMaterializedSRF(fcinfo, 0);
 	session->answer = (ReturnSetInfo *) fcinfo->resultinfo;
-	session->run = run;
+	session->run = run = stedi_zone_begin_run(fcinfo, target, landing_arg);
 	run->read_only = true;
-	run->cxt = CurrentMemoryContext;
-	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
-	run->target = target;
-	run->target_name = run->landing_name = get_namespace_name(target);
-	if (landing_arg >= 0 && !PG_ARGISNULL(landing_arg))
-		run->landing_name = stedi_zone_schema_argument(fcinfo, landing_arg, &landing);
 	memcpy(run->wanted, wanted, sizeof(run->wanted));
 	stedi_list_forget();		/* what was listed before may be old by now */
 	stedi_zone_check_target(run);
+	if (landing_arg < 0)
+		need_zone(run);
 
 	GetUserIdAndSecContext(&session->caller, &session->security);
 	SetUserIdAndSecContext(run->owner, session->security | SECURITY_RESTRICTED_OPERATION);
@@ -77,7 +106,11 @@ stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
 		elog(ERROR, "SPI_connect failed");
 	lock_tables(run);
 	if (landing_arg >= 0)
+	{
+		if (!run->landing_given)
+			remember_landing(session);
 		stedi_zone_check_landing(run);
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -94,9 +127,17 @@ stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id)
 }
 
 bool
-stedi_zone_session_has_book(const ZoneSession *session, const char *name)
+stedi_zone_session_has_book(const ZoneSession *session, ZoneBook book)
 {
-	return OidIsValid(stedi_zone_lock_table(session->run, name, AccessShareLock));
+	ZoneUser	user;
+	bool		found;
+
+	if (!OidIsValid(session->run->store.schema))
+		return false;
+	stedi_zone_store_enter(session->run, &user);
+	found = OidIsValid(stedi_zone_book_find(session->run, book, AccessShareLock));
+	stedi_zone_store_leave(&user);
+	return found;
 }
 
 void
@@ -105,13 +146,13 @@ stedi_zone_session_need_rule(ZoneSession *session)
 	ZoneRun    *run = session->run;
 	char	   *match = NULL;
 
-	if (stedi_zone_session_has_book(session, "stedi_rule"))
+	if (stedi_zone_session_has_book(session, ZONE_BOOK_RULE))
 	{
 		run->consent = stedi_zone_session_text(session,
-											   "SELECT min(consent) FROM {target}.stedi_rule HAVING count(*) = 1"
+											   "SELECT min(consent) FROM {books}.stedi_rule HAVING count(*) = 1"
 											   " AND min(consent) IN ('granted', 'since_consent')");
 		match = stedi_zone_session_text(session,
-										"SELECT min(match) FROM {target}.stedi_rule"
+										"SELECT min(match) FROM {books}.stedi_rule"
 										" HAVING min(match) IN ('customer', 'time')");
 	}
 	if (run->consent == NULL || match == NULL)
@@ -119,18 +160,31 @@ stedi_zone_session_need_rule(ZoneSession *session)
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("the rules that the tables of schema \"%s\" follow are not written down",
 					   run->target_name),
-				errhint("%s writes them down again, in table \"stedi_rule\".",
+				errhint("%s writes them down again.",
 						stedi_zone_query_call(run, "materialize", "")));
 	run->since = strcmp(run->consent, "since_consent") == 0;
 	run->match_time = strcmp(match, "time") == 0;
 }
 
+/* A template that reads bookkeeping is run as its owner; see zone_store.c. */
+static void
+enter(const ZoneSession *session, const char *template, ZoneUser *user)
+{
+	if (strstr(template, "{books}") != NULL)
+		stedi_zone_store_enter(session->run, user);
+	else
+		GetUserIdAndSecContext(&user->role, &user->security);
+}
+
 char *
 stedi_zone_session_text(const ZoneSession *session, const char *template)
 {
-	int			result = SPI_execute(stedi_zone_query_expand(session->run, template), true, 1);
+	ZoneUser	user;
+	int			result;
 	char	   *text = NULL;
 
+	enter(session, template, &user);
+	result = SPI_execute(stedi_zone_query_expand(session->run, template), true, 1);
 	if (result < 0)
 		elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(result));
 	if (SPI_processed > 0)
@@ -138,6 +192,7 @@ stedi_zone_session_text(const ZoneSession *session, const char *template)
 	if (text != NULL)
 		text = MemoryContextStrdup(session->run->cxt, text);
 	SPI_freetuptable(SPI_tuptable);
+	stedi_zone_store_leave(&user);
 	return text;
 }
 
@@ -146,8 +201,10 @@ stedi_zone_session_answer(const ZoneSession *session, const char *template)
 {
 	ReturnSetInfo *answer = session->answer;
 	SPIExecuteOptions options = {0};
+	ZoneUser	user;
 	int			result;
 
+	enter(session, template, &user);
 	options.read_only = true;
 	options.dest = CreateDestReceiver(DestTuplestore);
 
@@ -162,12 +219,14 @@ stedi_zone_session_answer(const ZoneSession *session, const char *template)
 	if (result < 0)
 		elog(ERROR, "SPI_execute_extended returned %s", SPI_result_code_string(result));
 	options.dest->rDestroy(options.dest);
+	stedi_zone_store_leave(&user);
 }
 
 void
 stedi_zone_session_end(ZoneSession *session)
 {
 	stedi_zone_query_forget(session->run);
+	stedi_zone_hold_release_all(session->run);
 	PopActiveSnapshot();
 	SPI_finish();
 	AtEOXact_GUC(false, session->nest_level);

@@ -71,7 +71,7 @@ stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone, ZoneHeld *
 								   " JOIN (SELECT s.attname, unnest(coalesce(s.most_common_vals::text::text[], '{}')"
 								   "   || coalesce(s.histogram_bounds::text::text[], '{}')) AS value FROM pg_stats s WHERE %s) h"
 								   "  ON h.attname = r.attname AND h.value = r.value",
-								   gone, name, column_values(run, id), table));
+								   gone, name, column_values(run, id), table), "tt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		held->columns = lappend(held->columns, TextDatumGetCString(values[0]));

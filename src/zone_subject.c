@@ -48,8 +48,8 @@ static const char *const record_query =
 /* Bookkeeping that names people by a keyed hash. */
 static const char *const book_query =
 "SELECT '%1$s'::text, NULL::text, NULL::bigint, to_jsonb(b)"
-" FROM {target}.%1$s b JOIN (SELECT stedi.keyed_hash(k.key, s.email) AS who"
-"   FROM {target}.stedi_key k, subject s) h ON h.who = b.who";
+" FROM {books}.%1$s b JOIN (SELECT stedi.keyed_hash(k.key, s.email) AS who"
+"   FROM {books}.stedi_key k, subject s) h ON h.who = b.who";
 
 /* The devices that the person's rows of a table say are theirs. */
 static const char *const table_devices =
@@ -129,7 +129,7 @@ answer(const ZoneSession *session)
 	static const char *const records[ZONE_N_TABLES] = {
 		"customer_record", "movement", NULL, "step", NULL,
 	};
-	static const char *const books[] = {"stedi_forgotten", "stedi_history"};
+	static const ZoneBook books[] = {ZONE_BOOK_FORGOTTEN, ZONE_BOOK_HISTORY};
 
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (has_table(session, id))
@@ -139,11 +139,11 @@ answer(const ZoneSession *session)
 		if (records[id] != NULL)
 			stedi_zone_session_answer(session, psprintf(record_query,
 														stedi_zone_tables[id].landing, records[id]));
-	if (!stedi_zone_session_has_book(session, "stedi_key"))
+	if (!stedi_zone_session_has_book(session, ZONE_BOOK_KEY))
 		return;
 	for (int i = 0; i < lengthof(books); i++)
 		if (stedi_zone_session_has_book(session, books[i]))
-			stedi_zone_session_answer(session, psprintf(book_query, books[i]));
+			stedi_zone_session_answer(session, psprintf(book_query, stedi_zone_book_name(books[i])));
 }
 
 /*
@@ -155,7 +155,6 @@ subject(PG_FUNCTION_ARGS)
 {
 	static const bool all[ZONE_N_TABLES] = {true, true, true, true, true};
 	ZoneSession session;
-	Oid			target;
 	text	   *email;
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
@@ -165,8 +164,7 @@ subject(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("argument \"email\" must not be empty"));
-	(void) stedi_zone_schema_argument(fcinfo, ARG_TARGET, &target);
-	stedi_zone_session_begin(&session, fcinfo, target, ARG_LANDING, all);
+	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING, all);
 	keep_subject(session.run, email);
 	read_person(&session);
 	answer(&session);

@@ -88,17 +88,18 @@ standing_of(const char *word)
 static void
 read_exceptions(Survey *survey)
 {
-	const char *sql = stedi_zone_query_expand(survey->run,
-											  "SELECT device, standing, owned_since FROM {target}.stedi_device");
-	uint64		room = (uint64) stedi_zone_query_count(sql);
+	int64		room;
 	ZoneQueryRows rows;
 	Datum		values[3];
 	bool		nulls[3];
 
+	stedi_zone_store_values(survey->run, "SELECT count(*) FROM {books}.stedi_device"
+							" WHERE device IS NOT NULL AND standing IS NOT NULL", 1, &room);
 	survey->exceptions = palloc_extended(Max(room, 1) * sizeof(Exception), MCXT_ALLOC_HUGE);
-	stedi_zone_query_open(&rows, sql);
+	stedi_zone_store_query(survey->run, &rows, "SELECT device, standing, owned_since FROM {books}.stedi_device"
+						   " WHERE device IS NOT NULL AND standing IS NOT NULL", "ltl");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls) &&
-		   survey->n_exceptions < room)
+		   survey->n_exceptions < (uint64) room)
 	{
 		Exception  *exception = &survey->exceptions[survey->n_exceptions++];
 
@@ -244,7 +245,7 @@ survey_others(Survey *survey)
 		stedi_consent_add_hashed(survey->building, survey->exceptions[i].device,
 								 survey->exceptions[i].standing, survey->exceptions[i].owned_since);
 	}
-	stedi_zone_query_open(&rows, "SELECT name FROM forgotten");
+	stedi_zone_query_open(&rows, "SELECT name FROM forgotten WHERE name IS NOT NULL", "l");
 	while (!survey->devices && stedi_zone_query_fetch(&rows, 1, &name, &isnull))
 		(void) stedi_hashes_add(&forgotten, (uint64) DatumGetInt64(name));
 	stedi_zone_query_close(&rows);
@@ -377,7 +378,7 @@ stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const cha
 	MemoryContextSwitchTo(caller);
 	anybody = stedi_zone_object_names(run, id, ZONE_NAMES_KEPT, devices ? NULL : &kept,
 									  devices ? &kept : NULL);
-	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s", stedi_zone_tables[id].key, rows));
+	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s", stedi_zone_tables[id].key, rows), "t");
 	while (stedi_zone_query_fetch(&keys, 1, &key, &isnull))
 		if (!isnull && is_named(&kept, anybody,
 								stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(key)), false)))

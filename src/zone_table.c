@@ -119,31 +119,29 @@ static const char *const machine_learning_by_time_rows =
 " FROM {step_trainer_curated} s"
 " JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime";
 
-/* What a run of other steps takes out of each table. */
+/* What a run of other steps takes out of each table t: what holds of such rows. */
 static const char *const prunes[ZONE_N_TABLES] = {
-	"DELETE FROM {customer_trusted} t"
-	" WHERE NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
+	"NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
 
-	"DELETE FROM {accelerometer_trusted} WHERE NOT " MOVEMENT_COVERED,
+	"NOT " MOVEMENT_COVERED,
 
-	"DELETE FROM {customer_curated} c"
-	" WHERE NOT EXISTS (SELECT FROM {customer_trusted} t"
-	"   JOIN (SELECT DISTINCT email FROM {accelerometer_trusted}) a ON a.email = t.email"
-	"   WHERE t.email = c.email"
-	"   AND t.serialnumber IS NOT DISTINCT FROM c.serialnumber"
-	"   AND t.sharewithresearchasofdate = c.sharewithresearchasofdate)",
+	"NOT EXISTS (SELECT FROM {customer_trusted} c"
+	"   JOIN (SELECT DISTINCT email FROM {accelerometer_trusted}) a ON a.email = c.email"
+	"   WHERE c.email = t.email"
+	"   AND c.serialnumber IS NOT DISTINCT FROM t.serialnumber"
+	"   AND c.sharewithresearchasofdate = t.sharewithresearchasofdate)",
 
-	"DELETE FROM {step_trainer_curated} WHERE NOT " STEP_COVERED,
+	"NOT " STEP_COVERED,
 
-	"DELETE FROM {machine_learning_curated} m WHERE NOT EXISTS ("
+	"NOT EXISTS ("
 	" SELECT FROM {step_trainer_curated} s"
 	" JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
 	" JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime"
 	"   AND (a.email = c.email OR {match_time})"
-	" WHERE s.serialnumber = m.serialnumber AND s.sensorreadingtime = m.sensorreadingtime"
-	"   AND s.distancefromobject IS NOT DISTINCT FROM m.distancefromobject"
-	"   AND a.x IS NOT DISTINCT FROM m.x AND a.y IS NOT DISTINCT FROM m.y"
-	"   AND a.z IS NOT DISTINCT FROM m.z)",
+	" WHERE s.serialnumber = t.serialnumber AND s.sensorreadingtime = t.sensorreadingtime"
+	"   AND s.distancefromobject IS NOT DISTINCT FROM t.distancefromobject"
+	"   AND a.x IS NOT DISTINCT FROM t.x AND a.y IS NOT DISTINCT FROM t.y"
+	"   AND a.z IS NOT DISTINCT FROM t.z)",
 };
 
 /* The query whose rows the table holds, unless it is made of readings. */
@@ -308,8 +306,9 @@ stedi_zone_table_build(ZoneRun *run, ZoneTableId id)
 void
 stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
 {
-	int64		n_rows = stedi_zone_query_run(stedi_zone_query_expand(run, prunes[id]));
+	int64		n_rows = stedi_zone_delete_where(run, id, prunes[id]);
 
+	stedi_zone_delete_note(run, id);
 	if (n_rows == 0)
 		return;
 	stedi_zone_write_analyze(run, id, n_rows);

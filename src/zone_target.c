@@ -40,17 +40,16 @@
 /* A run is under way in this session. */
 static bool running = false;
 
-const char *
-stedi_zone_schema_argument(FunctionCallInfo fcinfo, int arg, Oid *schema)
+/* The name of a schema, palloc'd; an error when there is none of that OID. */
+static const char *
+schema_name(Oid schema)
 {
-	char	   *name;
+	const char *name = get_namespace_name(schema);
 
-	*schema = PG_GETARG_OID(arg);
-	name = get_namespace_name(*schema);
 	if (name == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_SCHEMA),
-				errmsg("schema with OID %u does not exist", *schema));
+				errmsg("schema with OID %u does not exist", schema));
 	return name;
 }
 
@@ -108,40 +107,79 @@ table_owner(const ZoneRun *run, Oid relid, const char *name)
 	return owner;
 }
 
-/* The table's owner is the run's; else an error. */
+/* The table belongs to that role; else an error. */
 static void
-check_owner(const ZoneRun *run, Oid relid, const char *name)
+check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name, Oid wanted)
 {
 	Oid			owner = table_owner(run, relid, name);
 
-	if (owner != run->owner)
+	if (owner != wanted)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
-					   name, run->target_name,
-					   GetUserNameFromId(owner, true), GetUserNameFromId(run->owner, true)),
+					   name, schema, GetUserNameFromId(owner, true), GetUserNameFromId(wanted, true)),
 				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
 }
 
-/* Note one of our tables that exists. */
+/* Note a table in the target that exists. */
 static void
 note_table(ZoneRun *run, Oid relid, const char *name)
 {
 	if (!OidIsValid(run->owner))
 		run->owner = table_owner(run, relid, name);
-	check_owner(run, relid, name);
+	check_owner(run, relid, run->target_name, name, run->owner);
 }
 
 Oid
-stedi_zone_lock_table(const ZoneRun *run, const char *name, LOCKMODE mode)
+stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name, Oid owner,
+					  LOCKMODE mode)
 {
-	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->target_name),
+	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, schema),
 													  unconstify(char *, name), -1),
 										 mode, true);
 
 	if (OidIsValid(relid))
-		check_owner(run, relid, name);
+		check_owner(run, relid, schema, name, owner);
 	return relid;
+}
+
+/*
+ * Without the five tables, bookkeeping of stedi 1.0 tells whose the target is;
+ * but that of somebody else who can make tables there tells nothing.
+ */
+static void
+note_old_books(ZoneRun *run)
+{
+	for (int book = 0; book < ZONE_N_BOOKS && !OidIsValid(run->owner); book++)
+	{
+		Oid			relid = get_relname_relid(stedi_zone_book_name(book), run->target);
+		Oid			owner;
+
+		if (!OidIsValid(relid))
+			continue;
+		owner = table_owner(run, relid, stedi_zone_book_name(book));
+		if (has_privs_of_role(GetUserId(), owner))
+			run->owner = owner;
+	}
+}
+
+/*
+ * Who owns the five tables may have their bookkeeping: the key, and whom it
+ * knows.  When they have been given to another role, one who may act as both
+ * must say so, by a call.
+ */
+static void
+check_reader(const ZoneRun *run)
+{
+	Oid			reader = stedi_zone_store_reader(run);
+
+	if (OidIsValid(reader) && reader != run->owner && !has_privs_of_role(GetUserId(), reader))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("the tables of schema \"%s\" belong to role \"%s\", their bookkeeping is for role \"%s\"",
+					   run->target_name, GetUserNameFromId(run->owner, true),
+					   GetUserNameFromId(reader, true)),
+				errhint("Have a superuser, or a member of both roles, make this call once."));
 }
 
 void
@@ -159,14 +197,10 @@ stedi_zone_check_target(ZoneRun *run)
 		if (OidIsValid(run->relid[id]))
 			note_table(run, run->relid[id], stedi_zone_tables[id].name);
 	}
-	for (int book = 0; book < ZONE_N_BOOKS; book++)
-	{
-		Oid			relid = get_relname_relid(stedi_zone_book_name(book), run->target);
-
-		if (OidIsValid(relid))
-			note_table(run, relid, stedi_zone_book_name(book));
-	}
-
+	note_old_books(run);
+	stedi_zone_store_find(run);
+	if (!OidIsValid(run->owner))
+		run->owner = stedi_zone_store_reader(run);
 	if (!OidIsValid(run->owner))
 	{
 		if (object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
@@ -185,39 +219,7 @@ stedi_zone_check_target(ZoneRun *run)
 				errhint("Have that role run it; or let the caller do what it may: GRANT %s TO %s;",
 						quote_identifier(GetUserNameFromId(run->owner, false)),
 						quote_identifier(GetUserNameFromId(GetUserId(), false))));
-}
-
-void
-stedi_zone_check_shape(ZoneRun *run, ZoneTableId id)
-{
-	char	   *columns = stedi_zone_query_columns(run, run->relid[id]);
-
-	if (columns == NULL || strcmp(columns, stedi_zone_tables[id].columns) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_DATATYPE_MISMATCH),
-				errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
-					   stedi_zone_tables[id].name, run->target_name),
-				errdetail("It should have: %s.", stedi_zone_tables[id].columns),
-				errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
-}
-
-/* Has the table, or one of its partitions, triggers or foreign keys? */
-static bool
-has_triggers(Oid relid)
-{
-	bool		found = false;
-	ListCell   *lc;
-
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-	{
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		found |= ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
-		ReleaseSysCache(tuple);
-	}
-	return found;
+	check_reader(run);
 }
 
 /* See zone.h. */
@@ -226,11 +228,10 @@ stedi_zone_lock_tables(ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		run->relid[id] = stedi_zone_lock_table(run, stedi_zone_tables[id].name, ShareRowExclusiveLock);
-		if (!OidIsValid(run->relid[id]))
-			continue;
-		stedi_zone_check_shape(run, id);
-		run->cascades |= has_triggers(run->relid[id]);
+		run->relid[id] = stedi_zone_lock_table(run, run->target_name, stedi_zone_tables[id].name,
+											   run->owner, ShareRowExclusiveLock);
+		if (OidIsValid(run->relid[id]))
+			stedi_zone_hold_table(run, id, ShareRowExclusiveLock);
 	}
 }
 
@@ -289,6 +290,7 @@ stedi_zone_check_landing(ZoneRun *run)
 							quote_identifier(run->landing_name)));
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
+		(void) stedi_zone_hold(run, relid);
 		check_landing_columns(relid);
 		run->source[id].relid = relid;
 	}
@@ -328,7 +330,7 @@ stedi_zone_check_published(ZoneRun *run)
 {
 	char	   *name =
 	stedi_zone_query_text(run,
-						  psprintf("SELECT c.relname FROM pg_class c WHERE c.relnamespace = %u AND c.relkind IN ('r', 'p')"
+						  psprintf("SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
 								   " AND (c.relname LIKE 'stedi\\_%%' OR c.relname IN ('customer_trusted', 'accelerometer_trusted',"
 								   "  'customer_curated', 'step_trainer_curated', 'machine_learning_curated'))"
 								   " AND (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i"
@@ -337,27 +339,26 @@ stedi_zone_check_published(ZoneRun *run)
 								   "   WHERE i.indrelid = c.oid AND i.indisreplident)))"
 								   " AND EXISTS (SELECT FROM pg_publication p WHERE (p.pubdelete OR p.pubupdate)"
 								   "  AND EXISTS (SELECT FROM pg_get_publication_tables(p.pubname) t WHERE t.relid = c.oid))"
-								   " ORDER BY c.relname LIMIT 1", run->target));
+								   " ORDER BY c.relname LIMIT 1", run->target, run->store.schema));
 
 	if (name != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot materialize table \"%s\": it is published, and has no replica identity", name),
-				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;",
-						quote_qualified_identifier(run->target_name, name)));
+				errmsg("cannot materialize table %s: it is published, and has no replica identity", name),
+				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", name));
 }
 
 ZoneRun *
-stedi_zone_begin_run(FunctionCallInfo fcinfo, int target_arg, int landing_arg)
+stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg)
 {
 	ZoneRun    *run = palloc0(sizeof(ZoneRun));
-	Oid			landing;
 
 	run->cxt = CurrentMemoryContext;
-	run->target_name = stedi_zone_schema_argument(fcinfo, target_arg, &run->target);
-	run->landing_name = run->target_name;
-	if (landing_arg >= 0 && !PG_ARGISNULL(landing_arg))
-		run->landing_name = stedi_zone_schema_argument(fcinfo, landing_arg, &landing);
+	run->target = target;
+	run->target_name = run->landing_name = schema_name(target);
+	run->landing_given = landing_arg >= 0 && !PG_ARGISNULL(landing_arg);
+	if (run->landing_given)
+		run->landing_name = schema_name(PG_GETARG_OID(landing_arg));
 	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
 	return run;
 }
@@ -369,6 +370,8 @@ run_connected(ZoneRun *run, ZoneSteps steps, void *arg)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	steps(run, arg);
+	stedi_zone_hold_check(run);
+	stedi_zone_hold_release_all(run);
 	SPI_finish();
 }
 
@@ -416,6 +419,9 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 				errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("stedi.materialize is already running in this session"),
 				errhint("A trigger or function that a run calls cannot begin another one."));
+
+	/* whoever may not does not learn that somebody else does */
+	stedi_zone_check_target(run);
 	lock_target(run);
 	stedi_list_forget();		/* what was listed before may be old by now */
 	stedi_zone_check_target(run);

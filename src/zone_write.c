@@ -3,7 +3,8 @@
  * zone_write.c
  *		Rows to a table: made new, changed, or swapped.
  *
- * Rows always go into new storage.  That of a new table is its own.  A table
+ * Rows always go into new storage, which is out of the reach of the tables'
+ * owner while it is filled.  A new table takes it over at once.  A table
  * that exists keeps its OID, and with it privileges, views, indexes, policies
  * and publications.  It is changed by its difference from the new storage, with
  * DELETE and INSERT, so that every reader's snapshot holds.  Only full_refresh
@@ -65,7 +66,20 @@ staged_name(const ZoneRun *run, ZoneTableId id)
 {
 	if (!OidIsValid(run->staged[id]))
 		return own_name(run, id);
-	return quote_qualified_identifier(run->target_name, get_rel_name(run->staged[id]));
+	return stedi_zone_query_relation(run->staged[id]);
+}
+
+/* See zone.h. */
+void
+stedi_zone_write_drop(ZoneRun *run, ZoneTableId id)
+{
+	ZoneUser	user;
+
+	stedi_zone_hold_release(run, run->staged[id]);
+	stedi_zone_store_enter(run, &user);
+	stedi_zone_query_run(psprintf("DROP TABLE %s", staged_name(run, id)));
+	stedi_zone_store_leave(&user);
+	run->staged[id] = InvalidOid;
 }
 
 /*
@@ -106,16 +120,17 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		report->rows += n_kept;
 	}
 	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
-	report->rows_out +=
-		stedi_zone_query_run(psprintf("DELETE FROM %s WHERE (tableoid, ctid) IN ("
-									  " SELECT part, place FROM ("
-									  "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
-									  "    row_number() OVER (PARTITION BY d.a_row) AS copy"
-									  "  FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
-									  "    FROM %s WHERE surplus < 0) d ON t = d.a_row) c"
-									  " WHERE copy <= -surplus)",
-									  name, name, columns, name,
-									  covered != NULL ? "kept_difference" : "difference"));
+	stedi_zone_query_keep(run, "gone_place",
+						  psprintf("SELECT part, place FROM ("
+								   "  SELECT t.tableoid AS part, t.ctid AS place, d.surplus,"
+								   "    row_number() OVER (PARTITION BY d.a_row) AS copy"
+								   "  FROM %s t JOIN (SELECT ROW(%s)::%s AS a_row, surplus"
+								   "    FROM %s WHERE surplus < 0) d ON t = d.a_row) c"
+								   " WHERE copy <= -surplus",
+								   name, columns, name,
+								   covered != NULL ? "kept_difference" : "difference"));
+	report->rows_out += stedi_zone_delete(run, id, "gone_place");
+	stedi_zone_query_drop(run);
 	report->rows_in =
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s"
 									  " FROM difference, generate_series(1, surplus)",
@@ -126,8 +141,8 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		stedi_zone_query_drop(run);
 	}
 	stedi_zone_query_drop(run);
-	stedi_zone_query_run(psprintf("DROP TABLE %s", staged));
-	run->staged[id] = InvalidOid;
+	stedi_zone_delete_note(run, id);
+	stedi_zone_write_drop(run, id);
 }
 
 /*
@@ -142,10 +157,23 @@ make_table(ZoneRun *run, ZoneTableId id)
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
 	stedi_zone_query_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", name));
-	stedi_zone_check_shape(run, id);
+	stedi_zone_hold_table(run, id, ShareRowExclusiveLock);
 }
 
-/* New storage to take the table's place in the end. */
+/* Let the owner of the five tables read storage that is the bookkeeping owner's. */
+static void
+grant_storage(const ZoneRun *run, Oid storage)
+{
+	if (run->owner != run->store.owner)
+		stedi_zone_query_run(psprintf("GRANT SELECT ON TABLE %s TO %s", stedi_zone_query_relation(storage),
+									  quote_identifier(GetUserNameFromId(run->owner, false))));
+}
+
+/*
+ * New storage to take the table's place.  Until then it belongs to the
+ * bookkeeping's owner: code of the tables' owner must not write into pages
+ * that are being formed.
+ */
 static Oid
 make_successor(ZoneRun *run, ZoneTableId id)
 {
@@ -154,10 +182,72 @@ make_successor(ZoneRun *run, ZoneTableId id)
 										  relation->rd_rel->relam,
 										  relation->rd_rel->relpersistence,
 										  ShareRowExclusiveLock);
+	ZoneUser	user;
 
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
+	(void) stedi_zone_hold(run, successor);
+	stedi_zone_store_enter(run, &user);
+	ATExecChangeOwner(successor, run->store.owner, true, ShareRowExclusiveLock);
+	CommandCounterIncrement();
+	grant_storage(run, successor);
+	stedi_zone_store_leave(&user);
 	return successor;
+}
+
+/* The storage has the columns of the table whose it is to be; else an error. */
+static void
+check_same_shape(Oid relid, Oid storage)
+{
+	Relation	relation = table_open(relid, NoLock);
+	Relation	successor = table_open(storage, NoLock);
+	TupleDesc	one = RelationGetDescr(relation);
+	TupleDesc	other = RelationGetDescr(successor);
+	bool		same = one->natts == other->natts && relation->rd_rel->relkind == successor->rd_rel->relkind;
+
+	for (int i = 0; same && i < one->natts; i++)
+		same = TupleDescAttr(one, i)->atttypid == TupleDescAttr(other, i)->atttypid &&
+			TupleDescAttr(one, i)->attisdropped == TupleDescAttr(other, i)->attisdropped &&
+			TupleDescAttr(one, i)->attlen == TupleDescAttr(other, i)->attlen &&
+			TupleDescAttr(one, i)->attalign == TupleDescAttr(other, i)->attalign;
+	if (!same)
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("table \"%s\" was changed while the run wrote its new contents",
+					   RelationGetRelationName(relation)));
+	table_close(successor, NoLock);
+	table_close(relation, NoLock);
+}
+
+/*
+ * Put new storage in the table's place.  Both are released for it, and what
+ * was checked of them is checked once more.
+ */
+static void
+put_in_place(ZoneRun *run, ZoneTableId id)
+{
+	Oid			storage = run->staged[id];
+	Relation	relation;
+
+	check_same_shape(run->relid[id], storage);
+	stedi_zone_hold_release(run, storage);
+	stedi_zone_hold_release(run, run->relid[id]);
+
+	/* a cursor of our own session holds no lock against us */
+	relation = table_open(run->relid[id], NoLock);
+	CheckTableNotInUse(relation, "stedi.materialize");
+	table_close(relation, NoLock);
+	ATExecChangeOwner(storage, run->owner, true, AccessExclusiveLock);
+	CommandCounterIncrement();
+	finish_heap_swap(run->relid[id], storage,
+					 false,		/* not a system catalog */
+					 false,		/* TOAST goes with its heap */
+					 true,		/* check constraints */
+					 true,		/* internal */
+					 RecentXmin, ReadNextMultiXactId(),
+					 get_rel_persistence(run->relid[id]));
+	run->staged[id] = InvalidOid;
+	(void) stedi_zone_hold(run, run->relid[id]);
 }
 
 /* This transaction has made unlogged storage. */
@@ -220,12 +310,19 @@ static Oid
 make_counterpart(ZoneRun *run, ZoneTableId id)
 {
 	char	   *name = psprintf("stedi_staged_%u", run->relid[id]);
+	ZoneUser	user;
+	Oid			storage;
 
 	note_unlogged();
+	stedi_zone_store_enter(run, &user);
 	stedi_zone_query_run(psprintf("CREATE UNLOGGED TABLE %s (%s) USING heap",
-								  quote_qualified_identifier(run->target_name, name),
+								  quote_qualified_identifier(run->store.name, name),
 								  stedi_zone_tables[id].columns));
-	return get_relname_relid(name, run->target);
+	storage = get_relname_relid(name, run->store.schema);
+	grant_storage(run, storage);
+	stedi_zone_store_leave(&user);
+	(void) stedi_zone_hold(run, storage);
+	return storage;
 }
 
 /*
@@ -281,21 +378,18 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
 		fill && run->full_refresh && !stedi_zone_keeps_rows(run) ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
-	if (run->mode[id] == ZONE_MODE_FULL)
-		return run->relid[id];
 	if (run->mode[id] == ZONE_MODE_SWAP)
 		stedi_zone_query_values(psprintf("SELECT count(*) FROM %s", own_name(run, id)),
 								1, &report->rows_out);
-	run->staged[id] = run->mode[id] == ZONE_MODE_SWAP ? make_successor(run, id) :
-		make_counterpart(run, id);
+	run->staged[id] = run->mode[id] == ZONE_MODE_DIFFERENCE ? make_counterpart(run, id) :
+		make_successor(run, id);
 	return run->staged[id];
 }
 
 void
 stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 {
-	Oid			storage = OidIsValid(run->staged[id]) ? run->staged[id] : run->relid[id];
-	Relation	relation = table_open(storage, RowExclusiveLock);
+	Relation	relation = table_open(run->staged[id], RowExclusiveLock);
 	XLogRecPtr	redo = GetRedoRecPtr();
 	ZoneHeap   *heap = stedi_zone_heap_open(relation, NULL, NULL);
 	SPIExecuteOptions options = {0};
@@ -336,12 +430,16 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		write_difference(run, id);
 	else
 		report->rows_in = report->rows;
+	if (run->mode[id] == ZONE_MODE_FULL)
+		put_in_place(run, id);
 	if (run->is_new[id] && lookup != NULL && is_heap(run->relid[id]))
 	{
 		stedi_progress_phase(STEDI_PHASE_INDEXING, run->relid[id]);
+		stedi_zone_hold_release(run, run->relid[id]);
 		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
 									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
 									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
+		(void) stedi_zone_hold(run, run->relid[id]);
 		stedi_progress_resume();
 	}
 	if (run->is_new[id])
@@ -467,24 +565,10 @@ stedi_zone_write_swap(ZoneRun *run)
 	lock_for_swap(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
-		Relation	relation;
-
 		if (!OidIsValid(run->staged[id]))
 			continue;
-
-		/* a cursor of our own session holds no lock against us */
-		relation = table_open(run->relid[id], NoLock);
-		CheckTableNotInUse(relation, "stedi.materialize");
-		table_close(relation, NoLock);
 		stedi_progress_phase(STEDI_PHASE_SWAPPING, run->relid[id]);
-		finish_heap_swap(run->relid[id], run->staged[id],
-						 false, /* not a system catalog */
-						 false, /* TOAST goes with its heap */
-						 true,	/* check constraints */
-						 true,	/* internal */
-						 RecentXmin, ReadNextMultiXactId(),
-						 get_rel_persistence(run->relid[id]));
-		run->staged[id] = InvalidOid;
+		put_in_place(run, id);
 		stedi_zone_write_analyze(run, id, run->report[id].rows_out);
 	}
 }

@@ -153,9 +153,9 @@ class Crash:
         }
 
     def n_runs(self):
-        if self.db.value("SELECT to_regclass('target.stedi_run') IS NULL"):
+        if self.db.value("SELECT to_regclass('stedi_books_target.stedi_run') IS NULL"):
             return 0
-        return self.db.value("SELECT count(DISTINCT run) FROM target.stedi_run")
+        return self.db.value("SELECT count(DISTINCT run) FROM stedi_books_target.stedi_run")
 
     def books(self, schema):
         """What the bookkeeping says of landing zone and tables; its hashes are each schema's own."""
@@ -164,10 +164,10 @@ class Crash:
             for query in (
                 "SELECT table_name, key, etag, size, records, rejects, first_reading::text, last_reading::text,"
                 " vanished, length(people), length(devices)"
-                ' FROM {}.stedi_object ORDER BY table_name, key COLLATE "C"',
-                "SELECT standing, owned_since, count(*) FROM {}.stedi_device GROUP BY 1, 2 ORDER BY 1, 2",
-                "SELECT consent, match FROM {}.stedi_rule",
-                "SELECT complete, rows FROM {}.stedi_state",
+                ' FROM stedi_books_{}.stedi_object ORDER BY table_name, key COLLATE "C"',
+                "SELECT standing, owned_since, count(*) FROM stedi_books_{}.stedi_device GROUP BY 1, 2 ORDER BY 1, 2",
+                "SELECT consent, match FROM stedi_books_{}.stedi_rule",
+                "SELECT complete, rows FROM stedi_books_{}.stedi_state",
             )
         ]
 

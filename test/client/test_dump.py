@@ -122,7 +122,7 @@ class DumpTest(ServerTest):
         self.assertEqual(db.counts("target"), [4, 8, 4, 4, 4])
 
         # and without the key nobody is let in
-        db.run("DROP TABLE target.stedi_key")
+        db.run("DROP TABLE stedi_books_target.stedi_key")
         with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
             db.materialize("target", landing="lake")
 

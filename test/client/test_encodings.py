@@ -156,7 +156,7 @@ class EncodingTest(ServerTest):
             db.run("CREATE FOREIGN TABLE lake.objects (email text, object text OPTIONS (source 'object')) SERVER lake OPTIONS (prefix 'customers')")
             self.assertEqual({row[0] for row in db.rows("SELECT DISTINCT object FROM lake.objects")}, wanted)
             db.materialize("target", landing="lake")
-            booked = {row[0] for row in db.rows("SELECT key FROM target.stedi_object WHERE table_name = 'customer_landing'")}
+            booked = {row[0] for row in db.rows("SELECT key FROM stedi_books_target.stedi_object WHERE table_name = 'customer_landing'")}
             self.assertEqual(booked, wanted)
             # and nothing is read again for that
             report = db.materialize("target", landing="lake")

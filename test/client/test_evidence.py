@@ -131,7 +131,7 @@ class EvidenceTest(ServerTest):
                     sorted(self.audit()),
                     [("accelerometer_trusted", "not covered"), ("step_trainer_curated", "not covered")],
                 )
-                self.db.run("UPDATE lake.stedi_object SET vanished = false")
+                self.db.run("UPDATE stedi_books_lake.stedi_object SET vanished = false")
                 self.assertGreater(len(self.audit()), 2)
 
     def sources(self, records, table):
@@ -170,12 +170,12 @@ class EvidenceTest(ServerTest):
         """A function of a row: the records that it comes from."""
         if table != "machine_learning_curated":
             return self.sources(records, table).__getitem__
-        match = self.db.value("SELECT match FROM lake.stedi_rule")
+        match = self.db.value("SELECT match FROM stedi_books_lake.stedi_rule")
         return self.pair_sources(records, match == "time")
 
     @for_each_zone
     def test_lineage(self, folder, records):
-        etags = dict(self.db.rows("SELECT key, etag FROM lake.stedi_object"))
+        etags = dict(self.db.rows("SELECT key, etag FROM stedi_books_lake.stedi_object"))
         for table in TABLES:
             find = self.finder(records, table)
             expected = collections.Counter()

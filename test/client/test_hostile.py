@@ -144,9 +144,9 @@ class HostileTest(ServerTest):
         self.db.materialize("lake", consent="since_consent")
         self.assertEqual(self.db.counts("lake")[1], 3)
         for change in (
-            "UPDATE lake.stedi_rule SET consent = 'since_consent '",
-            "INSERT INTO lake.stedi_rule SELECT 'granted', match, since FROM lake.stedi_rule",
-            "DELETE FROM lake.stedi_rule",
+            "UPDATE stedi_books_lake.stedi_rule SET consent = 'since_consent '",
+            "INSERT INTO stedi_books_lake.stedi_rule SELECT 'granted', match, since FROM stedi_books_lake.stedi_rule",
+            "DELETE FROM stedi_books_lake.stedi_rule",
         ):
             with self.subTest(change=change):
                 self.db.run(change)
@@ -207,10 +207,10 @@ class HostileTest(ServerTest):
         self.db.materialize("lake")
         self.db.run("CREATE ROLE regress_squatter")
         self.addCleanup(self.db.run, "DROP ROLE regress_squatter")
-        self.db.run("ALTER TABLE lake.stedi_run OWNER TO regress_squatter")
+        self.db.run("ALTER TABLE stedi_books_lake.stedi_run OWNER TO regress_squatter")
         with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
             self.db.materialize("lake")
-        self.db.run("DROP TABLE lake.stedi_run")
+        self.db.run("DROP TABLE stedi_books_lake.stedi_run")
         self.db.materialize("lake")
 
 

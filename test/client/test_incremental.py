@@ -289,7 +289,7 @@ class Sequence(Steps):
     def bookkeeping_lost(self):
         done = self.any_change()
         self.read = None
-        self.db.run("DROP TABLE target.stedi_object")
+        self.db.run("DROP TABLE stedi_books_target.stedi_object")
         return done
 
     @other
@@ -298,7 +298,7 @@ class Sequence(Steps):
         done = self.any_change()
         keys = [key for key in self.zone.keys() if self.rng.random() < 0.5]
         self.db.run(
-            "UPDATE target.stedi_object SET people = NULL, devices = NULL"
+            "UPDATE stedi_books_target.stedi_object SET people = NULL, devices = NULL"
             " WHERE table_name <> 'customer_landing' AND key = ANY (%s)",
             keys,
         )
@@ -359,7 +359,7 @@ class Sequence(Steps):
 
     def state(self):
         """How many runs there were, and what they made."""
-        return self.db.rows("SELECT count(*) FROM target.stedi_run"), self.db.tables("target")
+        return self.db.rows("SELECT count(*) FROM stedi_books_target.stedi_run"), self.db.tables("target")
 
     @contextlib.contextmanager
     def unchanged(self):

@@ -176,11 +176,11 @@ class PublicationTest(unittest.TestCase):
 
     def assert_refused(self, table):
         """Nothing is changed, and the message says what to do."""
-        before = self.db.tables("project"), self.db.rows("TABLE project.stedi_run")
+        before = self.db.tables("project"), self.db.rows("TABLE stedi_books_project.stedi_run")
         with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState) as raised:
             self.materialize()
         diag = raised.exception.diag
-        self.assertEqual((self.db.tables("project"), self.db.rows("TABLE project.stedi_run")), before)
+        self.assertEqual((self.db.tables("project"), self.db.rows("TABLE stedi_books_project.stedi_run")), before)
         self.assertIn(f'cannot materialize table "{table}": it is published', diag.message_primary)
         self.assertIn("REPLICA IDENTITY", diag.message_hint)
 

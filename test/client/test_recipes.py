@@ -290,7 +290,7 @@ class RecipeTest(unittest.TestCase):
         self.assertGreaterEqual(monitor.value(view.format("rows_out")), 2)
 
         # nothing new is a run, too: what is told is of that one
-        self.db.run("UPDATE project.stedi_run SET started = started - interval '1 h', finished = finished - interval '1 h'")
+        self.db.run("UPDATE stedi_books_project.stedi_run SET started = started - interval '1 h', finished = finished - interval '1 h'")
         self.assertRegex(self.run_block(*problems), r"^no run has ended for 01:00:00\n$")
         self.materialize()
         self.assertEqual(self.run_block(*problems), "")
@@ -305,7 +305,7 @@ class RecipeTest(unittest.TestCase):
             self.withdraw(who, f"customers/withdrawn-{number}.json")
         self.materialize()
         self.assertIn("a run has removed", self.run_block(*problems))
-        self.db.run("TRUNCATE project.stedi_run")
+        self.db.run("TRUNCATE stedi_books_project.stedi_run")
         self.assertIn("no run has ended for ever", self.run_block(*problems))
         self.run_next(2)
         self.end()
@@ -321,7 +321,7 @@ class RecipeTest(unittest.TestCase):
         self.assertIn(f"{ML}|difference|", printed)
         self.assertIn("accelerometer_trusted|difference|", printed)
         self.check_partitions()
-        self.assertEqual(self.db.rows("SELECT consent FROM project.stedi_rule"), [("granted",)])
+        self.assertEqual(self.db.rows("SELECT consent FROM stedi_books_project.stedi_rule"), [("granted",)])
 
         who, other = self.people(2)
         self.withdraw(who)
@@ -414,7 +414,7 @@ class RecipeTest(unittest.TestCase):
         self.run_block(*copy)
         self.withdraw(withdrawn)
         self.db.rows("SELECT * FROM stedi.forget('project', %s, 'objection', 'landing')", forgotten)
-        self.run_block("sh", "psql -d lake -c \"\\copy project.stedi_forgotten TO 'forgotten.csv' CSV\"")
+        self.run_block("sh", "psql -d lake -c \"\\copy stedi_books_project.stedi_forgotten TO 'forgotten.csv' CSV\"")
         self.materialize()
         self.assertLess(sum(self.db.counts("project")), before)
         expected = self.db.tables("project")
@@ -426,8 +426,8 @@ class RecipeTest(unittest.TestCase):
             [self.cluster.programs / "pg_restore", "-f", "-", self.scratch / "lake.dump"],
             stdout=subprocess.PIPE, check=True,
         ).stdout.decode()
-        self.assertIn("COPY project.stedi_object", dump)
-        self.assertIn("COPY project.stedi_forgotten", dump)
+        self.assertIn("COPY stedi_books_project.stedi_object", dump)
+        self.assertIn("COPY stedi_books_project.stedi_forgotten", dump)
         self.assertNotIn("COPY project.accelerometer_trusted", dump)
         for who in (withdrawn, forgotten):
             self.assertNotIn(who, dump)

@@ -200,11 +200,11 @@ class SecretsTest(ServerTest):
     def books(self):
         """The bookkeeping: it has no name either."""
         books = self.db.rows(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'target'::regnamespace"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'stedi_books_target'::regnamespace"
             " AND relkind = 'r' AND relname LIKE 'stedi%'"
         )
         return "\n".join(
-            self.db.value(f"SELECT coalesce(string_agg(b::text, E'\\n'), '') FROM target.{book} b")
+            self.db.value(f"SELECT coalesce(string_agg(b::text, E'\\n'), '') FROM stedi_books_target.{book} b")
             for (book,) in books
         )
 
@@ -229,7 +229,7 @@ class SecretsTest(ServerTest):
         self.assertNotEqual(self.found(self.statistics()), [])
         self.db.run(f"COMMENT ON TABLE target.customer_trusted IS '{EMAIL}'")
         self.db.run(f"DO $$ BEGIN RAISE LOG '{SERIAL}'; END $$")
-        self.db.run("UPDATE target.stedi_run SET head = encode(%s, 'hex')", EMAIL.encode())
+        self.db.run("UPDATE stedi_books_target.stedi_run SET head = encode(%s, 'hex')", EMAIL.encode())
         self.fails(self.db.run, f"SELECT '{EMAIL}'::int")
         with self.assertRaises(AssertionError):
             self.assert_nowhere()
@@ -700,7 +700,7 @@ class CanaryTest(ServerTest):
 
     def key_is_nowhere(self):
         """The key of the hashes: in its table alone."""
-        key = bytes(self.db.value("SELECT key FROM target.stedi_key"))
+        key = bytes(self.db.value("SELECT key FROM stedi_books_target.stedi_key"))
         text = self.log() + "\n".join(self.said) + "\n".join(list(self.sampler.seen))
         for form in (key.hex(), " ".join(str(b if b < 128 else b - 256) for b in key)):
             self.assertNotIn(form, text)

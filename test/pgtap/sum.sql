@@ -29,7 +29,7 @@ DECLARE
     n bigint;
     kept bigint;
 BEGIN
-    DELETE FROM tap_zone.stedi_state; -- so that all is read
+    DELETE FROM stedi_books_tap_zone.stedi_state; -- so that all is read
     FOR r IN SELECT * FROM stedi.materialize('tap_zone', $1.landing, consent => $1.consent, full_refresh => $1.full_refresh) LOOP
         EXECUTE format('SELECT count(*) FROM tap_zone.%I', r.table_name) INTO n;
         IF r.rows <> n THEN
@@ -48,7 +48,7 @@ BEGIN
         IF r.rejected <> n THEN
             RETURN NEXT r.table_name || ': rejects are not those of stedi.rejects';
         END IF;
-        SELECT sum(records), sum(rejects) INTO n, kept FROM tap_zone.stedi_object
+        SELECT sum(records), sum(rejects) INTO n, kept FROM stedi_books_tap_zone.stedi_object
             WHERE table_name = replace(replace(r.table_name, '_trusted', '_landing'), '_curated', '_landing');
         IF n <> r.records_read OR kept <> r.rejected THEN
             RETURN NEXT r.table_name || ': the objects do not add up';
@@ -72,7 +72,7 @@ BEGIN
         WHERE $1.consent = 'since_consent' AND s.sensorreadingtime < t.sharewithresearchasofdate;
     RETURN QUERY SELECT 'other pairs' FROM (
         (TABLE tap_zone.machine_learning_curated EXCEPT ALL TABLE pg_temp.pair) UNION ALL (TABLE pg_temp.pair EXCEPT ALL TABLE tap_zone.machine_learning_curated)) d;
-    RETURN QUERY SELECT 'the run is not written down' WHERE (SELECT count(*) FROM tap_zone.stedi_run WHERE run = $1.n AND consent = $1.consent) <> 5;
+    RETURN QUERY SELECT 'the run is not written down' WHERE (SELECT count(*) FROM stedi_books_tap_zone.stedi_run WHERE run = $1.n AND consent = $1.consent) <> 5;
 END $$;
 
 -- the pairs, by their definition; the tables are there after a first run
@@ -94,7 +94,7 @@ SELECT is((SELECT before_consent FROM stedi.materialize('tap_zone', 'tap_day', c
     (SELECT before_consent FROM stedi.materialize('tap_zone', 'tap_day', consent => 'since_consent', dry_run => true) WHERE table_name = 'accelerometer_trusted'),
     'both rules count the same readings as older than their consent');
 -- by the difference or anew, the result is one
-SELECT is((SELECT consent FROM tap_zone.stedi_rule), 'since_consent', 'dry runs changed no rule');
+SELECT is((SELECT consent FROM stedi_books_tap_zone.stedi_rule), 'since_consent', 'dry runs changed no rule');
 CREATE SCHEMA tap_fresh;
 SELECT count(*) AS tables FROM stedi.materialize('tap_fresh', 'tap_later', consent => 'since_consent') \gset
 SELECT bag_eq('TABLE tap_zone.machine_learning_curated', 'TABLE tap_fresh.machine_learning_curated', 'many runs come to the same as one');

@@ -13,7 +13,7 @@ CREATE SCHEMA regress_evidence;
 CREATE SCHEMA regress_evidence_landing;
 CREATE SERVER regress_evidence FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'url');
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_evidence INTO regress_evidence_landing;
-SET search_path = regress_evidence;
+SET search_path = regress_evidence, stedi_books_regress_evidence;
 -- what a statement answers, whoever runs this
 CREATE FUNCTION answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -25,7 +25,7 @@ EXCEPTION WHEN OTHERS THEN
     RETURN 'ERROR: ' || sqlstate || ' ' || replace(sqlerrm, current_user, 'me');
 END $$;
 CREATE FUNCTION what_is_wrong(OUT table_name text, OUT problem text, OUT n bigint, OUT contents jsonb) RETURNS SETOF record LANGUAGE sql
-    SET search_path = regress_evidence
+    SET search_path = regress_evidence, stedi_books_regress_evidence
     AS $$ SELECT table_name, problem, count(*), c
         FROM stedi.audit('regress_evidence', 'regress_evidence_landing'),
             LATERAL (SELECT jsonb_strip_nulls(contents) - '{birthday,registrationdate,lastupdatedate}'::text[] AS c) s
@@ -69,7 +69,7 @@ SELECT * FROM what_is_wrong();
 ROLLBACK;
 -- people who are forgotten: none of their rows is covered, whatever they consent to
 BEGIN;
-INSERT INTO stedi_forgotten (who, reason, since) SELECT stedi.keyed_hash(key, ' GUS@x'), 'objection', now() FROM stedi_key;
+INSERT INTO stedi_forgotten (who, name, proof, reason, since) SELECT stedi.keyed_hash(key, ' GUS@x'), 0, '', 'objection', now() FROM stedi_key;
 SELECT table_name, problem, n FROM what_is_wrong();
 UPDATE stedi_forgotten SET lifted = now();
 SELECT * FROM what_is_wrong();
@@ -116,6 +116,7 @@ SELECT count(*) FROM stedi.materialize('regress_evidence_day');
 UPDATE regress_evidence_day.accelerometer_trusted SET x = '-0' WHERE x = 0;
 SELECT * FROM stedi.audit('regress_evidence_day');
 SELECT table_name, problem, count(*), min(contents->>'email' COLLATE "C") AS first_email FROM stedi.audit('regress_evidence_day', 'regress_evidence_later') GROUP BY 1, 2 ORDER BY 1, 2;
+UPDATE stedi_books_regress_evidence_day.stedi_rule SET landing = NULL;
 SELECT count(*) FROM stedi.materialize('regress_evidence_day', 'regress_evidence_later');
 SELECT * FROM stedi.audit('regress_evidence_day', 'regress_evidence_later');
 -- on_error and reject_limit are the runs', not the audit's
@@ -184,7 +185,7 @@ EXECUTE on_person('nobody@x');
 -- the bookkeeping knows people by a hash
 BEGIN;
 TRUNCATE stedi_history, stedi_forgotten;
-INSERT INTO stedi_forgotten (who, reason) SELECT stedi.keyed_hash(key, email), 'objection' FROM stedi_key, unnest('{ada@x,ben@x}'::text[]) email;
+INSERT INTO stedi_forgotten (who, name, proof, reason) SELECT stedi.keyed_hash(key, email), 0, '', 'objection' FROM stedi_key, unnest('{ada@x,ben@x}'::text[]) email;
 INSERT INTO stedi_history (who, what, entry) SELECT stedi.keyed_hash(key, email), 'forgotten', 1 FROM stedi_key, unnest('{ada@x,ben@x}'::text[]) email;
 SELECT source, object, byte_offset, jsonb_strip_nulls(record) - 'who' AS record, record ? 'who' AS who FROM stedi.subject('regress_evidence', ' Ada@X', 'regress_evidence_landing') WHERE source LIKE 'stedi%';
 DROP TABLE stedi_key;
@@ -239,7 +240,7 @@ SELECT * FROM stedi.audit('regress_evidence', 'regress_evidence_landing');
 SHOW extra_float_digits;
 RESET extra_float_digits;
 DROP TABLE insider, movement;
-SET search_path = regress_evidence;
+SET search_path = regress_evidence, stedi_books_regress_evidence;
 
 -- who may: the owner of the tables, as whom it works
 CREATE ROLE regress_evidence_owner;
@@ -268,6 +269,12 @@ BEGIN
 END $$;
 SELECT * FROM as_role('regress_evidence_member');
 RESET ROLE;
+-- a superuser hands the bookkeeping over
+GRANT SELECT ON ALL TABLES IN SCHEMA regress_evidence_landing TO regress_evidence_owner;
+SELECT count(*) FROM stedi.materialize('regress_evidence', 'regress_evidence_landing');
+REVOKE SELECT ON ALL TABLES IN SCHEMA regress_evidence_landing FROM regress_evidence_owner;
+SELECT * FROM as_role('regress_evidence_member');
+RESET ROLE;
 SELECT * FROM as_role('regress_evidence_stranger');
 RESET ROLE;
 GRANT SELECT ON ALL TABLES IN SCHEMA regress_evidence_landing TO regress_evidence_owner;
@@ -277,7 +284,7 @@ RESET ROLE;
 ALTER TABLE stedi_rule OWNER TO regress_evidence_stranger;
 SELECT * FROM as_role('regress_evidence_member');
 RESET ROLE;
-ALTER TABLE stedi_rule OWNER TO regress_evidence_owner;
+ALTER TABLE stedi_rule OWNER TO CURRENT_USER;
 -- policies hide no row from it
 ALTER TABLE accelerometer_trusted ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 SELECT * FROM as_role('regress_evidence_member');

@@ -12,7 +12,7 @@ BEGIN
     EXECUTE format('CREATE SERVER regress_expect FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url %L)', 'file://' || current_setting('data_directory') || '/stedi_expect');
 END $$;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_expect INTO regress_expect_landing;
-SET search_path = regress_expect;
+SET search_path = regress_expect, stedi_books_regress_expect;
 CREATE FUNCTION land(key text, VARIADIC records text[]) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('COPY (SELECT unnest(%L::text[])) TO PROGRAM %L', records, format('cd stedi_expect && cat >.new && mv .new %s.json', key));
@@ -39,7 +39,7 @@ CREATE FUNCTION run(full_refresh boolean = false, vanished text = NULL, OUT tabl
     FROM stedi.materialize('regress_expect', 'regress_expect_landing', full_refresh => run.full_refresh, vanished => run.vanished)
 $$;
 -- who is in, and what there is of them; wrong: rows that audit finds
-CREATE FUNCTION zone(OUT customers text, OUT moves text, OUT curated text, OUT steps text, OUT pairs text, OUT wrong bigint) LANGUAGE plpgsql SET search_path = regress_expect AS $$
+CREATE FUNCTION zone(OUT customers text, OUT moves text, OUT curated text, OUT steps text, OUT pairs text, OUT wrong bigint) LANGUAGE plpgsql SET search_path = regress_expect, stedi_books_regress_expect AS $$
 BEGIN
     SELECT (SELECT string_agg(email, ' ' ORDER BY email) FROM customer_trusted),
             (SELECT string_agg(left(email, 1) || stedi.epoch_ms("timestamp") || ':' || coalesce(x::text, '-'), ' ' ORDER BY email, "timestamp", x) FROM accelerometer_trusted),
@@ -89,7 +89,7 @@ SELECT relname FROM pg_class WHERE relnamespace = 'regress_expect'::regnamespace
 -- before the first run; set once more, it stays as it is
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'x in range', 'x BETWEEN -20 AND 20 -- m/s2');
 SELECT stedi.expect('regress_expect', 'accelerometer_trusted', 'x in range', 'x BETWEEN -20 AND 20 -- m/s2');
-SELECT relname, pg_get_userbyid(relowner) = current_user AS mine, relacl FROM pg_class WHERE relnamespace = 'regress_expect'::regnamespace;
+SELECT relname, pg_get_userbyid(relowner) = current_user AS mine, relacl FROM pg_class WHERE relnamespace = 'stedi_books_regress_expect'::regnamespace;
 SELECT * FROM stedi.expectations('regress_expect');
 SELECT land('customers/1', customer('ada', 10, 5), customer('ben', 10, 5), customer('cleo', 10, 5), customer('dan', 10, 0)),
     land('accelerometer/1', move('ada', 100, 1), move('ada', 101, 30), move('ada', 101, 30), move('ben', 100, 25), move('cleo', 100, NULL), move('cleo', 101, 0)),
@@ -267,7 +267,7 @@ GRANT SELECT, UPDATE (condition) ON stedi_expectation TO regress_expect_other;
 SELECT * FROM run(); -- ERROR
 SELECT count(*) FROM stedi.audit('regress_expect', 'regress_expect_landing'); -- ERROR
 \set VERBOSITY terse
-REVOKE INSERT, UPDATE ON TABLE regress_expect.stedi_expectation FROM regress_expect_other;
+REVOKE INSERT, UPDATE ON TABLE stedi_books_regress_expect.stedi_expectation FROM regress_expect_other;
 SELECT table_name, unexpected, rows FROM run();
 
 -- a target of 1.0: its bookkeeping gets what it lacks, and keeps what it has

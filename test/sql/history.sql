@@ -12,7 +12,7 @@ BEGIN
     EXECUTE format('CREATE SERVER regress_history FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url %L)', 'file://' || current_setting('data_directory') || '/stedi_history');
 END $$;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_history INTO regress_history_landing;
-SET search_path = regress_history;
+SET search_path = regress_history, stedi_books_regress_history;
 CREATE FUNCTION land(key text, VARIADIC records text[]) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('COPY (SELECT unnest(%L::text[])) TO PROGRAM %L', records, format('cd stedi_history && cat >.new && mv .new %s.json', key));
@@ -34,7 +34,7 @@ $$;
 -- the heads that runs have returned, kept elsewhere
 CREATE TEMP TABLE kept (n serial, head text);
 CREATE FUNCTION run(full_refresh boolean = false, consent text = NULL, OUT mode text, OUT rows_removed numeric, OUT rows_added numeric, OUT heads bigint, OUT newest boolean)
-        LANGUAGE plpgsql SET search_path = regress_history, pg_temp AS $$
+        LANGUAGE plpgsql SET search_path = regress_history, stedi_books_regress_history, pg_temp AS $$
 DECLARE
     head text;
 BEGIN
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 SELECT land('customers/1', customer('ada', 10, 5), customer('ben', 10, 5), customer('cleo', 10, 5), customer('dora', 10, 0));
 SELECT land('accelerometer/1', VARIADIC moves), land('step_trainer/1', VARIADIC steps) FROM readings();
-SELECT * FROM stedi.verify_history('regress_history');
+SELECT * FROM stedi.verify_history('regress_history'); -- ERROR
 SELECT * FROM run();
 -- who is meant is known to whoever has the key, and the e-mail to ask about
 CREATE VIEW history AS
@@ -100,7 +100,7 @@ SELECT problem FROM stedi.verify_history('regress_history', '');
 SELECT * FROM stedi.verify_history(NULL); -- ERROR
 
 -- what somebody does to it afterwards, and what verify_history says to that; then, too, when the newest head is known, and when a run went on from there
-CREATE FUNCTION found(change text) RETURNS TABLE (asked text, problem text, entries text) LANGUAGE plpgsql SET search_path = regress_history, pg_temp AS $$
+CREATE FUNCTION found(change text) RETURNS TABLE (asked text, problem text, entries text) LANGUAGE plpgsql SET search_path = regress_history, stedi_books_regress_history, pg_temp AS $$
 DECLARE
     newest text := (SELECT head FROM kept ORDER BY n DESC LIMIT 1);
     expected text;

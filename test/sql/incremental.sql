@@ -13,7 +13,7 @@ BEGIN
     EXECUTE format('CREATE SERVER regress_incremental FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url %L)', 'file://' || current_setting('data_directory') || '/stedi_incremental');
 END $$;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_incremental INTO regress_incremental_landing;
-SET search_path = regress_incremental;
+SET search_path = regress_incremental, stedi_books_regress_incremental;
 -- each case has a landing zone and tables of its own
 CREATE PROCEDURE begin_case() LANGUAGE plpgsql AS $$
 BEGIN
@@ -121,9 +121,9 @@ SELECT move_object('accelerometer/1', 'away/1');
 SELECT * FROM run('keep');
 SELECT move_object('away/1', 'accelerometer/1');
 SELECT * FROM run('keep', 'since_consent');
-SELECT key, vanished FROM regress_incremental_target.stedi_object WHERE table_name = 'accelerometer_landing' ORDER BY 1;
+SELECT key, vanished FROM stedi_books_regress_incremental_target.stedi_object WHERE table_name = 'accelerometer_landing' ORDER BY 1;
 SELECT * FROM run();
-SELECT key, vanished FROM regress_incremental_target.stedi_object WHERE table_name = 'accelerometer_landing' ORDER BY 1;
+SELECT key, vanished FROM stedi_books_regress_incremental_target.stedi_object WHERE table_name = 'accelerometer_landing' ORDER BY 1;
 SELECT forget('zoe@x');
 SELECT * FROM audit();
 
@@ -195,7 +195,7 @@ SELECT * FROM audit();
 CALL begin_case();
 SELECT land('customers/1', customer('ada@x', 10, 5), customer('ben@x', 10, 5)), land('accelerometer/1', move('ada@x', 101), move('ben@x', 101)), land('step_trainer/1', step('ada@x', 101), step('ben@x', 101));
 SELECT table_name, rows FROM stedi.materialize('regress_incremental_target', 'regress_incremental_landing', match => 'time');
-DROP TABLE regress_incremental_target.stedi_rule;
+DROP TABLE stedi_books_regress_incremental_target.stedi_rule;
 SELECT forget('zoe@x');
 SELECT * FROM run();
 SELECT * FROM run();
@@ -234,7 +234,7 @@ SELECT * FROM audit();
 CALL begin_case();
 SELECT land('customers/1', customer('ada@x', 10, 5)), land('customers/2', customer('ben@x', 10, 5)), land('accelerometer/1', move('ada@x', 101), move('ben@x', 101)), land('accelerometer/2', move('ada@x', 102)), land('step_trainer/1', step('ada@x', 101));
 SELECT * FROM run();
-DROP TABLE regress_incremental_target.stedi_object;
+DROP TABLE stedi_books_regress_incremental_target.stedi_object;
 SELECT move_object('customers/2', 'away/1'), move_object('accelerometer/2', 'away/2');
 SELECT forget('nobody@x');
 SELECT * FROM run();

@@ -38,7 +38,7 @@ BEGIN;
 SELECT count(*) > 0 AS forgotten FROM stedi.forget('regress_quality', 'ada@x', 'objection', 'regress_quality_landing');
 SELECT DISTINCT table_name, column_name, smallest, largest FROM stedi.quality('regress_quality', 'regress_quality_landing') WHERE smallest IS NOT NULL;
 SELECT count(*) FROM (TABLE after EXCEPT ALL SELECT * FROM stedi.quality('regress_quality', 'regress_quality_landing')) d;
-DROP TABLE regress_quality.stedi_key;
+DROP TABLE stedi_books_regress_quality.stedi_key;
 SELECT count(*) FROM stedi.quality('regress_quality', 'regress_quality_landing'); -- ERROR
 ROLLBACK;
 
@@ -56,7 +56,7 @@ ROLLBACK;
 
 -- expectations, and how many rows violated them
 BEGIN;
-INSERT INTO regress_quality.stedi_expectation VALUES ('step_trainer_curated', 'near', 'distancefromobject < 6', 'warn', 3, 1, 1),
+INSERT INTO stedi_books_regress_quality.stedi_expectation VALUES ('step_trainer_curated', 'near', 'distancefromobject < 6', 'warn', 3, 1, 1),
     ('customer_trusted', 'adult', 'birthday < ''2005-01-01''', 'drop', 2, 0, 1), ('accelerometer_trusted', 'new', 'x > 0', 'fail', NULL, NULL, NULL);
 SELECT * FROM stedi.quality('regress_quality', 'regress_quality_landing') EXCEPT ALL TABLE after ORDER BY table_name;
 ROLLBACK;
@@ -78,7 +78,7 @@ ALTER FOREIGN TABLE regress_quality_landing.accelerometer_landing OPTIONS (DROP 
 
 -- the rule must be one
 BEGIN;
-DELETE FROM regress_quality.stedi_rule;
+DELETE FROM stedi_books_regress_quality.stedi_rule;
 SELECT count(*) FROM stedi.quality('regress_quality', 'regress_quality_landing'); -- ERROR
 ROLLBACK;
 

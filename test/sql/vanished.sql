@@ -12,7 +12,7 @@ BEGIN
     EXECUTE format('CREATE SERVER regress_vanished FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url %L)', 'file://' || current_setting('data_directory') || '/stedi_vanished');
 END $$;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_vanished INTO regress_vanished_landing;
-SET search_path = regress_vanished;
+SET search_path = regress_vanished, stedi_books_regress_vanished;
 CREATE FUNCTION land(key text, VARIADIC records text[]) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('COPY (SELECT unnest(%L::text[])) TO PROGRAM %L', records, format('cd stedi_vanished && cat >.new && mv .new %s.json', key));
@@ -40,7 +40,7 @@ BEGIN
 END $$;
 -- what the tables hold, whose, and how that differs from a rebuild
 CREATE FUNCTION zone(OUT customers bigint, OUT moves bigint, OUT curated bigint, OUT steps bigint, OUT pairs bigint, OUT movers text, OUT vanished bigint, OUT wrong bigint) LANGUAGE plpgsql
-        SET search_path = regress_vanished AS $$
+        SET search_path = regress_vanished, stedi_books_regress_vanished AS $$
 BEGIN
     SELECT (SELECT count(*) FROM customer_trusted), (SELECT count(*) FROM accelerometer_trusted), (SELECT count(*) FROM customer_curated),
             (SELECT count(*) FROM step_trainer_curated), (SELECT count(*) FROM machine_learning_curated),

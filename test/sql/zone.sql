@@ -12,7 +12,7 @@ CREATE SERVER regress_zone FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'day');
 CREATE SERVER regress_zone_later FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'later');
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_zone INTO regress_zone_landing;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_zone_later INTO regress_zone_later;
-SET search_path = regress_zone;
+SET search_path = regress_zone, stedi_books_regress_zone;
 \set counts 'table_name, mode, consent, objects_listed AS listed, objects_read AS read, records_read AS records, superseded, no_consent, before_consent AS before, unknown_owner AS unknown, ambiguous, forgotten, duplicates, rejected, rows_in, rows_out, rows'
 
 -- what a statement answers, whoever runs this
@@ -47,7 +47,7 @@ RESET client_min_messages;
 \set VERBOSITY default
 SELECT :counts FROM stedi.materialize('regress_zone', 'regress_zone_landing');
 \set VERBOSITY terse
-DELETE FROM regress_zone.stedi_state; -- the next run reads everything
+DELETE FROM stedi_books_regress_zone.stedi_state; -- the next run reads everything
 SELECT table_name, elapsed >= '0' AS elapsed, bytes_read > 0 AS bytes FROM stedi.materialize('regress_zone', 'regress_zone_landing', dry_run => true);
 -- who is in, with which device and which consent
 SELECT email, serialnumber, stedi.epoch_ms(lastupdatedate) AS updated, stedi.epoch_ms(sharewithresearchasofdate) AS consent, birthday
@@ -113,7 +113,7 @@ SELECT * FROM unchanged();
 DELETE FROM machine_learning_curated WHERE serialnumber = 'form';
 INSERT INTO step_trainer_curated SELECT * FROM step_trainer_curated WHERE serialnumber = 'given';
 UPDATE customer_trusted SET phone = 'none' WHERE email = 'plain@x';
-DELETE FROM regress_zone.stedi_state; -- the next run reads everything
+DELETE FROM stedi_books_regress_zone.stedi_state; -- the next run reads everything
 SELECT table_name, mode, rows_in, rows_out, rows FROM stedi.materialize('regress_zone', 'regress_zone_landing');
 -- full_refresh fills new storage: the tables stay what they are
 SELECT table_name, mode, rows_in, rows_out, rows FROM stedi.materialize('regress_zone', 'regress_zone_landing', full_refresh => true);
@@ -159,6 +159,12 @@ SELECT match FROM stedi_rule;
 
 -- the day after: one call alone takes out of all tables what is no longer covered
 RESET client_min_messages;
+-- another landing zone is read only when that is confirmed
+SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_later'); -- ERROR
+SELECT count(*) FROM stedi.materialize_customer_trusted('regress_zone', 'regress_zone_later', dry_run => true); -- ERROR
+SELECT landing FROM stedi_rule;
+SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_later', full_refresh => true, dry_run => true);
+UPDATE stedi_books_regress_zone.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 SELECT :counts FROM stedi.materialize_customer_trusted('regress_zone', 'regress_zone_later');
 SELECT count(*) AS left_of_plain FROM accelerometer_trusted WHERE email = 'plain@x';
 SELECT count(*) AS left_of_plain FROM customer_curated WHERE email = 'plain@x';
@@ -199,6 +205,7 @@ SELECT count(*) FROM regress_zone_again.customer_curated;
 ALTER TABLE regress_zone_again.customer_curated OWNER TO CURRENT_USER;
 -- constraints of one's own hold, and an error changes nothing
 ALTER TABLE regress_zone_again.machine_learning_curated ADD CHECK (serialnumber <> 'plain');
+UPDATE stedi_books_regress_zone_again.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing')$$);
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing', full_refresh => true)$$);
 SELECT count(*), count(*) FILTER (WHERE serialnumber || '' = 'plain') AS of_plain FROM regress_zone_again.machine_learning_curated;
@@ -212,6 +219,7 @@ SELECT table_name, rows_in, rows_out FROM stedi.materialize_customer_trusted('re
 -- and what refers to him does not lose him unnoticed
 CREATE TABLE regress_zone_again.note (email text REFERENCES regress_zone_again.customer_trusted);
 INSERT INTO regress_zone_again.note VALUES ('withdrawn@x');
+UPDATE stedi_books_regress_zone_again.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 SELECT answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing')$$);
 SELECT left(answer($$SELECT table_name FROM stedi.materialize('regress_zone_again', 'regress_zone_landing', full_refresh => true)$$), 5) AS refused;
 SELECT count(*) AS dangling FROM regress_zone_again.note n WHERE NOT EXISTS (SELECT FROM regress_zone_again.customer_trusted t WHERE t.email = n.email);
@@ -228,23 +236,23 @@ SELECT table_name, rows_in, rows_out, rows FROM stedi.materialize_machine_learni
 
 -- bookkeeping that is lost is made again; the rule is that of the comments, or the stricter one
 SELECT DISTINCT consent FROM stedi.materialize('regress_zone_again', 'regress_zone_later', consent => 'granted');
-DROP TABLE regress_zone_again.stedi_rule, regress_zone_again.stedi_run, regress_zone_again.stedi_object;
+DROP TABLE stedi_books_regress_zone_again.stedi_rule, stedi_books_regress_zone_again.stedi_run, stedi_books_regress_zone_again.stedi_object;
 RESET client_min_messages;
 \set VERBOSITY default
 SELECT table_name, consent, rows FROM stedi.materialize_customer_curated('regress_zone_again', 'regress_zone_later');
 \set VERBOSITY terse
 SET client_min_messages = error;
-SELECT consent, match FROM regress_zone_again.stedi_rule;
-TRUNCATE regress_zone_again.stedi_rule;
+SELECT consent, match FROM stedi_books_regress_zone_again.stedi_rule;
+TRUNCATE stedi_books_regress_zone_again.stedi_rule;
 COMMENT ON TABLE regress_zone_again.customer_trusted IS NULL;
 SELECT DISTINCT consent FROM stedi.materialize('regress_zone_again', 'regress_zone_later');
 SELECT bool_and(obj_description(oid, 'pg_class') LIKE '%since_consent%') AS named FROM pg_class
     WHERE relnamespace = 'regress_zone_again'::regnamespace AND relkind IN ('r', 'p') AND relname ~ '^(customer|acc|step|mach)';
-DROP TABLE regress_zone_again.stedi_run;
-CREATE TABLE regress_zone_again.stedi_run (note text);
-ALTER TABLE regress_zone_again.stedi_object DROP COLUMN etag;
+DROP TABLE stedi_books_regress_zone_again.stedi_run;
+CREATE TABLE stedi_books_regress_zone_again.stedi_run (note text);
+ALTER TABLE stedi_books_regress_zone_again.stedi_object DROP COLUMN etag;
 SELECT DISTINCT consent FROM stedi.materialize('regress_zone_again', 'regress_zone_later');
-SELECT count(*) AS runs FROM regress_zone_again.stedi_run;
+SELECT count(*) AS runs FROM stedi_books_regress_zone_again.stedi_run;
 DROP SCHEMA regress_zone_again CASCADE;
 
 -- all or nothing: a run is part of its transaction
@@ -254,6 +262,7 @@ SELECT count(*) FROM customer_curated WHERE email = 'plain@x';
 ROLLBACK;
 SELECT count(*) FROM customer_curated WHERE email = 'plain@x';
 BEGIN;
+UPDATE stedi_books_regress_zone.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 SAVEPOINT s;
 SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_landing');
 ROLLBACK TO s;
@@ -271,6 +280,7 @@ SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_landing'); 
 ROLLBACK;
 -- an open cursor on a table is no harm to a run; new storage cannot be put under it
 BEGIN;
+UPDATE stedi_books_regress_zone.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 DECLARE c CURSOR FOR SELECT email FROM customer_trusted;
 MOVE 1 FROM c;
 SELECT count(*) FROM stedi.materialize('regress_zone', 'regress_zone_landing');
@@ -297,8 +307,8 @@ SELECT table_name, mode, rows FROM stedi.materialize('"Zone {target} ''q'' ""d""
 SELECT table_name, mode, rows_in, rows_out FROM stedi.materialize('"Zone {target} ''q'' ""d"" %s"', '"{Landing}"', consent => 'since_consent');
 SELECT table_name, mode, rows FROM stedi.materialize('"Zone {target} ''q'' ""d"" %s"', '"{Landing}"', full_refresh => true, match => 'time');
 SET datestyle = 'ISO, YMD';
-SET search_path = regress_zone;
-SELECT consent, match FROM "Zone {target} 'q' ""d"" %s".stedi_rule;
+SET search_path = regress_zone, stedi_books_regress_zone;
+SELECT consent, match FROM "stedi_books_Zone {target} 'q' ""d"" %s".stedi_rule;
 SELECT birthday = '1969-12-31' AS birthday FROM "Zone {target} 'q' ""d"" %s".customer_trusted WHERE email = 'plain@x';
 SELECT table_name FROM stedi.materialize_customer_trusted('"{Landing}"', 'regress_trap'); -- ERROR
 DROP SCHEMA "Zone {target} 'q' ""d"" %s" CASCADE;
@@ -317,7 +327,8 @@ SELECT answer($$SELECT table_name FROM stedi.materialize_accelerometer_trusted('
 DROP SCHEMA "{Landing}" CASCADE;
 DROP SCHEMA regress_trap CASCADE;
 -- on_error and reject_limit of the landing tables hold here too
-DELETE FROM regress_zone.stedi_state; -- the next run reads everything
+DELETE FROM stedi_books_regress_zone.stedi_state; -- the next run reads everything
+UPDATE stedi_books_regress_zone.stedi_rule SET landing = NULL; -- the next run may read another landing zone
 ALTER FOREIGN TABLE regress_zone_later.customer_landing OPTIONS (ADD on_error 'stop');
 SELECT table_name FROM stedi.materialize('regress_zone', 'regress_zone_later'); -- ERROR
 ALTER FOREIGN TABLE regress_zone_later.customer_landing OPTIONS (DROP on_error);
