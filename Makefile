@@ -47,6 +47,7 @@ OBJS = \
 	src/ini.o \
 	src/list.o \
 	src/list_near.o \
+	src/beneath.o \
 	src/local.o \
 	src/request.o \
 	src/trouble.o \
@@ -161,8 +162,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = option_form sign s3xml ini address checksum inflate frame decode plain json value consent_find
-UNIT = option_form sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
+UNIT_SOURCES = option_form beneath sign s3xml ini address checksum inflate frame decode plain json value consent_find
+UNIT = option_form beneath sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
@@ -302,7 +303,7 @@ unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit
 	@status=0; for test in $^; do \
 		echo "# $$test"; $$test || status=1; done; exit $$status
 
-unit_headers = src/bytes.h src/simd.h src/consent.h test/unit/tap.h test/unit/padded.h \
+unit_headers = src/bytes.h src/simd.h src/consent.h src/beneath.h test/unit/tap.h test/unit/padded.h \
 	test/unit/reading.h test/unit/framed.h test/unit/alike.h test/unit/members.h
 unit_objects = $(UNIT_SOURCES:%=.build/%.o)
 portable_objects = $(unit_objects:.build/plain.o=.build/plain_portable.o)

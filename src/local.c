@@ -5,16 +5,20 @@
  *
  * For tests, for landing zones that are mounted, and for trying things out.
  * A file's key is its path below the folder, which must be UTF-8 as keys are
- * on S3.  Its ETag is made of its size, time and inode, so that a file which
- * is another one when its turn comes is noticed, as it is on S3.
+ * on S3.  Its ETag is made of its size, its two times (of the contents and of
+ * any change at all) and its inode, so that a file which is another one when
+ * its turn comes, or in the next run, is noticed, as it is on S3.  The second
+ * time cannot be set: without it, a file that is overwritten by one of its size
+ * with the first time kept (cp -p, tar, rsync) would seem to be the same.
  *
  * Whoever set the folder may read the server's files; whoever uses it may
- * not, and gets what lies below it.  So every path is resolved before it is
- * opened, and a symbolic link (or a .. in the prefix) that leads out of the
- * folder is an error.
+ * not, and gets what lies below it.  So nothing is opened by a name that was
+ * looked at before: beneath.c opens everything from the descriptor of the
+ * folder, and refuses a symbolic link (or a .. in the prefix) that leads out.
  *
- * A file is a virtual one (File), owned by StediLocal's context: unlike a
- * transient file it outlives the subtransaction that happened to open it,
+ * A file's descriptor is our own, which StediLocal's context closes: PostgreSQL
+ * would open a virtual one again by its name when it runs short of them, and a
+ * transient one would not outlive the subtransaction that happened to open it,
  * which a cursor may.
  *
  *-------------------------------------------------------------------------
@@ -29,25 +33,34 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define ETAG_LEN 64
+#define ETAG_LEN 96
 
 struct StediLocal
 {
 	const StediObject *object;	/* borrowed */
-	File		file;			/* owned; -1: closed */
+	int			fd;				/* owned; -1: closed */
 	off_t		pos;
 	MemoryContextCallback release;
 };
 
+/* The folder of a url, and one below it whose names are being read. */
+typedef struct LocalRoot
+{
+	const StediOptions *opts;	/* borrowed */
+	int			fd;				/* owned; -1: closed */
+	DIR		   *dir;			/* owned; NULL: none */
+	MemoryContextCallback release;
+} LocalRoot;
+
 /* What a walk through the folder has at hand. */
 typedef struct LocalWalk
 {
-	const StediOptions *opts;
-	const char *root;			/* resolved; "" when it is / */
+	LocalRoot  *root;
 	StediListing *listing;
 	MemoryContext listing_cxt;
 	StediProgress *progress;
@@ -61,94 +74,184 @@ typedef struct LocalFolder
 	ino_t		ino;
 } LocalFolder;
 
-/* The ETag of a file: three numbers, in the quotes that S3's have. */
+/* What a folder has besides files. */
+typedef struct LocalNames
+{
+	List	   *folders;
+	List	   *links;
+} LocalNames;
+
+static long long
+nanoseconds(const struct timespec *time)
+{
+	return (long long) time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+/* The ETag of a file: four numbers, in the quotes that S3's have. */
 static void
 make_etag(const struct stat *st, char *etag)
 {
-	long long	mtime_ns = (long long) st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-
-	snprintf(etag, ETAG_LEN, "\"%llx-%llx-%llx\"",
-			 (long long) st->st_size, mtime_ns, (long long) st->st_ino);
+	snprintf(etag, ETAG_LEN, "\"%llx-%llx-%llx-%llx\"", (long long) st->st_size,
+			 nanoseconds(&st->st_mtim), nanoseconds(&st->st_ctim), (long long) st->st_ino);
 }
 
-/*
- * The resolved path of the folder, without a / at its end, in the current
- * context.
- */
-static char *
-resolve_root(const StediOptions *opts)
+/* Harmless when done before.  Never throws. */
+static void
+close_root(LocalRoot *root)
 {
-	char		resolved[PATH_MAX];
-	struct stat st;
+	if (root->dir != NULL)
+	{
+		closedir(root->dir);
+		ReleaseExternalFD();
+	}
+	root->dir = NULL;
+	if (root->fd >= 0)
+	{
+		close(root->fd);
+		ReleaseExternalFD();
+	}
+	root->fd = -1;
+}
 
-	if (strlen(opts->root) >= MAXPGPATH || realpath(opts->root, resolved) == NULL ||
-		stat(resolved, &st) != 0)
-		ereport(ERROR,
-				errcode_for_file_access(),
-				errmsg("could not open folder \"%s\": %m", opts->root),
-				errhint("Check option \"url\" of the server."));
-	if (!S_ISDIR(st.st_mode))
+static void
+root_release(void *arg)
+{
+	close_root(arg);
+}
+
+/* Open the folder of the url.  The current context closes it, at the latest. */
+static LocalRoot *
+open_root(const StediOptions *opts)
+{
+	LocalRoot  *root = palloc0(sizeof(LocalRoot));
+
+	root->opts = opts;
+	root->fd = -1;
+	root->release.func = root_release;
+	root->release.arg = root;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &root->release);
+	ReserveExternalFD();
+	root->fd = stedi_beneath_root(opts->root);
+	if (root->fd >= 0)
+		return root;
+	ReleaseExternalFD();
+	if (errno == ENOTDIR)
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("could not open folder \"%s\": it is not a folder", opts->root),
 				errhint("Check option \"url\" of the server."));
-	return pstrdup(strcmp(resolved, "/") == 0 ? "" : resolved);
+	if (errno == EPERM)
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("could not open folder \"%s\": a symbolic link leads there that others than root can exchange",
+					   opts->root),
+				errhint("Name the folder itself, without a link on its path, in option \"url\" of the server."));
+	ereport(ERROR,
+			errcode_for_file_access(),
+			errmsg("could not open folder \"%s\": %m", opts->root),
+			errhint("Check option \"url\" of the server."));
+	return NULL;				/* not reached */
 }
 
 /*
- * The resolved path of what has this key, in the current context; NULL when
- * there is nothing.
+ * Open what has this key: a descriptor that is the caller's to close, and
+ * counted nowhere; -1 when there is nothing.
  */
-static char *
-resolve_key(const StediOptions *opts, const char *root, const char *key)
+static int
+open_key(const LocalRoot *root, const char *key, StediBeneathFor purpose)
 {
-	char	   *path = psprintf("%s/%s", root, key);
-	char		resolved[PATH_MAX];
-	size_t		root_len = strlen(root);
+	const char *folder = root->opts->root;
+	int			fd = stedi_beneath_open(root->fd, folder, key, purpose);
 
-	if (realpath(path, resolved) == NULL)
-	{
-		if (errno == ENOENT || errno == ENOTDIR)
-			return NULL;
-		ereport(ERROR,
-				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), opts->root));
-	}
-	if (strncmp(resolved, root, root_len) != 0 ||
-		(resolved[root_len] != '/' && resolved[root_len] != '\0'))
+	if (fd >= 0 || errno == ENOENT || errno == ENOTDIR)
+		return fd;
+	if (errno == EXDEV)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(key), opts->root),
+				errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(key), folder),
 				errdetail("A symbolic link or \"..\" leads out of it."));
-	return pstrdup(resolved);
+	if (errno == EAGAIN)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("could not find object \"%s\" of folder \"%s\": it is being exchanged",
+					   stedi_tuple_show(key), folder),
+				errhint("Run the query again."));
+	ereport(ERROR,
+			errcode_for_file_access(),
+			errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), folder));
+	return -1;					/* not reached */
 }
 
-/* The names in a folder, in the current context; none when it is gone. */
-static List *
-read_names(const StediOptions *opts, const char *path)
+/* Look at what has this key; false when there is nothing. */
+static bool
+look_at_key(const LocalRoot *root, const char *key, struct stat *st)
 {
-	List	   *names = NIL;
-	DIR		   *dir = AllocateDir(path);
+	int			fd = open_key(root, key, STEDI_BENEATH_LOOK);
+	int			result;
+
+	if (fd < 0)
+		return false;
+	result = fstat(fd, st);
+	close(fd);
+	return result == 0;
+}
+
+/* An error of the folder with this prefix; errno says why. */
+static void
+report_folder(const LocalRoot *root, const char *prefix)
+{
+	ereport(ERROR,
+			errcode_for_file_access(),
+			errmsg("could not list folder \"%s/%s\": %m", root->opts->root, stedi_tuple_show(prefix)));
+}
+
+/* Begin to read the names in the folder with this prefix; false when it is gone. */
+static bool
+open_dir(LocalRoot *root, const char *prefix)
+{
+	int			fd = open_key(root, prefix, STEDI_BENEATH_FOLDER);
+
+	if (fd < 0)
+		return false;
+	root->dir = fdopendir(fd);
+	if (root->dir == NULL)
+	{
+		close(fd);
+		report_folder(root, prefix);
+	}
+	ReserveExternalFD();
+	return true;
+}
+
+static void
+close_dir(LocalRoot *root)
+{
+	closedir(root->dir);
+	ReleaseExternalFD();
+	root->dir = NULL;
+}
+
+/* The next name in it, good until the next call; NULL at the end. */
+static const char *
+next_name(LocalRoot *root, const char *prefix)
+{
 	struct dirent *entry;
 
-	if (dir == NULL && errno == ENOENT)
-		return NIL;
-	while ((entry = ReadDir(dir, path)) != NULL)
+	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-
-		/* of those that are passed over, memory is taken as well */
-		stedi_list_check_room(opts, list_length(names));
-		names = lappend(names, pstrdup(entry->d_name));
+		errno = 0;
+		entry = readdir(root->dir);
+		if (entry == NULL && errno != 0)
+			report_folder(root, prefix);
+		if (entry == NULL)
+			return NULL;
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return entry->d_name;
 	}
-	FreeDir(dir);
-	return names;
 }
 
-static void walk_folder(LocalWalk *walk, const LocalFolder *parent,
-						const char *path, const char *prefix);
+static void walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *prefix);
 
 /* Add a file to the listing. */
 static void
@@ -158,23 +261,25 @@ add_file(LocalWalk *walk, const char *key, const struct stat *st)
 	char		etag[ETAG_LEN];
 
 	make_etag(st, etag);
-	stedi_list_check_room(walk->opts, walk->listing->n_objects);
+	stedi_list_check_room(walk->root->opts, walk->listing->n_objects);
 	stedi_list_add(walk->listing, key, etag, st->st_size,
 				   time_t_to_timestamptz(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000);
 	stedi_progress_add(walk->progress, 1, 0);
 	MemoryContextSwitchTo(old);
 }
 
-/* One name in a folder: a file, a folder, a link to one of them, or neither. */
+/*
+ * One name in the folder that is being read: a file is added, a folder or a
+ * link noted for later.
+ */
 static void
-walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
-		  const char *prefix, const char *name)
+walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *names)
 {
+	LocalRoot  *root = walk->root;
+	List	  **noted;
 	char	   *key;
-	char	   *target;
 	struct stat st;
 
-	CHECK_FOR_INTERRUPTS();
 	if (name[0] == '_' || name[0] == '.')
 	{
 		walk->listing->n_skipped++;
@@ -184,49 +289,79 @@ walk_name(LocalWalk *walk, const LocalFolder *folder, const char *path,
 		ereport(ERROR,
 				errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				errmsg("could not list folder \"%s/%s\": a name in it is not UTF-8",
-					   walk->opts->root, stedi_tuple_show(prefix)));
+					   root->opts->root, stedi_tuple_show(prefix)));
 	key = psprintf("%s%s", prefix, name);
-	target = psprintf("%s/%s", path, name);
-	if (lstat(target, &st) == 0 && S_ISLNK(st.st_mode))
-	{
-		target = resolve_key(walk->opts, walk->root, key);
-		if (target == NULL)
-			ereport(ERROR,
-					errcode(ERRCODE_UNDEFINED_FILE),
-					errmsg("could not find object \"%s\" of folder \"%s\": the symbolic link leads nowhere",
-						   stedi_tuple_show(key), walk->opts->root));
-	}
-	if (lstat(target, &st) != 0)
+	if (fstatat(dirfd(root->dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 	{
 		if (errno == ENOENT)
 			return;				/* renamed or removed meanwhile */
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), walk->opts->root));
+				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), root->opts->root));
 	}
-	if (S_ISDIR(st.st_mode))
-		walk_folder(walk, folder, target, psprintf("%s/", key));
-	else if (S_ISREG(st.st_mode))
+	noted = S_ISDIR(st.st_mode) ? &names->folders : S_ISLNK(st.st_mode) ? &names->links : NULL;
+	if (noted != NULL)
+	{
+		/* of those that are passed over, memory is taken as well */
+		stedi_list_check_room(root->opts, list_length(*noted));
+		*noted = lappend(*noted, key);
+		return;
+	}
+	if (S_ISREG(st.st_mode))
 		add_file(walk, key, &st);
 	else
 		walk->listing->n_skipped++;
 	pfree(key);
-	pfree(target);
 }
 
-/* Everything in the folder with this resolved path; keys start with prefix. */
+/* A folder of that key. */
 static void
-walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *path,
-			const char *prefix)
+walk_subfolder(LocalWalk *walk, const LocalFolder *parent, const char *key)
 {
-	LocalFolder folder = {.parent = parent};
+	char	   *prefix = psprintf("%s/", key);
+
+	walk_folder(walk, parent, prefix);
+	pfree(prefix);
+}
+
+/* A link that leads to a file, to a folder, or to neither. */
+static void
+walk_link(LocalWalk *walk, const LocalFolder *parent, const char *key)
+{
 	struct stat st;
+
+	if (!look_at_key(walk->root, key, &st))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_FILE),
+				errmsg("could not find object \"%s\" of folder \"%s\": the symbolic link leads nowhere",
+					   stedi_tuple_show(key), walk->root->opts->root));
+	if (S_ISDIR(st.st_mode))
+		walk_subfolder(walk, parent, key);
+	else if (S_ISREG(st.st_mode))
+		add_file(walk, key, &st);
+	else
+		walk->listing->n_skipped++;
+}
+
+/*
+ * Everything in the folder with this prefix.  It is read to its end before the
+ * folders in it are, so one descriptor is enough however deep they are.
+ */
+static void
+walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *prefix)
+{
+	LocalRoot  *root = walk->root;
+	LocalFolder folder = {.parent = parent};
+	LocalNames	names = {NIL, NIL};
+	struct stat st;
+	const char *name;
 	ListCell   *lc;
 
-	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
-	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+	if (!open_dir(root, prefix))
 		return;
+	if (fstat(dirfd(root->dir), &st) != 0)
+		report_folder(root, prefix);
 	folder.dev = st.st_dev;
 	folder.ino = st.st_ino;
 	for (; parent != NULL; parent = parent->parent)
@@ -234,10 +369,17 @@ walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *path,
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("could not list folder \"%s/%s\": it is inside itself",
-						   walk->opts->root, stedi_tuple_show(prefix)),
+						   root->opts->root, stedi_tuple_show(prefix)),
 					errdetail("A symbolic link leads back to a folder around it."));
-	foreach(lc, read_names(walk->opts, path))
-		walk_name(walk, &folder, path, prefix, lfirst(lc));
+	while ((name = next_name(root, prefix)) != NULL)
+		walk_name(walk, prefix, name, &names);
+	close_dir(root);
+	foreach(lc, names.links)
+		walk_link(walk, &folder, lfirst(lc));
+	foreach(lc, names.folders)
+		walk_subfolder(walk, &folder, lfirst(lc));
+	list_free_deep(names.links);
+	list_free_deep(names.folders);
 }
 
 /* Add the files under opts->prefix to the listing, in any order. */
@@ -247,37 +389,56 @@ stedi_local_list(const StediOptions *opts, StediListing *listing, StediProgress 
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext walk_cxt = AllocSetContextCreate(cxt, "stedi local walk",
 												   ALLOCSET_DEFAULT_SIZES);
-	LocalWalk	walk = {.opts = opts,.listing = listing,.listing_cxt = cxt,.progress = progress};
+	LocalWalk	walk = {.listing = listing,.listing_cxt = cxt,.progress = progress};
 	const char *prefix;
-	char	   *path;
 
 	MemoryContextSwitchTo(walk_cxt);
-	walk.root = resolve_root(opts);
+	walk.root = open_root(opts);
 	prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
-	path = resolve_key(opts, walk.root, prefix);
-	if (path != NULL)
-		walk_folder(&walk, NULL, path, prefix);
+	walk_folder(&walk, NULL, prefix);
 	MemoryContextSwitchTo(cxt);
 	MemoryContextDelete(walk_cxt);
+}
+
+/* Is what has this key a folder?  False as well where that cannot be told. */
+static bool
+is_folder(const LocalRoot *root, const char *key)
+{
+	int			fd = stedi_beneath_open(root->fd, root->opts->root, key, STEDI_BENEATH_LOOK);
+	struct stat st;
+	bool		folder;
+
+	if (fd < 0)
+		return false;
+	folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+	close(fd);
+	return folder;
 }
 
 /* See stedi.h.  None where the folder cannot be read. */
 List *
 stedi_local_folders(const StediOptions *opts, const char *prefix)
 {
-	char	   *path = resolve_key(opts, resolve_root(opts),
-								   pg_server_to_any(prefix, strlen(prefix), PG_UTF8));
+	LocalRoot  *root = open_root(opts);
+	const char *key = pg_server_to_any(prefix, strlen(prefix), PG_UTF8);
 	List	   *folders = NIL;
-	struct stat st;
-	ListCell   *lc;
+	const char *name;
+	int			fd = stedi_beneath_open(root->fd, opts->root, key, STEDI_BENEATH_FOLDER);
 
-	if (path == NULL || access(path, R_OK | X_OK) != 0)
-		return NIL;
-	foreach(lc, read_names(opts, path))
+	if (fd >= 0)
 	{
-		if (stat(psprintf("%s/%s", path, (char *) lfirst(lc)), &st) == 0 && S_ISDIR(st.st_mode))
-			folders = lappend(folders, lfirst(lc));
+		close(fd);
+		if (open_dir(root, key))
+		{
+			while ((name = next_name(root, key)) != NULL)
+			{
+				stedi_list_check_room(opts, list_length(folders));
+				if (is_folder(root, psprintf("%s%s", key, name)))
+					folders = lappend(folders, pstrdup(name));
+			}
+		}
 	}
+	close_root(root);
 	return folders;
 }
 
@@ -296,11 +457,10 @@ report_changed(const StediObject *object)
 static void
 check_same(const StediLocal *local)
 {
-	int			fd = FileGetRawDesc(local->file);
 	struct stat st;
 	char		etag[ETAG_LEN];
 
-	if (fd < 0 || fstat(fd, &st) != 0)
+	if (fstat(local->fd, &st) != 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
 				errmsg("could not read object \"%s\": %m", stedi_tuple_show(local->object->key)));
@@ -320,29 +480,36 @@ StediLocal *
 stedi_local_open(const StediOptions *opts, const StediObject *object)
 {
 	StediLocal *local = palloc0(sizeof(StediLocal));
-	char	   *path = resolve_key(opts, resolve_root(opts), object->key);
+	LocalRoot  *root = open_root(opts);
 
-	if (path == NULL)
-		report_changed(object);
 	local->object = object;
-	local->file = -1;
+	local->fd = -1;
 	local->release.func = local_release;
 	local->release.arg = local;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &local->release);
-
-	/* What came in its place may be a pipe: do not wait for its other end. */
-	local->file = PathNameOpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | PG_BINARY);
-	if (local->file < 0)
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				errmsg("could not open object \"%s\": too many files are open", stedi_tuple_show(object->key)),
+				errhint("Have fewer scans at the same time, or raise \"max_files_per_process\" of the server."));
+	local->fd = stedi_beneath_open(root->fd, opts->root, object->key, STEDI_BENEATH_READ);
+	if (local->fd < 0)
 	{
-		if (errno == ENOENT || errno == ELOOP)
+		ReleaseExternalFD();
+		if (errno == ENOENT || errno == ENOTDIR || errno == EAGAIN)
 			report_changed(object);
+		if (errno == EXDEV)
+			ereport(ERROR,
+					errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(object->key), opts->root),
+					errdetail("A symbolic link or \"..\" leads out of it."));
 		ereport(ERROR,
 				errcode_for_file_access(),
 				errmsg("could not open object \"%s\": %m", stedi_tuple_show(object->key)));
 	}
+	close_root(root);
 	check_same(local);
-	(void) posix_fadvise(FileGetRawDesc(local->file), 0, 0, POSIX_FADV_SEQUENTIAL);
-	pfree(path);
+	(void) posix_fadvise(local->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	return local;
 }
 
@@ -350,10 +517,15 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 Size
 stedi_local_read(StediLocal *local, char *dest, Size room)
 {
-	int			n;
+	ssize_t		n;
 
-	CHECK_FOR_INTERRUPTS();
-	n = FileRead(local->file, dest, (int) Min(room, (Size) INT_MAX), local->pos, STEDI_WAIT_READ);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		pgstat_report_wait_start(STEDI_WAIT_READ);
+		n = pread(local->fd, dest, Min(room, (Size) INT_MAX), local->pos);
+		pgstat_report_wait_end();
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
@@ -367,7 +539,10 @@ stedi_local_read(StediLocal *local, char *dest, Size room)
 void
 stedi_local_close(StediLocal *local)
 {
-	if (local->file >= 0)
-		FileClose(local->file);
-	local->file = -1;
+	if (local->fd >= 0)
+	{
+		close(local->fd);
+		ReleaseExternalFD();
+	}
+	local->fd = -1;
 }
