@@ -33,6 +33,7 @@ OBJS = \
 	src/stedi.o \
 	src/progress.o \
 	src/option_form.o \
+	src/glob.o \
 	src/option.o \
 	src/secret.o \
 	src/credential.o \
@@ -162,8 +163,8 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = option_form beneath sign s3xml ini address checksum inflate frame decode plain json value consent_find
-UNIT = option_form beneath sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
+UNIT_SOURCES = option_form glob beneath sign s3xml ini address checksum inflate frame decode plain json value consent_find
+UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
@@ -171,7 +172,7 @@ UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 # its corpus must cover.  A new target is a name in the first list, and what it
 # guards in the second one.
 FUZZ = frame decode value s3xml inflate option consent keys
-FUZZ_COVERED = frame decode plain json value s3xml inflate option_form consent_find ini
+FUZZ_COVERED = frame decode plain json value s3xml inflate option_form glob consent_find ini
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.

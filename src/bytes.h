@@ -8,6 +8,7 @@
  * what lets test/unit and test/fuzz run it outside a server.
  *
  *	 option_form.c	an option's text		-> its value, or what is wanted
+ *	 glob.c		a pattern and a key			-> does it match?
  *	 beneath.c	a path below a folder		-> its descriptor
  *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
@@ -455,20 +456,60 @@ extern const char *stedi_form_region(const char *text);
 extern const char *stedi_form_text(const char *text);
 extern const char *stedi_form_file(const char *text);
 
-/* A path without the / at either end. */
-extern StediSlice stedi_form_folder(const char *path);
+/*
+ * What option "prefix" says: in a folder the path without the / at either end,
+ * which mean nothing there; of a bucket as it is, since each / is part of a key.
+ */
+extern StediSlice stedi_form_folder(const char *path, bool local);
 
 /* The parts of a url that is one; all borrowed from it. */
 typedef struct StediUrl
 {
-	StediSlice	whole;			/* without the / at its end */
+	StediSlice	whole;			/* without a / at its end */
 	bool		local;
 	StediSlice	root;			/* local: the folder's path */
 	StediSlice	bucket;			/* else */
-	StediSlice	folder;			/* in the bucket; without / at either end */
+	StediSlice	folder;			/* in the bucket: all behind the first / */
 } StediUrl;
 
 extern void stedi_form_split_url(const char *url, StediUrl *parts);
+
+/* glob.c: option "pattern" */
+
+/* Room for a pattern, the closing NUL included. */
+#define STEDI_GLOB_SIZE 1024
+
+/* NULL when the text is a pattern, else what is wanted: a sentence, static. */
+extern const char *stedi_glob_form(const char *text);
+
+/*
+ * A pattern taken apart, with what it needs to match; points to nothing outside
+ * of itself.
+ */
+typedef struct StediGlob
+{
+	int			n_parts;
+	struct
+	{
+		uint8_t		kind;
+		uint32_t	from;		/* ONE: the character; SET: in text, from here */
+		uint32_t	to;
+	}			parts[STEDI_GLOB_SIZE];
+	char		text[STEDI_GLOB_SIZE];
+	bool		live[2][STEDI_GLOB_SIZE + 1];
+} StediGlob;
+
+/* Take a pattern apart that has the form of one; it is copied. */
+extern void stedi_glob_init(StediGlob *glob, const char *pattern);
+
+/* Does a key below the prefix match? */
+extern bool stedi_glob_matches(StediGlob *glob, const char *key);
+
+/* May a key match that begins so, and goes on? */
+extern bool stedi_glob_may_begin(StediGlob *glob, const char *start);
+
+/* The bytes at its start that stand for themselves; unescaped into text. */
+extern size_t stedi_glob_literal(const StediGlob *glob, char text[STEDI_GLOB_SIZE]);
 
 /* beneath.c: files below a folder, whoever exchanges what there */
 

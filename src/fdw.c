@@ -350,6 +350,8 @@ stediExplainForeignScan(ForeignScanState *node, ExplainState *es)
 													   psprintf("file://%s", opts->root) :
 													   psprintf("s3://%s", opts->bucket),
 													   opts->prefix), es);
+		if (opts->pattern != NULL)
+			ExplainPropertyText("Landing Pattern", opts->pattern, es);
 	}
 	if (stedi_plan_counts((ForeignScan *) node->ss.ps.plan))
 		ExplainPropertyText("Aggregate", "count(*)", es);

@@ -12,7 +12,11 @@
  * Objects whose name, or the name of a folder of theirs, starts with _ or .
  * are passed over: Spark, Hive and Hadoop write such ones beside the data
  * (_SUCCESS, _temporary/, .part-0.crc), and so are the empty objects that
- * consoles make for folders.
+ * consoles make for folders.  So are those that option "pattern" leaves out;
+ * what comes before its first wildcard is asked of the server.
+ *
+ * A prefix with nothing under it may be the key of one object, which then is
+ * all that there is.
  *
  * The planner's estimate and the scans of a query share a listing: it is kept
  * for a moment, at most until its transaction ends (stedi_list_get).
@@ -53,6 +57,8 @@ typedef struct KeptListing
 	Oid			userid;
 	char	   *url;
 	char	   *prefix;
+	char	   *object;			/* NULL: none */
+	char	   *pattern;		/* NULL: none */
 	TimestampTz listed;			/* when */
 	StediListing *listing;
 	uint64		n_requests;		/* that it took, until a scan has counted them */
@@ -139,39 +145,56 @@ list_page(const StediOptions *opts, StediFetch *fetch, const char *prefix,
 	report_page(opts, page->trouble);
 }
 
+/* An object that a page names; a key that cannot be right is an error. */
+static void
+add_entry(const StediOptions *opts, const PageEntry *entry, StediListing *listing)
+{
+	TimestampTz modified = entry->modified_us -
+	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	stedi_list_check_room(opts, listing->n_objects);
+	stedi_list_add(listing, entry->strings, entry->etag, entry->size, modified);
+}
+
+/* What is asked of a bucket. */
+typedef struct BucketList
+{
+	const StediOptions *opts;
+	StediFetch *fetch;
+	const char *prefix;			/* of the table */
+	const char *asked;			/* of the keys that are asked for: it begins
+								 * with that one */
+	StediGlob  *glob;			/* NULL: all of them are wanted */
+} BucketList;
+
 /* Add what one page brought. */
 static void
-add_entries(const StediOptions *opts, const char *prefix,
-			const PageEntries *entries, StediListing *listing)
+add_entries(const BucketList *list, const PageEntries *entries, StediListing *listing)
 {
 	for (const PageEntry *entry = entries->first; entry != NULL; entry = entry->next)
 	{
 		const char *key = entry->strings;
-		TimestampTz modified = entry->modified_us -
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 		if (!pg_verify_mbstr(PG_UTF8, key, strlen(key), true))
-			report_page(opts, "a key is not UTF-8");
-		if (strncmp(key, prefix, strlen(prefix)) != 0)
-			report_page(opts, "a key is not under the prefix that was asked for");
-		if (stedi_list_skips(key, prefix))
+			report_page(list->opts, "a key is not UTF-8");
+		if (strncmp(key, list->asked, strlen(list->asked)) != 0)
+			report_page(list->opts, "a key is not under the prefix that was asked for");
+		if (stedi_list_skips(key, list->prefix))
 			listing->n_skipped++;
+		else if (list->glob != NULL && !stedi_glob_matches(list->glob, key + strlen(list->prefix)))
+			listing->n_unmatched++;
 		else
-		{
-			stedi_list_check_room(opts, listing->n_objects);
-			stedi_list_add(listing, key, entry->etag, entry->size, modified);
-		}
+			add_entry(list->opts, entry, listing);
 	}
 }
 
-/* List a bucket, following every page. */
+/* List the keys that are asked for, following every page. */
 static void
-list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
-			StediProgress *progress)
+list_pages(const BucketList *list, StediListing *listing, StediProgress *progress)
 {
+	const StediOptions *opts = list->opts;
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext page_cxt = AllocSetContextCreate(cxt, "stedi page", ALLOCSET_DEFAULT_SIZES);
-	const char *prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	StediS3Page page = {.truncated = true};
 	char		token[sizeof(page.token)] = "";
 	char		met[sizeof(page.token)] = "";	/* an earlier one */
@@ -185,9 +208,9 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(page_cxt);
 		MemoryContextSwitchTo(page_cxt);
-		list_page(opts, fetch, prefix, token, &entries, &page);
+		list_page(opts, list->fetch, list->asked, token, &entries, &page);
 		MemoryContextSwitchTo(cxt);
-		add_entries(opts, prefix, &entries, listing);
+		add_entries(list, &entries, listing);
 		stedi_progress_add(progress, listing->n_objects - n_before, 0);
 		if (page.truncated && page.token[0] == '\0')
 			report_page(opts, "it says that more pages follow, but not how to ask for them");
@@ -197,11 +220,45 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
 		if (page.truncated && n_empty > MAX_EMPTY_PAGES)
 			report_page(opts, "it says that more pages follow, but they are empty");
 		stedi_list_check_room(opts, listing->n_skipped - 1);
+		stedi_list_check_room(opts, listing->n_unmatched - 1);
 		strlcpy(token, page.token, sizeof(token));
 		if ((n & (n - 1)) == 0) /* a circle of any length is noticed so */
 			strlcpy(met, token, sizeof(met));
 	}
 	MemoryContextDelete(page_cxt);
+}
+
+/* The one object of that key, if it is there: an empty one is a folder's marker. */
+static void
+list_one(const StediOptions *opts, StediFetch *fetch, const char *key, StediListing *listing)
+{
+	PageEntries entries;
+	StediS3Page page;
+
+	list_page(opts, fetch, key, "", &entries, &page);
+	for (const PageEntry *entry = entries.first; entry != NULL; entry = entry->next)
+		if (strcmp(entry->strings, key) == 0 && entry->size > 0 && listing->n_objects == 0)
+			add_entry(opts, entry, listing);
+}
+
+static void
+list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
+			StediProgress *progress)
+{
+	BucketList	list = {.opts = opts,.fetch = fetch,.glob = stedi_list_glob(opts)};
+
+	list.prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
+	list.asked = list.prefix;
+	if (list.glob != NULL)
+	{
+		char		literal[STEDI_GLOB_SIZE];
+
+		stedi_glob_literal(list.glob, literal);
+		list.asked = psprintf("%s%s", list.prefix, literal);
+	}
+	list_pages(&list, listing, progress);
+	if (opts->object != NULL && listing->n_objects + listing->n_skipped == 0)
+		list_one(opts, fetch, pg_server_to_any(opts->object, strlen(opts->object), PG_UTF8), listing);
 }
 
 /* Of millions of keys it is called long enough for somebody to cancel. */
@@ -212,23 +269,54 @@ compare_keys(const void *a, const void *b)
 	return strcmp(((const StediObject *) a)->key, ((const StediObject *) b)->key);
 }
 
+/* What was passed over, as the DETAIL of an error: as in ereport. */
+static int
+detail_passed_over(const StediListing *listing)
+{
+	if (listing->n_unmatched > 0)
+		return errdetail_plural("%d object is there, and option \"pattern\" of the foreign table leaves it out.",
+								"%d objects are there, and option \"pattern\" of the foreign table leaves them out.",
+								listing->n_unmatched, listing->n_unmatched);
+	if (listing->n_skipped > 0)
+		return errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
+								"%d were passed over: folder markers, or names that start with \"_\" or \".\".",
+								listing->n_skipped, listing->n_skipped);
+	return 0;
+}
+
 /* Nothing to read is a mistake more often than not. */
 static void
 check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
 				const StediListing *listing)
 {
+	const char *matching = "";
+
 	if (listing->n_objects > 0 || opts->allow_empty)
 		return;
+	if (opts->pattern != NULL)
+		matching = psprintf(" matches pattern \"%s\"", opts->pattern);
 	ereport(ERROR,
 			errcode(ERRCODE_UNDEFINED_OBJECT),
 			opts->local ?
-			errmsg("no object under folder \"%s/%s\"", opts->root, opts->prefix) :
-			errmsg("no object under prefix \"%s\" of bucket \"%s\"", opts->prefix, opts->bucket),
-			listing->n_skipped > 0 ?
-			errdetail_plural("%d was passed over: a folder marker, or a name that starts with \"_\" or \".\".",
-							 "%d were passed over: folder markers, or names that start with \"_\" or \".\".",
-							 listing->n_skipped, listing->n_skipped) : 0,
+			errmsg("no object under folder \"%s/%s\"%s", opts->root, opts->prefix, matching) :
+			errmsg("no object under prefix \"%s\" of bucket \"%s\"%s", opts->prefix, opts->bucket, matching),
+			detail_passed_over(listing),
+			opts->pattern != NULL ?
+			errhint("A pattern is matched with what follows the prefix; * and ? do not match a \"/\", and **/ matches any folders.") :
 			errhint("%s", stedi_list_near(opts, userid, fetch)));
+}
+
+/* See stedi.h. */
+StediGlob *
+stedi_list_glob(const StediOptions *opts)
+{
+	StediGlob  *glob;
+
+	if (opts->pattern == NULL)
+		return NULL;
+	glob = palloc(sizeof(StediGlob));
+	stedi_glob_init(glob, pg_server_to_any(opts->pattern, strlen(opts->pattern), PG_UTF8));
+	return glob;
 }
 
 /* See stedi.h. */
@@ -347,6 +435,13 @@ forget_listing(void *arg)
 		*link = (*link)->next;
 }
 
+/* Are both the same text, or neither there? */
+static bool
+is_same(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
 /* The listing of these objects that is kept, or NULL; one too old is dropped. */
 static KeptListing *
 find_listing(const StediOptions *opts, Oid userid)
@@ -354,7 +449,8 @@ find_listing(const StediOptions *opts, Oid userid)
 	for (KeptListing *kept = kept_listings; kept != NULL; kept = kept->next)
 	{
 		if (kept->serverid != opts->serverid || kept->relid != opts->relid || kept->userid != userid ||
-			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0)
+			strcmp(kept->url, opts->url) != 0 || strcmp(kept->prefix, opts->prefix) != 0 ||
+			!is_same(kept->object, opts->object) || !is_same(kept->pattern, opts->pattern))
 			continue;
 		if (!TimestampDifferenceExceeds(kept->listed, GetCurrentTimestamp(), LISTING_AGE_MS))
 			return kept;
@@ -382,6 +478,8 @@ make_listing(const StediOptions *opts, Oid userid)
 	kept->userid = userid;
 	kept->url = pstrdup(opts->url);
 	kept->prefix = pstrdup(opts->prefix);
+	kept->object = opts->object != NULL ? pstrdup(opts->object) : NULL;
+	kept->pattern = opts->pattern != NULL ? pstrdup(opts->pattern) : NULL;
 	if (!opts->local)
 	{
 		/* the client of the listing ends with it; the scan has its own */

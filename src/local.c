@@ -63,6 +63,8 @@ typedef struct LocalWalk
 	LocalRoot  *root;
 	StediListing *listing;
 	MemoryContext listing_cxt;
+	StediGlob  *glob;			/* NULL: all keys are wanted */
+	size_t		base_len;		/* of the prefix that the pattern is below */
 	StediProgress *progress;
 } LocalWalk;
 
@@ -253,13 +255,19 @@ next_name(LocalRoot *root, const char *prefix)
 
 static void walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *prefix);
 
-/* Add a file to the listing. */
+/* Add a file to the listing, unless the pattern leaves it out. */
 static void
 add_file(LocalWalk *walk, const char *key, const struct stat *st)
 {
-	MemoryContext old = MemoryContextSwitchTo(walk->listing_cxt);
+	MemoryContext old;
 	char		etag[ETAG_LEN];
 
+	if (walk->glob != NULL && !stedi_glob_matches(walk->glob, key + walk->base_len))
+	{
+		walk->listing->n_unmatched++;
+		return;
+	}
+	old = MemoryContextSwitchTo(walk->listing_cxt);
 	make_etag(st, etag);
 	stedi_list_check_room(walk->root->opts, walk->listing->n_objects);
 	stedi_list_add(walk->listing, key, etag, st->st_size,
@@ -314,13 +322,14 @@ walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *nam
 	pfree(key);
 }
 
-/* A folder of that key. */
+/* A folder of that key, unless nothing in it can match. */
 static void
 walk_subfolder(LocalWalk *walk, const LocalFolder *parent, const char *key)
 {
 	char	   *prefix = psprintf("%s/", key);
 
-	walk_folder(walk, parent, prefix);
+	if (walk->glob == NULL || stedi_glob_may_begin(walk->glob, prefix + walk->base_len))
+		walk_folder(walk, parent, prefix);
 	pfree(prefix);
 }
 
@@ -391,11 +400,21 @@ stedi_local_list(const StediOptions *opts, StediListing *listing, StediProgress 
 												   ALLOCSET_DEFAULT_SIZES);
 	LocalWalk	walk = {.listing = listing,.listing_cxt = cxt,.progress = progress};
 	const char *prefix;
+	struct stat st;
 
 	MemoryContextSwitchTo(walk_cxt);
 	walk.root = open_root(opts);
+	walk.glob = stedi_list_glob(opts);
 	prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
+	walk.base_len = strlen(prefix);
 	walk_folder(&walk, NULL, prefix);
+	if (opts->object != NULL && listing->n_objects + listing->n_skipped == 0)
+	{
+		const char *key = pg_server_to_any(opts->object, strlen(opts->object), PG_UTF8);
+
+		if (look_at_key(walk.root, key, &st) && S_ISREG(st.st_mode))
+			add_file(&walk, key, &st);
+	}
 	MemoryContextSwitchTo(cxt);
 	MemoryContextDelete(walk_cxt);
 }

@@ -37,6 +37,7 @@ typedef enum OptionKind
 	KIND_TEXT,
 	KIND_SECRET,				/* text that no message shows */
 	KIND_PREFIX,
+	KIND_PATTERN,
 	KIND_BOOL,
 	KIND_INT,
 	KIND_SIZE,					/* bytes, with unit */
@@ -112,7 +113,9 @@ static const Option options[] = {
 	"send unsigned requests, for a public bucket"},
 	/* foreign tables */
 	{"prefix", ForeignTableRelationId, KIND_PREFIX, "", 0, 0, {0},
-	"the objects of the table: all under this folder of the server's url"},
+	"the objects of the table: all under this folder of the server's url, or the one of this key"},
+	{"pattern", ForeignTableRelationId, KIND_PATTERN, NULL, 0, 0, {0},
+	"of these, the objects whose key below the prefix matches: *, ?, [...], and ** for any folders"},
 	{"allow_empty", ForeignTableRelationId, KIND_BOOL, "false", 0, 0, {0},
 	"no objects are no rows, in place of an error"},
 	{"on_error", ForeignTableRelationId, KIND_CHOICE, "reject", 0, 0, {"reject", "stop"},
@@ -314,6 +317,9 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_PREFIX:
 			break;
+		case KIND_PATTERN:
+			check_form(option, value, stedi_glob_form(pg_server_to_any(value, strlen(value), PG_UTF8)));
+			break;
 		case KIND_BOOL:
 			(void) parse_option_bool(option, value);
 			break;
@@ -451,11 +457,13 @@ option_int(List *given, const char *name, Oid catalog)
 	return value == NULL ? 0 : parse_option_int(find_option(name, catalog), value);
 }
 
-/* A folder's path, and a / behind it if it is not empty. */
+/* A folder's path, and a / behind it, unless it is empty or has one. */
 static char *
 folder_prefix(StediSlice folder)
 {
-	return folder.len == 0 ? pstrdup("") : psprintf("%.*s/", (int) folder.len, folder.data);
+	bool		needs_slash = folder.len > 0 && folder.data[folder.len - 1] != '/';
+
+	return psprintf("%.*s%s", (int) folder.len, folder.data, needs_slash ? "/" : "");
 }
 
 /* Fill in what the url says. */
@@ -514,9 +522,13 @@ static void
 resolve_table(StediOptions *opts, List *given)
 {
 	const Oid	catalog = ForeignTableRelationId;
+	const char *url_prefix = opts->prefix;
+	StediSlice	folder = stedi_form_folder(option_value(given, "prefix", catalog), opts->local);
 
-	opts->prefix = psprintf("%s%s", opts->prefix,
-							folder_prefix(stedi_form_folder(option_value(given, "prefix", catalog))));
+	opts->prefix = psprintf("%s%s", url_prefix, folder_prefix(folder));
+	opts->pattern = option_value(given, "pattern", catalog);
+	if (folder.len > 0 && folder.data[folder.len - 1] != '/' && opts->pattern == NULL)
+		opts->object = psprintf("%s%.*s", url_prefix, (int) folder.len, folder.data);
 	opts->allow_empty = option_bool(given, "allow_empty", catalog);
 	opts->on_error = strcmp(option_value(given, "on_error", catalog), "stop") == 0 ?
 		STEDI_ON_ERROR_STOP : STEDI_ON_ERROR_REJECT;

@@ -122,41 +122,52 @@ stedi_form_file(const char *text)
 }
 
 StediSlice
-stedi_form_folder(const char *path)
+stedi_form_folder(const char *path, bool local)
 {
 	StediSlice	folder;
 
-	while (*path == '/')
+	while (local && *path == '/')
 		path++;
 	folder.data = path;
 	folder.len = strlen(path);
-	while (folder.len > 0 && path[folder.len - 1] == '/')
+	while (local && folder.len > 0 && path[folder.len - 1] == '/')
 		folder.len--;
 	return folder;
+}
+
+/* Without the / at its end: all of a path, one of a bucket's url. */
+static size_t
+url_length(const char *url, bool local)
+{
+	size_t		len = strlen(url);
+	size_t		least = strlen(local ? FILE_SCHEME "/" : S3_SCHEME);
+
+	if (!local)
+		return len > least && url[len - 1] == '/' ? len - 1 : len;
+	while (len > least && url[len - 1] == '/')
+		len--;
+	return len;
 }
 
 void
 stedi_form_split_url(const char *url, StediUrl *parts)
 {
-	size_t		len = strlen(url);
-	size_t		least;
-
 	memset(parts, 0, sizeof(*parts));
 	parts->local = begins_with(url, FILE_SCHEME);
-	least = strlen(parts->local ? FILE_SCHEME "/" : S3_SCHEME);
-	while (len > least && url[len - 1] == '/')
-		len--;
 	parts->whole.data = url;
-	parts->whole.len = len;
+	parts->whole.len = url_length(url, parts->local);
 	if (parts->local)
 	{
 		parts->root.data = url + strlen(FILE_SCHEME);
-		parts->root.len = len - strlen(FILE_SCHEME);
+		parts->root.len = parts->whole.len - strlen(FILE_SCHEME);
 	}
 	else
 	{
+		const char *rest;
+
 		parts->bucket.data = url + strlen(S3_SCHEME);
 		parts->bucket.len = strcspn(parts->bucket.data, "/");
-		parts->folder = stedi_form_folder(parts->bucket.data + parts->bucket.len);
+		rest = parts->bucket.data + parts->bucket.len;
+		parts->folder = stedi_form_folder(*rest == '/' ? rest + 1 : rest, false);
 	}
 }

@@ -80,6 +80,9 @@ typedef struct StediOptions
 	const char *prefix;
 
 	/* table */
+	const char *object;			/* the key that "prefix" may also be; NULL: it
+								 * can be none */
+	const char *pattern;		/* of keys, below the prefix; NULL: all */
 	bool		allow_empty;
 	StediOnError on_error;
 	int64		reject_limit;	/* 0: none */
@@ -228,6 +231,8 @@ typedef struct StediListing
 	StediObject *objects;		/* in the order of their keys, byte by byte */
 	int			n_objects;
 	int			n_skipped;		/* folder markers, _names and .names */
+	int			n_unmatched;	/* that option "pattern" leaves out, of those
+								 * that were looked at */
 	int64		total_size;
 } StediListing;
 
@@ -240,6 +245,9 @@ typedef struct StediFetch StediFetch;
  */
 extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 										StediProgress *progress);
+
+/* Option "pattern", in the current context; NULL when there is none. */
+extern StediGlob *stedi_list_glob(const StediOptions *opts);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
 extern bool stedi_list_skips(const char *key, const char *prefix);

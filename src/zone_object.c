@@ -28,7 +28,7 @@ static const char *const definition_query =
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(s.srvoptions) o"
 "    WHERE split_part(o, '=', 1) IN ('url', 'endpoint')),"
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(f.ftoptions) o"
-"    WHERE split_part(o, '=', 1) IN ('prefix', 'max_record_size', 'max_depth')),"
+"    WHERE split_part(o, '=', 1) IN ('prefix', 'pattern', 'max_record_size', 'max_depth')),"
 "   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions),"
 "      ', ' ORDER BY a.attname) FROM pg_attribute a"
 "    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)),"

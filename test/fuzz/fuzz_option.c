@@ -65,15 +65,31 @@ claim_url(const char *text)
 		return;
 	stedi_form_split_url(text, &parts);
 	CLAIM(parts.whole.data == text && parts.whole.len <= strlen(text));
-	CLAIM(text[parts.whole.len - 1] != '/' || (parts.local && parts.whole.len == strlen("file:///")));
+	CLAIM(text[parts.whole.len - 1] != '/' || !parts.local || parts.whole.len == strlen("file:///"));
 	if (parts.local)
 		CLAIM(parts.root.len > 0 && parts.root.data[0] == '/');
 	else
 	{
 		CLAIM(parts.bucket.len > 0 && is_name(parts.bucket, "-_."));
-		CLAIM(parts.folder.len == 0 ||
-			  (parts.folder.data[0] != '/' && parts.folder.data[parts.folder.len - 1] != '/'));
+		CLAIM(parts.folder.data + parts.folder.len == text + strlen(text));
 	}
+}
+
+/* A pattern: what a \ stands before is a key that matches, and so is what it begins with. */
+static void
+claim_pattern(const char *text)
+{
+	StediGlob	glob;
+	char		literal[STEDI_GLOB_SIZE];
+
+	if (stedi_glob_form(text) != NULL)
+		return;
+	stedi_glob_init(&glob, text);
+	(void) stedi_glob_matches(&glob, text);
+	if (stedi_glob_literal(&glob, literal) > 0 && !stedi_glob_matches(&glob, literal))
+		CLAIM(stedi_glob_may_begin(&glob, literal));
+	if (strpbrk(text, "*?[\\") == NULL)
+		CLAIM(stedi_glob_matches(&glob, text) && strcmp(literal, text) == 0);
 }
 
 int
@@ -107,8 +123,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CLAIM(slice.len > 0 && strchr(text, '\n') == NULL && strchr(text, '\r') == NULL);
 	if (stedi_form_file(text) == NULL)
 		CLAIM(text[0] == '/');
-	folder = stedi_form_folder(text);
+	folder = stedi_form_folder(text, true);
 	CLAIM(folder.len == 0 || (folder.data[0] != '/' && folder.data[folder.len - 1] != '/'));
+	folder = stedi_form_folder(text, false);
+	CLAIM(folder.data == text && folder.len == slice.len);
+	claim_pattern(text);
 	choice = stedi_form_choice(text, choices);
 	CLAIM(choice < 0 || strcmp(text, choices[choice]) == 0);
 	free(text);

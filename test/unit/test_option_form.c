@@ -123,8 +123,13 @@ test_split(void)
 		const char *says;
 	}			cases[] = {
 		{"s3://b", "s3://b|b|"},
-		{"s3://b//", "s3://b|b|"},
-		{"s3://b//x/y///", "s3://b//x/y|b|x/y"},
+		{"s3://b/", "s3://b|b|"},
+		{"s3://b/x", "s3://b/x|b|x"},
+		{"s3://b/x/", "s3://b/x|b|x/"},
+		/* of a bucket, each / but the one behind its name is part of a key */
+		{"s3://b//", "s3://b/|b|/"},
+		{"s3://b//x", "s3://b//x|b|/x"},
+		{"s3://b//x/y///", "s3://b//x/y//|b|/x/y///"},
 		{"file:///", "file:///|/"},
 		{"file:////", "file:///|/"},
 		{"file:///srv/a//", "file:///srv/a|/srv/a"},
@@ -146,6 +151,31 @@ test_split(void)
 	}
 }
 
+static void
+test_folders(void)
+{
+	static const struct
+	{
+		const char *path;
+		const char *local;
+		const char *bucket;
+	}			cases[] = {
+		{"", "", ""}, {"/", "", "/"}, {"//", "", "//"}, {"a", "a", "a"}, {"a/", "a", "a/"}, {"/a", "a", "/a"},
+		{"a//", "a", "a//"}, {"//a//b//", "a//b", "//a//b//"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (int local = 0; local < 2; local++)
+		{
+			StediSlice	folder = stedi_form_folder(cases[i].path, local);
+			char		says[32];
+
+			snprintf(says, sizeof(says), "%.*s", (int) folder.len, folder.data);
+			is_str(says, local ? cases[i].local : cases[i].bucket, "the prefix \"%s\" of a %s",
+				   cases[i].path, local ? "folder" : "bucket");
+		}
+}
+
 int
 main(void)
 {
@@ -153,5 +183,6 @@ main(void)
 	test_choices();
 	test_forms();
 	test_split();
+	test_folders();
 	return done_testing();
 }
