@@ -69,6 +69,7 @@ OBJS = \
 	src/consent.o \
 	src/sketch.o \
 	src/filter.o \
+	src/prune.o \
 	src/tuple.o \
 	src/judge.o \
 	src/scan_source.o \

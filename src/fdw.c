@@ -282,8 +282,8 @@ stediShutdownForeignScan(ForeignScanState *node)
 		stedi_scan_end_share(state->scan);
 }
 
-/* Show the clauses that the scan decides: the consent test, then the others. */
-static void
+/* Show the clauses that the scan decides; is one of them on the object? */
+static bool
 explain_tests(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
@@ -293,20 +293,26 @@ explain_tests(ForeignScanState *node, ExplainState *es)
 												   list_make1(es->pstmt->planTree));
 	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
 	StringInfoData others;
+	StringInfoData by_object;
 	ListCell   *lc;
 
 	initStringInfo(&others);
+	initStringInfo(&by_object);
 	foreach(lc, plan->fdw_recheck_quals)
 	{
 		char	   *text = deparse_expression(lfirst(lc), context, prefix, false);
+		StringInfo	shown = stedi_plan_is_object_qual(plan, foreach_current_index(lc)) ? &by_object : &others;
 
 		if (IsA(lfirst(lc), FuncExpr))
 			ExplainPropertyText("Consent Test", text, es);
 		else
-			appendStringInfo(&others, "%s%s", others.len > 0 ? " AND " : "", text);
+			appendStringInfo(shown, "%s%s", shown->len > 0 ? " AND " : "", text);
 	}
+	if (by_object.len > 0)
+		ExplainPropertyText("Object Filter", by_object.data, es);
 	if (others.len > 0)
 		ExplainPropertyText("Landing Filter", others.data, es);
+	return by_object.len > 0;
 }
 
 static void
@@ -317,7 +323,7 @@ explain_count(const char *label, uint64 count, ExplainState *es)
 
 /* Show what the scan did: the records add up. */
 static void
-explain_stats(const StediScanStats *stats, ExplainState *es)
+explain_stats(const StediScanStats *stats, bool prunes, ExplainState *es)
 {
 	uint64		unconsented = 0;
 
@@ -326,6 +332,8 @@ explain_stats(const StediScanStats *stats, ExplainState *es)
 			unconsented += stats->standings[i];
 	explain_count("Objects Listed", stats->objects_listed, es);
 	explain_count("Objects Skipped", stats->objects_skipped, es);
+	if (prunes)
+		explain_count("Objects Pruned", stats->objects_pruned, es);
 	explain_count("Objects Read", stats->objects_read, es);
 	explain_count("Bytes Read", stats->bytes, es);
 	explain_count("Requests", stats->requests, es);
@@ -341,6 +349,7 @@ stediExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	FdwState   *state = node->fdw_state;
 	Oid			relid = RelationGetRelid(node->ss.ss_currentRelation);
+	bool		prunes;
 
 	if (es->verbose)
 	{
@@ -355,9 +364,9 @@ stediExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	}
 	if (stedi_plan_counts((ForeignScan *) node->ss.ps.plan))
 		ExplainPropertyText("Aggregate", "count(*)", es);
-	explain_tests(node, es);
+	prunes = explain_tests(node, es);
 	if (es->analyze && state != NULL)
-		explain_stats(stedi_scan_stats(state->scan), es);
+		explain_stats(stedi_scan_stats(state->scan), prunes, es);
 }
 
 static bool

@@ -52,8 +52,9 @@
 /* What goes through baserel->fdw_private between the callbacks. */
 typedef struct ScanPlan
 {
-	double		bytes;			/* of the listed objects */
-	int			n_objects;
+	double		bytes;			/* of the objects that are read, as far as
+								 * that is known */
+	int			n_objects;		/* of these */
 	List	   *pushed;			/* RestrictInfos */
 } ScanPlan;
 
@@ -62,6 +63,7 @@ enum
 {
 	PRIVATE_WANTED,				/* IntList: columns, 0-based */
 	PRIVATE_TESTS,				/* List of IntLists: see put_test */
+	PRIVATE_BY_OBJECT,			/* IntList: of each qual, is it on the object? */
 };
 
 /* A test as the planner sees it. */
@@ -93,9 +95,12 @@ is_value(Node *node)
 		!contain_volatile_functions(node);
 }
 
-/* Is this an operator that the scan may apply? */
+/*
+ * Is this an operator that the scan may apply?  Of objects, there are few:
+ * what is dear of each record, as LIKE, is welcome there.
+ */
 static bool
-is_shippable(Oid opno, Oid *function)
+is_shippable(Oid opno, bool by_object, Oid *function)
 {
 	HeapTuple	tuple;
 	Form_pg_proc proc;
@@ -103,7 +108,7 @@ is_shippable(Oid opno, Oid *function)
 
 	*function = get_opcode(opno);
 	if (opno >= FirstGenbkiObjectId || *function >= FirstGenbkiObjectId ||
-		get_op_index_interpretation(opno) == NIL)
+		(!by_object && get_op_index_interpretation(opno) == NIL))
 		return false;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(*function));
 	if (!HeapTupleIsValid(tuple))
@@ -130,43 +135,62 @@ consents_function(void)
 						  3, types, true);
 }
 
+/* What a column shows. */
+static StediSource
+column_source(Oid relid, int attno)
+{
+	char	   *name = get_attname(relid, attno + 1, false);
+
+	return stedi_option_get_column(relid, attno + 1, name).source;
+}
+
+/* Note the column of a test; false when there is none. */
 static bool
-plan_compare(RelOptInfo *baserel, OpExpr *op, PlannedTest *planned)
+set_column(PlannedTest *planned, Oid relid, int attno)
+{
+	planned->test.attno = attno;
+	planned->test.by_object = attno >= 0 && column_source(relid, attno) == STEDI_SOURCE_OBJECT;
+	return attno >= 0;
+}
+
+static bool
+plan_compare(RelOptInfo *baserel, Oid relid, OpExpr *op, PlannedTest *planned)
 {
 	int			left;
 	int			right;
 
-	if (list_length(op->args) != 2 || !is_shippable(op->opno, &planned->function))
+	if (list_length(op->args) != 2)
 		return false;
 	left = find_column(baserel, linitial(op->args));
 	right = find_column(baserel, lsecond(op->args));
 	planned->test.kind = STEDI_TEST_COMPARE;
 	planned->test.collation = op->inputcollid;
 	planned->test.column_first = (left >= 0);
-	planned->test.attno = left >= 0 ? left : right;
 	planned->value = left >= 0 ? lsecond(op->args) : linitial(op->args);
-	return planned->test.attno >= 0 && is_value((Node *) planned->value);
+	return set_column(planned, relid, left >= 0 ? left : right) &&
+		is_shippable(op->opno, planned->test.by_object, &planned->function) &&
+		is_value((Node *) planned->value);
 }
 
 static bool
-plan_any(RelOptInfo *baserel, ScalarArrayOpExpr *op, PlannedTest *planned)
+plan_any(RelOptInfo *baserel, Oid relid, ScalarArrayOpExpr *op, PlannedTest *planned)
 {
-	if (!op->useOr || !is_shippable(op->opno, &planned->function))
+	if (!op->useOr)
 		return false;
 	planned->test.kind = STEDI_TEST_ANY;
 	planned->test.collation = op->inputcollid;
 	planned->test.column_first = true;
-	planned->test.attno = find_column(baserel, linitial(op->args));
 	planned->value = lsecond(op->args);
-	return planned->test.attno >= 0 && is_value((Node *) planned->value);
+	return set_column(planned, relid, find_column(baserel, linitial(op->args))) &&
+		is_shippable(op->opno, planned->test.by_object, &planned->function) &&
+		is_value((Node *) planned->value);
 }
 
 static bool
-plan_null(RelOptInfo *baserel, NullTest *null, PlannedTest *planned)
+plan_null(RelOptInfo *baserel, Oid relid, NullTest *null, PlannedTest *planned)
 {
 	planned->test.kind = null->nulltesttype == IS_NULL ? STEDI_TEST_NULL : STEDI_TEST_NOT_NULL;
-	planned->test.attno = find_column(baserel, (Node *) null->arg);
-	return planned->test.attno >= 0 && !null->argisrow;
+	return set_column(planned, relid, find_column(baserel, (Node *) null->arg)) && !null->argisrow;
 }
 
 static bool
@@ -182,30 +206,22 @@ plan_consent(RelOptInfo *baserel, FuncExpr *call, PlannedTest *planned)
 		is_value((Node *) planned->value);
 }
 
-/* Is the column filled from the record?  The consent test reads its bytes. */
-static bool
-is_record_column(Oid relid, int attno)
-{
-	char	   *name = get_attname(relid, attno + 1, false);
-
-	return stedi_option_get_column(relid, attno + 1, name).source == STEDI_SOURCE_RECORD;
-}
-
 /* Can the scan decide this clause? */
 static bool
 plan_test(RelOptInfo *baserel, Oid relid, Expr *clause, PlannedTest *planned)
 {
 	memset(planned, 0, sizeof(*planned));
 	if (IsA(clause, OpExpr))
-		return plan_compare(baserel, (OpExpr *) clause, planned);
+		return plan_compare(baserel, relid, (OpExpr *) clause, planned);
 	if (IsA(clause, ScalarArrayOpExpr))
-		return plan_any(baserel, (ScalarArrayOpExpr *) clause, planned);
+		return plan_any(baserel, relid, (ScalarArrayOpExpr *) clause, planned);
 	if (IsA(clause, NullTest))
-		return plan_null(baserel, (NullTest *) clause, planned);
+		return plan_null(baserel, relid, (NullTest *) clause, planned);
+	/* the consent test reads the record's bytes */
 	if (IsA(clause, FuncExpr))
 		return plan_consent(baserel, (FuncExpr *) clause, planned) &&
-			is_record_column(relid, planned->test.attno) &&
-			is_record_column(relid, planned->test.time_attno);
+			column_source(relid, planned->test.attno) == STEDI_SOURCE_RECORD &&
+			column_source(relid, planned->test.time_attno) == STEDI_SOURCE_RECORD;
 	return false;
 }
 
@@ -249,6 +265,39 @@ check_may_read(const RelOptInfo *baserel, Oid relid, Oid userid)
 		stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", userid);
 }
 
+/*
+ * The objects that are read: all, but for those that a clause on the object
+ * leaves out whose value is known by now.
+ */
+static void
+count_objects(RelOptInfo *baserel, Oid relid, const StediListing *listing, ScanPlan *state)
+{
+	StediTest  *tests = palloc0(Max(list_length(state->pushed), 1) * sizeof(StediTest));
+	int			n_tests = 0;
+	ListCell   *lc;
+
+	state->bytes = (double) listing->total_size;
+	state->n_objects = listing->n_objects;
+	foreach(lc, state->pushed)
+	{
+		PlannedTest planned;
+		Const	   *value;
+
+		(void) plan_test(baserel, relid, lfirst_node(RestrictInfo, lc)->clause, &planned);
+		value = (Const *) planned.value;
+		if (!planned.test.by_object || (value != NULL && !IsA(value, Const)))
+			continue;
+		if (OidIsValid(planned.function))
+			fmgr_info(planned.function, &planned.test.function);
+		if (value != NULL)
+			stedi_filter_set_value(&planned.test, value->consttype, value->constvalue,
+								   value->constisnull);
+		tests[n_tests++] = planned.test;
+	}
+	if (n_tests > 0)
+		stedi_prune_count(listing, tests, n_tests, &state->n_objects, &state->bytes);
+}
+
 void
 stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -260,8 +309,6 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 
 	check_may_read(baserel, foreigntableid, userid);
 	listing = stedi_list_get(stedi_option_get_table(foreigntableid), userid, NULL);
-	state->bytes = (double) listing->total_size;
-	state->n_objects = listing->n_objects;
 	foreach(lc, baserel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
@@ -271,8 +318,12 @@ stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntablei
 			plan_test(baserel, foreigntableid, rinfo->clause, &planned))
 			state->pushed = lappend(state->pushed, rinfo);
 	}
+	count_objects(baserel, foreigntableid, listing, state);
 	baserel->fdw_private = state;
-	baserel->tuples = clamp_row_est(estimate_records(baserel, foreigntableid, state->bytes));
+
+	/* of all records: the clauses' selectivities come on top of it */
+	baserel->tuples = clamp_row_est(estimate_records(baserel, foreigntableid,
+													 (double) listing->total_size));
 	set_baserel_size_estimates(root, baserel);
 }
 
@@ -359,7 +410,8 @@ put_test(const PlannedTest *planned, int value)
 
 	list = lappend_int(list, (int) planned->function);
 	list = lappend_int(list, (int) planned->test.collation);
-	return lappend_int(list, value);
+	list = lappend_int(list, value);
+	return lappend_int(list, planned->test.by_object);
 }
 
 StediTest *
@@ -389,11 +441,18 @@ stedi_plan_get_tests(const ForeignScan *plan, int natts, bool *wanted,
 			fmgr_info(function, &tests[i].function);
 		tests[i].collation = (Oid) list_nth_int(given, 5);
 		values[i] = list_nth_int(given, 6);
+		tests[i].by_object = list_nth_int(given, 7);
 		i++;
 	}
 	*n_tests = i;
 	*value_of = values;
 	return tests;
+}
+
+bool
+stedi_plan_is_object_qual(const ForeignScan *plan, int number)
+{
+	return list_nth_int(list_nth(plan->fdw_private, PRIVATE_BY_OBJECT), number) != 0;
 }
 
 /* The columns that the target list, the executor's clauses and the tests read. */
@@ -421,6 +480,8 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	ScanPlan   *state = baserel->fdw_private;
 	List	   *local = NIL;
 	List	   *pushed = NIL;
+	List	   *by_object = NIL;
+	List	   *of_records = NIL;
 	List	   *tests = NIL;
 	List	   *values = NIL;
 	ListCell   *lc;
@@ -454,10 +515,13 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 		else
 			tests = lappend(tests, put_test(&planned, value));
 		pushed = lappend(pushed, rinfo->clause);
+		by_object = lappend_int(by_object, planned.test.by_object);
+		if (!planned.test.by_object)
+			of_records = lappend(of_records, rinfo->clause);
 	}
 	return make_foreignscan(tlist, local, baserel->relid, values,
-							list_make2(wanted_columns(baserel, foreigntableid,
-													  list_concat_copy(local, pushed)),
-									   tests),
+							list_make3(wanted_columns(baserel, foreigntableid,
+													  list_concat_copy(local, of_records)),
+									   tests, by_object),
 							NIL, pushed, outer_plan);
 }

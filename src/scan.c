@@ -115,16 +115,25 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 {
 	scan->tests = tests;
 	scan->n_tests = n_tests;
+	scan->n_record_tests = n_tests;
 	for (int i = 0; i < n_tests; i++)
 	{
 		StediTest  *test = &tests[i];
 
+		if (test->by_object)
+		{
+			scan->n_record_tests--;
+			continue;
+		}
 		test->field = stedi_tuple_field(scan->tuple, test->attno);
 		if (test->kind == STEDI_TEST_CONSENT)
 			test->time_field = stedi_tuple_field(scan->tuple, test->time_attno);
 		else if (!stedi_tuple_takes_bytes(scan->tuple, test->attno))
 			test->field = -1;
 	}
+	if (scan->n_record_tests < n_tests)
+		scan->prune_cxt = AllocSetContextCreate(scan->scan_cxt, "stedi prune",
+												ALLOCSET_SMALL_SIZES);
 }
 
 void
@@ -520,6 +529,8 @@ scan_test(StediScan *scan, bool *keeps)
 	{
 		StediTest  *test = &scan->tests[i];
 
+		if (test->by_object)
+			continue;
 		if (test->kind == STEDI_TEST_CONSENT)
 			*keeps = scan_test_consent(scan, test);
 		else
@@ -661,7 +672,7 @@ uint64
 stedi_scan_count(StediScan *scan, Datum *values, bool *nulls)
 {
 	uint64		before = scan->stats.returned;
-	bool		all = scan->n_tests == 0 && scan->judge == NULL && !scan->converts;
+	bool		all = scan->n_record_tests == 0 && scan->judge == NULL && !scan->converts;
 	MemoryContext caller;
 
 	scan_continue(scan, values, nulls);
@@ -702,7 +713,7 @@ stedi_scan_rescan(StediScan *scan)
 	for (int i = 0; i < scan->listing->n_objects; i++)
 	{
 		scan->listing->objects[i].n_records = scan->listing->objects[i].n_rejects = 0;
-		scan->listing->objects[i].read = false;
+		scan->listing->objects[i].read = scan->listing->objects[i].pruned = false;
 	}
 }
 

@@ -40,6 +40,7 @@ struct StediScan
 	MemoryContext scan_cxt;
 	MemoryContext object_cxt;	/* reset by scan_close_object */
 	MemoryContext record_cxt;	/* values; reset by scan_begin_record */
+	MemoryContext prune_cxt;	/* reset for each object; NULL: none is pruned */
 	StediOptions *opts;
 	Oid			userid;
 	int			flags;
@@ -48,6 +49,7 @@ struct StediScan
 	StediJudge *judge;			/* NULL: none */
 	StediTest  *tests;			/* borrowed */
 	int			n_tests;
+	int			n_record_tests; /* of these, not by_object */
 	bool		converts;		/* some column is wanted */
 	StediSketch *sketch;		/* of the present object; NULL: not drawn */
 	StediSketchDone sketch_done;

@@ -32,6 +32,7 @@ typedef struct SharedObject
 
 	/* written by the process that has drawn it */
 	bool		read;
+	bool		pruned;
 	uint64		n_records;
 	uint64		n_rejects;
 } SharedObject;
@@ -150,6 +151,7 @@ share_restart(StediScanShared *shared)
 	pg_atomic_write_u32(&shared->over, 0);
 	pg_atomic_write_u64(&shared->n_rejected, 0);
 	memset(sum, 0, sizeof(*sum));
+	sum->objects_pruned = before.objects_pruned;
 	sum->objects_read = before.objects_read;
 	sum->bytes = before.bytes;
 	sum->requests = before.requests;
@@ -157,7 +159,7 @@ share_restart(StediScanShared *shared)
 	for (int i = 0; i < shared->n_objects; i++)
 	{
 		shared->objects[i].n_records = shared->objects[i].n_rejects = 0;
-		shared->objects[i].read = false;
+		shared->objects[i].read = shared->objects[i].pruned = false;
 	}
 }
 
@@ -191,6 +193,7 @@ share_add(StediScanShared *shared, const StediScanStats *stats,
 	StediScanStats *sum = &shared->sum;
 
 	SpinLockAcquire(&shared->mutex);
+	sum->objects_pruned += stats->objects_pruned;
 	sum->objects_read += stats->objects_read;
 	sum->bytes += stats->bytes;
 	sum->requests += stats->requests;
@@ -206,11 +209,12 @@ share_add(StediScanShared *shared, const StediScanStats *stats,
 	{
 		const StediObject *object = &listing->objects[i];
 
-		if (object->n_records == 0 && object->n_rejects == 0 && !object->read)
+		if (object->n_records == 0 && object->n_rejects == 0 && !object->read && !object->pruned)
 			continue;
 		shared->objects[i].n_records = object->n_records;
 		shared->objects[i].n_rejects = object->n_rejects;
 		shared->objects[i].read = object->read;
+		shared->objects[i].pruned = object->pruned;
 	}
 }
 
@@ -229,7 +233,8 @@ share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *listing)
 		listing->objects[i].n_records = shared->objects[i].n_records;
 		listing->objects[i].n_rejects = shared->objects[i].n_rejects;
 		listing->objects[i].read = shared->objects[i].read;
-		if (!shared->objects[i].read)
+		listing->objects[i].pruned = shared->objects[i].pruned;
+		if (!shared->objects[i].read && !shared->objects[i].pruned)
 			stats->finished = false;
 	}
 }

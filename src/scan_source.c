@@ -30,18 +30,46 @@
  */
 #define INFLATED_FREE (UINT64CONST(64) * 1024 * 1024)
 
-/* Take the next object that nobody has taken; NULL when there is none. */
+/* Does the query want none of the object's records, by its key? */
+static bool
+scan_prunes(StediScan *scan, StediObject *object)
+{
+	MemoryContext caller;
+
+	if (scan->prune_cxt == NULL)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(scan->prune_cxt);
+	caller = MemoryContextSwitchTo(scan->prune_cxt);
+	object->pruned = !stedi_prune_keeps(scan->tests, scan->n_tests, object);
+	MemoryContextSwitchTo(caller);
+	scan->stats.objects_pruned += object->pruned;
+	return object->pruned;
+}
+
+/*
+ * Take the next object that nobody has taken and that the query wants; NULL when
+ * there is none.
+ */
 static StediObject *
 scan_draw(StediScan *scan)
 {
-	int			next;
+	for (;;)
+	{
+		StediObject *object;
+		int			next;
 
-	if (scan->shared != NULL)
-		next = stedi_scan_draw(scan);
-	else
-		next = scan->next_object < scan->listing->n_objects ?
-			scan->next_object++ : scan->listing->n_objects;
-	return next < scan->listing->n_objects ? &scan->listing->objects[next] : NULL;
+		if (scan->shared != NULL)
+			next = stedi_scan_draw(scan);
+		else
+			next = scan->next_object < scan->listing->n_objects ?
+				scan->next_object++ : scan->listing->n_objects;
+		if (next >= scan->listing->n_objects)
+			return NULL;
+		object = &scan->listing->objects[next];
+		if (!scan_prunes(scan, object))
+			return object;
+	}
 }
 
 /* Keep fetch.c supplied with objects to fetch ahead. */

@@ -224,6 +224,7 @@ typedef struct StediObject
 	uint64		n_records;
 	uint64		n_rejects;
 	bool		read;			/* to its end */
+	bool		pruned;			/* a clause on the object leaves it out */
 } StediObject;
 
 typedef struct StediListing
@@ -638,6 +639,8 @@ typedef enum StediTestKind
 typedef struct StediTest
 {
 	StediTestKind kind;
+	bool		by_object;		/* of the column that shows the object: see
+								 * prune.c */
 	int			attno;			/* 0-based; CONSENT: who */
 	int			time_attno;		/* CONSENT */
 
@@ -702,6 +705,15 @@ extern StediStanding stedi_filter_consent(StediTest *test,
 										  const StediField *reading_time,
 										  bool *older);
 
+/* prune.c */
+
+/* Do the tests on the object keep it?  In the current context. */
+extern bool stedi_prune_keeps(StediTest *tests, int n_tests, const StediObject *object);
+
+/* How many of a listing they keep, and the bytes of these. */
+extern void stedi_prune_count(const StediListing *listing, StediTest *tests, int n_tests,
+							  int *n_objects, double *bytes);
+
 /* scan.c */
 
 typedef struct StediScan StediScan;
@@ -728,6 +740,7 @@ typedef struct StediScanStats
 {
 	uint64		objects_listed;
 	uint64		objects_skipped;
+	uint64		objects_pruned; /* for a clause on the object */
 	uint64		objects_read;
 	uint64		bytes;
 	uint64		requests;
@@ -935,6 +948,9 @@ extern ForeignPath *stedi_plan_make_path(PlannerInfo *root, RelOptInfo *baserel,
  */
 extern StediTest *stedi_plan_get_tests(const struct ForeignScan *plan, int natts,
 									   bool *wanted, int *n_tests, int **value_of);
+
+/* Is the plan's qual of that number one on the object? */
+extern bool stedi_plan_is_object_qual(const struct ForeignScan *plan, int number);
 
 extern void stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 								   Oid foreigntableid);
