@@ -79,6 +79,7 @@ OBJS = \
 	src/plan.o \
 	src/plan_count.o \
 	src/fdw.o \
+	src/import.o \
 	src/analyze.o \
 	src/reject.o \
 	src/sample.o \

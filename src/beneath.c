@@ -58,8 +58,8 @@ typedef struct Walk
 	/* where it is */
 	int			here;			/* owned, unless it is top */
 	char		done[REST_SIZE];	/* how it came here, without links */
-	char		rest[REST_SIZE];	/* what is still to go: "", or it begins with
-									 * a /, but at the start */
+	char		rest[REST_SIZE];	/* what is still to go: "", or it begins
+									 * with a /, but at the start */
 	int			n_links;
 	int			n_steps;
 } Walk;

@@ -45,28 +45,6 @@ typedef struct FdwState
 	MemoryContextCallback release;	/* leader: forget the segment's callback */
 } FdwState;
 
-/* The one type here that is found through the importer's search_path. */
-#define TEXT "pg_catalog.text"
-
-/* The landing tables that IMPORT FOREIGN SCHEMA knows. */
-static const struct
-{
-	const char *table;
-	const char *prefix;
-	const char *columns;
-}			landing_tables[] = {
-
-	{"customer_landing", "customers",
-		"customername " TEXT ", email " TEXT ", phone " TEXT ", birthday " TEXT ", "
-		"serialnumber " TEXT ", registrationdate bigint, lastupdatedate bigint, "
-		"sharewithresearchasofdate bigint, sharewithpublicasofdate bigint, "
-	"sharewithfriendsasofdate bigint"},
-	{"accelerometer_landing", "accelerometer",
-	"\"user\" " TEXT ", \"timestamp\" bigint, x double precision, y double precision, z double precision"},
-	{"step_trainer_landing", "step_trainer",
-	"sensorreadingtime bigint, serialnumber " TEXT ", distancefromobject integer"},
-};
-
 PG_FUNCTION_INFO_V1(stedi_fdw_handler);
 
 /*
@@ -414,10 +392,9 @@ import_inferred(ImportForeignSchemaStmt *stmt, Oid serverOid)
 static List *
 stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 {
-	List	   *commands = NIL;
-	bool		inferred = strcmp(stmt->remote_schema, "inferred") == 0;
-
-	if (!inferred && strcmp(stmt->remote_schema, "landing") != 0)
+	if (strcmp(stmt->remote_schema, "landing") == 0)
+		return stedi_import_landing(stmt->options, stmt->server_name);
+	if (strcmp(stmt->remote_schema, "inferred") != 0)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 				errmsg("remote schema \"%s\" does not exist", stmt->remote_schema),
@@ -425,18 +402,9 @@ stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 	if (stmt->options != NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				errmsg("invalid option \"%s\"",
-					   linitial_node(DefElem, stmt->options)->defname),
-				errhint("IMPORT FOREIGN SCHEMA has no options."));
-	if (inferred)
-		return import_inferred(stmt, serverOid);
-	for (int i = 0; i < lengthof(landing_tables); i++)
-		commands = lappend(commands,
-						   psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (prefix '%s')",
-									landing_tables[i].table, landing_tables[i].columns,
-									quote_identifier(stmt->server_name),
-									landing_tables[i].prefix));
-	return commands;
+				errmsg("invalid option \"%s\"", linitial_node(DefElem, stmt->options)->defname),
+				errhint("The import of remote schema \"inferred\" has no options."));
+	return import_inferred(stmt, serverOid);
 }
 
 /*

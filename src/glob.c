@@ -173,6 +173,9 @@ stedi_glob_form(const char *text)
 
 			if (end == NULL)
 				return "Close the [ with a ], or write \\[ for the character.";
+			for (const char *in = p + 1; in < end; in++)
+				if (in[0] == '[' && in[1] == ':')
+					return "Name the characters of a set; classes such as [:digit:] are not supported.";
 			if (!is_set(p + 1, end))
 				return "Write ranges in [ ] upwards, for example [a-z].";
 			p = end;

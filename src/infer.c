@@ -275,6 +275,7 @@ static StediFolder *
 make_folder(Oid serverid, const char *root, StediSlice name, HTAB *taken)
 {
 	char	   *utf8 = pnstrdup(name.data, name.len);
+
 	/* a folder without a name: its keys begin with a / */
 	char	   *prefix = name.len == 0 ? pstrdup("/") : to_database(utf8);
 	StediFolder *folder = palloc0(sizeof(StediFolder));

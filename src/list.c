@@ -339,6 +339,7 @@ stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 		if (strcmp(listing->objects[i - 1].key, listing->objects[i].key) == 0)
 			report_page(opts, "a key comes twice");
 	}
+	stedi_list_warn_beside(opts, userid, listing);
 	return listing;
 }
 

@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
@@ -128,6 +129,13 @@ static const Option options[] = {
 	"the deepest nesting of a record that is read"},
 	{"max_inflate_ratio", ForeignTableRelationId, KIND_INT, "200", 1, 1000000, {0},
 	"how many times its size a compressed object may hold; its first 64 MB are free of that"},
+	/* IMPORT FOREIGN SCHEMA landing */
+	{"customer_prefix", NamespaceRelationId, KIND_PREFIX, "customers", 0, 0, {0},
+	"option prefix of customer_landing"},
+	{"accelerometer_prefix", NamespaceRelationId, KIND_PREFIX, "accelerometer", 0, 0, {0},
+	"option prefix of accelerometer_landing"},
+	{"step_trainer_prefix", NamespaceRelationId, KIND_PREFIX, "step_trainer", 0, 0, {0},
+	"option prefix of step_trainer_landing"},
 	/* their columns */
 	{"key", AttributeRelationId, KIND_TEXT, NULL, 0, 0, {0},
 	"the JSON key of the column; default its name, matched without regard to case"},
@@ -151,6 +159,8 @@ catalog_name(Oid catalog)
 			return "foreign table";
 		case AttributeRelationId:
 			return "column";
+		case NamespaceRelationId:
+			return "schema import";
 		default:
 			return "foreign-data wrapper";
 	}
@@ -349,6 +359,12 @@ given_value(List *given, const char *name)
 	return NULL;
 }
 
+const char *
+stedi_option_given(List *given, const char *name)
+{
+	return given_value(given, name);
+}
+
 /* Keys come from one place. */
 static void
 check_mapping(List *given)
@@ -400,14 +416,10 @@ check_together(List *given, Oid catalog)
 				errmsg("a column cannot have both of options \"key\" and \"source\""));
 }
 
-/*
- * stedi_fdw_validator(options text[], catalog oid)
- */
-Datum
-stedi_fdw_validator(PG_FUNCTION_ARGS)
+/* Each by itself. */
+static void
+check_options(List *given, Oid catalog)
 {
-	List	   *given = untransformRelOptions(PG_GETARG_DATUM(0));
-	Oid			catalog = PG_GETARG_OID(1);
 	ListCell   *lc;
 
 	foreach(lc, given)
@@ -428,8 +440,26 @@ stedi_fdw_validator(PG_FUNCTION_ARGS)
 		}
 		check_value(option, defGetString(def));
 	}
+}
+
+/*
+ * stedi_fdw_validator(options text[], catalog oid)
+ */
+Datum
+stedi_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *given = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+
+	check_options(given, catalog);
 	check_together(given, catalog);
 	PG_RETURN_VOID();
+}
+
+void
+stedi_option_check_import(List *given)
+{
+	check_options(given, NamespaceRelationId);
 }
 
 /* The value of an option: as given, or its default. */

@@ -123,6 +123,12 @@ extern Oid	stedi_option_find_server(const char *name);
 /* Can option "key" of a column name it? */
 extern bool stedi_option_takes_key(const char *key);
 
+/* An error unless these are options of IMPORT FOREIGN SCHEMA landing. */
+extern void stedi_option_check_import(List *given);
+
+/* The value of an option that is given, or NULL. */
+extern const char *stedi_option_given(List *given, const char *name);
+
 /* Is it a foreign table of ours? */
 extern bool stedi_option_is_landing(Oid relid);
 
@@ -282,6 +288,10 @@ extern StediListing *stedi_list_copy(const StediListing *listing);
  * the rights of userid.
  */
 extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
+
+/* Warn of a landing table that reads a folder "landing" and what lies beside it. */
+extern void stedi_list_warn_beside(const StediOptions *opts, Oid userid,
+								   const StediListing *listing);
 
 /* local.c: a local folder in place of a bucket */
 
@@ -929,6 +939,14 @@ extern List *stedi_infer_folders(Oid serverid);
 
 /* The CREATE FOREIGN TABLE of one; NULL, and a warning, when nothing there can be read. */
 extern char *stedi_infer_table(const StediFolder *folder, const char *server_name);
+
+/* import.c */
+
+/* Is that the name of a table that materialize reads? */
+extern bool stedi_import_is_landing(const char *table);
+
+/* The CREATE FOREIGN TABLE of each of them, with the options of the import. */
+extern List *stedi_import_landing(List *given, const char *server_name);
 
 /* plan.c: what of a query goes into the scan */
 
