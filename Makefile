@@ -129,6 +129,7 @@ REGRESS = \
 	option \
 	credential \
 	landing \
+	objects \
 	value \
 	pushdown \
 	explain \
@@ -292,12 +293,13 @@ check-property: ## the long form of the tests that draw their cases: an hour
 
 check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: up to an hour
 	@test/install check
-	@$(MAKE) --no-print-directory -s unit UNIT="address s3xml keys ini" UNIT_PORTABLE=
+	@$(MAKE) --no-print-directory -s unit UNIT="address s3xml keys ini glob" UNIT_PORTABLE=
+	@STEDI_TEST_SECURITY=long $(MAKE) --no-print-directory -s unit UNIT=beneath UNIT_PORTABLE=
 	@STEDI_TEST_SECURITY=long test/cluster run bash -c '\
 		make -s installcheck REGRESS="option privilege" ISOLATION= && \
 		createdb pgtap && pg_prove --dbname pgtap test/pgtap/privilege.sql test/pgtap/object.sql && \
 		cd test/client && /usr/bin/python3 -m unittest -v test_address test_tls test_hostile \
-		test_hostile_owner test_keys test_secrets test_encodings test_dump'
+		test_hostile_owner test_keys test_secrets test_encodings test_dump test_exchange'
 
 lint: ## the project's own rules on its files
 	@test/lint/run

@@ -7,6 +7,7 @@ cures in src/trouble.c.
 """
 import os
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -219,8 +220,11 @@ class NewcomerTest(ServerTest):
         self.assertIn('What is there: "accelerometer", "customers", "it\'s", "step_trainer".', diag.message_hint)
 
         # it may be right
-        self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'it''s/deep er/customers/1.json')")
+        self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'it''s/deep er/customers/2.json')")
         self.assertNotIn("Perhaps", self.failure(self.db, READ).message_hint)
+        # the key of one object
+        self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'it''s/deep er/customers/1.json')")
+        self.assertEqual(self.db.value(READ), 1)
 
         # through a view or a function, its user does not learn what there is
         self.db.run(f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix 'custmers')")
@@ -254,6 +258,62 @@ class NewcomerTest(ServerTest):
         self.db.drop("lake")
         self.db.make_landing("lake", file_url(self.folder / "local"))
         self.check_prefixes()
+
+    def check_layouts(self, make):
+        """Landing data beside what was made of it: the hint names the landing data."""
+        table = "lake.customer_landing"
+        for layout, right in (
+            (("customer/landing", "customer/trusted", "accelerometer/landing"), "customer/landing"),
+            (("landing/customer", "trusted/customer", "curated/customers_"), "landing/customer"),
+            (("landing/customers", "trusted/customers"), "landing/customers"),
+            (("customer_landing", "customer_trusted", "step"), "customer_landing"),
+            (("stedi/customer/Landing", "stedi/customer/trusted", "stedi/step/landing"), "stedi/customer/Landing"),
+            (("customer/raw", "customer/trusted"), "customer"),
+            (("people/landing", "people/trusted"), None),
+        ):
+            with self.subTest(layout):
+                make(layout)
+                if right is None:
+                    self.assertNotIn("Perhaps", self.failure(self.db, READ).message_hint)
+                    continue
+                expected = 2 if right == "customer" else 1
+                self.cure("no object under", f"ALTER FOREIGN TABLE {table} OPTIONS (SET prefix '{right}');", expected=expected)
+
+    def test_layouts_of_a_bucket(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            file = pathlib.Path(scratch) / "record.json"
+            file.write_text('{"email": "ada@example.com"}\n')
+
+            def make(layout, number=iter(range(100))):
+                bucket = f"layout-{next(number)}"
+                put("make-bucket", bucket)
+                for folder in layout:
+                    put("put", bucket, f"{folder}/1.json", file)
+                self.lake(url=f"s3://{bucket}")
+
+            self.check_layouts(make)
+
+    def test_layouts_of_a_folder(self):
+        def make(layout):
+            root = self.folder / f"layout{random.randrange(1 << 30)}"
+            for folder in (*layout, "customers"):
+                if folder == "customers" and any(name.startswith("landing") for name in layout):
+                    continue
+                (root / folder).mkdir(parents=True)
+            for folder in layout:
+                (root / folder / "1.json").write_text('{"email": "ada@example.com"}\n')
+            self.addCleanup(self.db.drop, "lake")
+            self.db.drop("lake")
+            self.db.make_landing("lake", file_url(root))
+
+        self.check_layouts(make)
+
+    def test_a_slash_too_many(self):
+        """In a bucket it is part of the key; the hint has what is meant."""
+        self.lake()
+        for wrong in ("/customers", "//customers/", "customers//"):
+            self.db.run(f"ALTER FOREIGN TABLE lake.customer_landing OPTIONS (SET prefix '{wrong}')")
+            self.cure("no object under", "ALTER FOREIGN TABLE lake.customer_landing OPTIONS (SET prefix 'customers');")
 
     def test_prefix_below_a_url(self):
         self.lake(url=f"s3://{BUCKET}/it's/deep er")

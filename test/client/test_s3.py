@@ -149,6 +149,56 @@ class S3Test(ServerTest):
         self.assertIn("allow_empty", diag.message_hint)
 
     @on_each_server
+    def test_slashes_at_the_ends(self, name, endpoint):
+        """Each / of a key counts: what is named is read, and nothing else."""
+        keys = ("/landing/customer/c.json", "landing/customer/c.json", "landing//customer/d.json",
+                "landing/customer//e.json", "landing/customer/sub/f.json", "//g.json", "h.json")
+        lead, mix = f"lead-{name}", f"mix-{name}"
+        file = pathlib.Path(self.scratch.name) / "one.json"
+        for bucket, names in ((lead, keys[:1]), (mix, keys)):
+            put(endpoint, "make-bucket", bucket)
+            for number, key in enumerate(names):
+                file.write_text(record(number))
+                put(endpoint, "put", bucket, key, file)
+        for bucket, names in ((lead, keys[:1]), (mix, keys)):
+            for url in ("", "/", "//", "//landing", "//landing/", "/landing", "/landing//", "/landing/customer//", "///"):
+                for prefix in ("", "/", "customer", "/customer", "customer/", "customer//", "/landing/customer",
+                               "landing/customer", "landing/customer/", "landing/customer//", "landing//customer",
+                               "/landing", "//", "h.json", "/g.json", "//g.json", "c.json", "/e.json"):
+                    with self.subTest(bucket=bucket, url=url, prefix=prefix):
+                        base = url[1:] if url[1:] == "" or url.endswith("/") else url[1:] + "/"
+                        folder = prefix if prefix == "" or prefix.endswith("/") else prefix + "/"
+                        wanted = [key for key in names if key.startswith(base + folder)]
+                        if not wanted and prefix and not prefix.endswith("/"):
+                            wanted = [key for key in names if key == base + prefix]
+                        self.lake(endpoint, bucket + url)
+                        self.db.run("CREATE FOREIGN TABLE lake.one (object text OPTIONS (source 'object'), n int OPTIONS (key 'distanceFromObject'))"
+                                    f" SERVER lake OPTIONS (prefix '{prefix}', allow_empty 'true')")
+                        rows = self.db.rows("SELECT object, n FROM lake.one")
+                        self.assertCountEqual(rows, [(key, names.index(key)) for key in wanted])
+
+    @on_each_server
+    def test_patterns(self, name, endpoint):
+        """A pattern is that of a folder; its first letters are asked of the server."""
+        self.lake(endpoint, f"odd-{name}")
+        self.db.run("CREATE FOREIGN TABLE lake.odd (object text OPTIONS (source 'object')) SERVER lake"
+                    " OPTIONS (prefix 'step_trainer', pattern '*', allow_empty 'true')")
+        for pattern, matches in (
+            ("*", lambda key: "/" not in key), ("**", lambda key: True), ("d*", lambda key: key.startswith("d") and "/" not in key),
+            ("plain.json", lambda key: key == "plain.json"), ("**/key.json", lambda key: key.endswith("/key.json")),
+            ("double//*", lambda key: key.startswith("double//")), ("\\umlaut*", lambda key: False), ("?mlaut*", lambda key: "mlaut" in key),
+            ("*[*]*", lambda key: key == "tilde~()*!$,;:@=.json"), ("none", lambda key: False),
+        ):
+            with self.subTest(pattern):
+                self.db.run("ALTER FOREIGN TABLE lake.odd OPTIONS (SET pattern '%s')" % pattern)
+                rows = [row[0] for row in self.db.rows("SELECT object FROM lake.odd")]
+                self.assertCountEqual(rows, [f"step_trainer/{key}" for key in ODD_KEYS if matches(key)])
+        self.db.run("ALTER FOREIGN TABLE lake.odd OPTIONS (SET pattern 'p*')")
+        plan = self.db.value("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM lake.odd WHERE object LIKE '%plus%'")[0]["Plan"]
+        self.assertEqual([plan[f"Objects {what}"] for what in ("Listed", "Skipped", "Pruned", "Read")], [3, 0, 2, 1])
+        self.assertEqual(plan["Requests"], 2)
+
+    @on_each_server
     def test_many_keys(self, name, endpoint):
         n_objects = 1203 if name == "radosgw" else 130
         for page_size in (1000, 100):

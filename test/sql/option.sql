@@ -184,7 +184,7 @@ ALTER FOREIGN TABLE place OPTIONS (SET prefix '/prefix/customers/');
 SELECT n, object FROM place ORDER BY n;
 ALTER FOREIGN TABLE place OPTIONS (SET prefix 'prefix');
 SELECT n, object FROM place ORDER BY n;
--- a file is no folder, half a name is none
+-- a prefix may be the key of one object, half a name is none
 ALTER FOREIGN TABLE place OPTIONS (SET prefix 'prefix/customers.json');
 SELECT answer('SELECT n::text FROM place');
 ALTER FOREIGN TABLE place OPTIONS (SET prefix 'prefix/custom');
