@@ -183,6 +183,24 @@ find_nearest(List *names, const char *name, bool landing)
 	return nearest;
 }
 
+/* The only name but itself; NULL when there are more. */
+static const char *
+find_only(List *names, const char *name)
+{
+	const char *only = NULL;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			continue;
+		if (only != NULL)
+			return NULL;
+		only = lfirst(lc);
+	}
+	return only;
+}
+
 /* The one that is called landing; NULL when none is. */
 static const char *
 find_landing(List *names)
@@ -224,9 +242,10 @@ find_meant(Search *search, const char *before, List *names, const char *name)
 	}
 
 	/* a folder of the project, around all? */
-	if (list_length(names) == 1)
+	found = find_only(names, name);
+	if (found != NULL)
 	{
-		before = psprintf("%s%s/", before, (char *) linitial(names));
+		before = psprintf("%s%s/", before, found);
 		below = find_folders(search, before);
 		if (!is_member(below, name))
 			return find_meant(search, before, below, name);
@@ -292,14 +311,8 @@ without_empty_parts(const char *path)
  * it comes the rest.
  */
 static char *
-find_path(Search *search, const char *wanted, const char *before, List *names,
-		  const char *name, const char *behind)
+find_path(Search *search, const char *before, List *names, const char *name, const char *behind)
 {
-	char	   *clean = without_empty_parts(wanted);
-
-	/* each / counts in a bucket, and people write some out of habit */
-	if (name[0] == '\0' && is_member(names, pnstrdup(clean, strcspn(clean, "/"))))
-		return psprintf("%s%s", before, clean);
 	if (behind[0] == '\0')
 		return find_meant(search, before, names, name);
 	if (find_nearest(names, name, false) == NULL)
@@ -315,6 +328,7 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	const char *wanted;
 	const char *p;
 	const char *check = OidIsValid(opts->relid) ? CHECK : CHECK_SERVER;
+	char	   *clean;
 
 	search.base = stedi_option_get(opts->serverid, InvalidOid)->prefix;
 	wanted = p = opts->prefix + strlen(search.base);
@@ -322,6 +336,12 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	/* who asked, whatever function or view that was through */
 	if (!has_privs_of_role(GetOuterUserId(), userid) || !is_sayable(wanted))
 		return pstrdup(check);
+
+	/* each / counts in a bucket, and people write some out of habit */
+	clean = without_empty_parts(wanted);
+	if (clean[0] != '\0' && strlen(clean) + 1 < strlen(wanted) &&
+		is_member(find_folders(&search, ""), pnstrdup(clean, strcspn(clean, "/"))))
+		return hint_meant(opts, clean);
 	while (*p != '\0')
 	{
 		const char *end = strchr(p, '/');
@@ -338,7 +358,7 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 		/* all of it may be there, and empty */
 		if (!there || end[1] == '\0')
 		{
-			meant = find_path(&search, p, before, names, name, behind);
+			meant = find_path(&search, before, names, name, behind);
 			if (meant != NULL)
 				return hint_meant(opts, meant);
 			if (!there)
