@@ -325,11 +325,12 @@ class InferTest(ServerTest):
         with connect() as conn:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def test_folders_that_no_prefix_names(self):
+    def test_folders_of_odd_names(self):
+        """One without a name, too: its keys begin with a /."""
         self.fake_lake({"/a.json": '{"n":1}\n', "//b.json": '{"n":1}\n', "ok/a.json": '{"n":1}\n', "./a.json": '{"n":1}\n'})
-        self.assertEqual(self.import_inferred(), ["objects", "ok"])
-        self.assertIn('no foreign table is made of folder "": option "prefix" cannot name it', self.db.notices)
+        self.assertEqual(self.import_inferred(), ["objects", "objects_2", "ok"])
         self.assertEqual(self.db.rows("TABLE lake.objects"), [(1,)])
+        self.assertEqual(self.db.rows("TABLE lake.objects_2"), [(1,), (1,)])
 
     def test_cancel(self):
         """While the objects that are sampled do not come."""
