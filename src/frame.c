@@ -19,7 +19,9 @@
 
 #include <string.h>
 
-static const char byte_order_mark[] = {(char) 0xEF, (char) 0xBB, (char) 0xBF};
+/* U+FEFF in UTF-8: where files are put together, each may begin with one. */
+#define BYTE_ORDER_MARK_START ((char) 0xEF)
+static const char byte_order_mark[] = {BYTE_ORDER_MARK_START, (char) 0xBB, (char) 0xBF};
 
 void
 stedi_frame_init(StediFramer *framer)
@@ -70,6 +72,23 @@ frame_finish(StediFramer *framer, size_t len, uint64_t newlines)
 }
 
 /*
+ * The length of the byte-order mark at buf, or 0: there is none.  *wait is set
+ * when it takes more bytes to tell.
+ */
+static size_t
+frame_skip_mark(const char *buf, size_t len, bool last, bool *wait)
+{
+	size_t		have = len < sizeof(byte_order_mark) ? len : sizeof(byte_order_mark);
+
+	if (memcmp(buf, byte_order_mark, have) != 0)
+		return 0;
+	if (have == sizeof(byte_order_mark))
+		return have;
+	*wait = !last;
+	return 0;
+}
+
+/*
  * Pass over what may stand between records.  Returns how many bytes that is;
  * framer->open tells whether something begins behind them.  *wait is set when
  * it takes more bytes to tell.
@@ -81,27 +100,12 @@ frame_skip_separators(StediFramer *framer, const char *buf, size_t len,
 	size_t		pos = 0;
 
 	*wait = false;
-	if (framer->offset == 0 && len > 0 && buf[0] == byte_order_mark[0])
-	{
-		size_t		have = len < sizeof(byte_order_mark) ? len : sizeof(byte_order_mark);
-
-		if (memcmp(buf, byte_order_mark, have) == 0)
-		{
-			if (have == sizeof(byte_order_mark))
-				pos = have;
-			else if (!last)
-			{
-				*wait = true;
-				return 0;
-			}
-		}
-	}
-
 	for (; pos < len; pos++)
 	{
 		char		c = buf[pos];
 		bool		begins = false;
 		bool		junk = false;
+		size_t		mark;
 
 		switch (c)
 		{
@@ -111,6 +115,12 @@ frame_skip_separators(StediFramer *framer, const char *buf, size_t len,
 			case ' ':
 			case '\t':
 			case '\r':
+				break;
+			case BYTE_ORDER_MARK_START:
+				mark = frame_skip_mark(buf + pos, len - pos, last, wait);
+				begins = junk = (mark == 0 && !*wait);
+				if (mark > 0)
+					pos += mark - 1;
 				break;
 			case ',':
 				begins = junk = !framer->after_record;
@@ -136,6 +146,8 @@ frame_skip_separators(StediFramer *framer, const char *buf, size_t len,
 			frame_begin(framer, junk);
 			return pos;
 		}
+		if (*wait)
+			break;
 	}
 	framer->offset += pos;
 	return pos;
@@ -239,6 +251,7 @@ frame_scan_record(StediFramer *framer, const char *buf, size_t len,
 {
 	StediFrameStatus status;
 	size_t		pos = framer->scanned;
+	bool		wait;
 
 	for (; pos < len; pos++)
 	{
@@ -270,6 +283,15 @@ frame_scan_record(StediFramer *framer, const char *buf, size_t len,
 			case '\t':
 			case '\r':
 				continue;
+			case BYTE_ORDER_MARK_START:
+				wait = false;
+				if (frame_skip_mark(buf + pos, len - pos, false, &wait) > 0)
+					return frame_bad(framer, buf, pos, framer->newlines,
+									 STEDI_REASON_NOT_CLOSED, record);
+				if (!wait)
+					break;
+				framer->scanned = pos;
+				return STEDI_FRAME_MORE;
 			case '{':
 			case '[':
 				status = frame_take_bracket(framer, buf, pos, len, record);

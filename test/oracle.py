@@ -173,16 +173,18 @@ JSON = json.JSONDecoder(
     object_pairs_hook=list, parse_int=Number, parse_float=Number, parse_constant=refuse
 )
 SPACE = re.compile(r"[ \t\r\n]*")
-MARK = re.compile(r'["{}\[\]]')
+BOM = "\xef\xbb\xbf"
+BETWEEN = re.compile(f"(?:[ \t\r\n]|{BOM})*")
+MARK = re.compile(f'["{{}}\\[\\]]|{BOM}')
 STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*')
 
 
 def frame(text, damaged=False):
     """Yield a Piece for every record and every reject of an object."""
-    pos = 3 if text.startswith("\xef\xbb\xbf") else 0
+    pos = 0
     in_array = comma_may_come = False
     while True:
-        pos = SPACE.match(text, pos).end()
+        pos = BETWEEN.match(text, pos).end()
         if pos == len(text):
             break
         byte = text[pos]
@@ -236,6 +238,8 @@ def frame_by_hand(text, start):
         if mark is None:
             return Piece(start, len(text), False), None
         pos = mark.end()
+        if mark[0] == BOM:
+            return Piece(start, mark.start(), False), mark.start()
         if mark[0] == '"':
             pos = STRING.match(text, mark.start()).end()
             if text[pos : pos + 1] == "\\":

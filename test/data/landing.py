@@ -775,6 +775,8 @@ STYLES = {
     "pretty back to back": ("", "", "", True),
     "bom": ("\ufeff", "\n", "", False),
     "bom array": ("\ufeff[", ",", "]", False),
+    "bom each": ("\ufeff", "\n\ufeff", "", False),
+    "bom each, together": ("\ufeff", "\ufeff", "\n", True),
     "open array": ("[\n", ",\n", "", False),
 }
 

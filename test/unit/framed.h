@@ -137,6 +137,13 @@ framed_run(const char *bytes, size_t len, Reading reading, Outcome *out)
 		out->items[out->n - 1].len = len - out->items[out->n - 1].offset;
 }
 
+/* Is there a byte-order mark? */
+static inline bool
+is_mark(const char *bytes, size_t len, size_t pos)
+{
+	return len - pos >= 3 && memcmp(bytes + pos, "\xef\xbb\xbf", 3) == 0;
+}
+
 /*
  * The end of the record at start, found by the words of doc/rules.md in the
  * whole object at once; *reason when it is a reject.
@@ -180,6 +187,11 @@ expect_record(const char *bytes, size_t len, size_t start, int max_depth, StediR
 				return len;
 			nesting[depth++] = bytes[pos];
 		}
+		else if (is_mark(bytes, len, pos))
+		{
+			*reason = STEDI_REASON_NOT_CLOSED;
+			return pos;
+		}
 		else if (c == '}' && depth == 1)
 		{
 			*reason = STEDI_REASON_NONE;
@@ -196,7 +208,7 @@ expect_record(const char *bytes, size_t len, size_t start, int max_depth, StediR
 static inline void
 framed_expect(const char *bytes, size_t len, int max_depth, Outcome *out)
 {
-	size_t		pos = len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+	size_t		pos = 0;
 	size_t		end;
 	bool		in_array = false;
 	bool		after_record = false;
@@ -211,6 +223,11 @@ framed_expect(const char *bytes, size_t len, int max_depth, Outcome *out)
 		end = pos + 1;
 		if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
 			continue;
+		if (is_mark(bytes, len, pos))
+		{
+			end = pos + 3;
+			continue;
+		}
 		if ((c == ',' && after_record) || (c == '[' && !in_array) || (c == ']' && in_array))
 		{
 			in_array = (c == ',') ? in_array : (c == '[');
@@ -266,7 +283,7 @@ is_same(const Outcome *got, const Outcome *want)
 static inline bool
 is_covered(const char *bytes, size_t len, const Outcome *out)
 {
-	size_t		pos = len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+	size_t		pos = 0;
 
 	for (int i = 0; i <= out->n; i++)
 	{
@@ -275,7 +292,9 @@ is_covered(const char *bytes, size_t len, const Outcome *out)
 		if (stop < pos || stop > len)
 			return false;
 		for (; pos < stop; pos++)
-			if (bytes[pos] == '\0' || strchr(" \t\r\n,[]", bytes[pos]) == NULL)
+			if (is_mark(bytes, stop, pos))
+				pos += 2;
+			else if (bytes[pos] == '\0' || strchr(" \t\r\n,[]", bytes[pos]) == NULL)
 				return false;
 		if (i < out->n)
 		{

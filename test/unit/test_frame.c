@@ -152,9 +152,21 @@ static const Case cases[] = {
 	{"two bytes of it", "\xef\xbb", {JUNK("\xef\xbb")}},
 	{"two bytes of it and a record", "\xef\xbb{}\n{}", {JUNK("\xef\xbb{}"), RECORD("{}")}},
 	{"one byte of it is wrong", "\xef\xbb\xbe{}\n{}", {JUNK("\xef\xbb\xbe{}"), RECORD("{}")}},
-	{"two byte-order marks", BOM BOM "{}\n{}", {JUNK(BOM "{}"), RECORD("{}")}},
-	{"a byte-order mark further on", "{}\n" BOM "{}\n{}", {RECORD("{}"), JUNK(BOM "{}"), RECORD("{}")}},
-	{"a byte-order mark behind a line end", "\n" BOM "{}\n", {JUNK(BOM "{}")}},
+	{"two byte-order marks", BOM BOM "{}\n{}", {RECORD("{}"), RECORD("{}")}},
+	{"a byte-order mark further on", "{}\n" BOM "{}\n{}", {RECORD("{}"), RECORD("{}"), RECORD("{}")}},
+	{"a byte-order mark behind a line end", "\n" BOM "{}\n", {RECORD("{}")}},
+	{"files put together, no line end", BOM "{\"a\":1}" BOM "{\"b\":2}", {RECORD("{\"a\":1}"), RECORD("{\"b\":2}")}},
+	{"files put together, pretty-printed, CRLF", BOM "{\r\n\"a\":1\r\n}\r\n" BOM "{\r\n}\r\n", {RECORD("{\r\n\"a\":1\r\n}"), RECORD("{\r\n}")}},
+	{"arrays put together", BOM "[{},{}]\n" BOM "[{}]" BOM "\n", {RECORD("{}"), RECORD("{}"), RECORD("{}")}},
+	{"byte-order marks in an array", BOM "[" BOM "{}," BOM "{} " BOM "]", {RECORD("{}"), RECORD("{}")}},
+	{"a byte-order mark before a comma", "{}" BOM ",{}", {RECORD("{}"), RECORD("{}")}},
+	{"a byte-order mark before junk", "{}\n" BOM "x\n{}", {RECORD("{}"), JUNK("x"), RECORD("{}")}},
+	{"a byte-order mark in junk", "x" BOM "{}\n{}", {JUNK("x" BOM "{}"), RECORD("{}")}},
+	{"byte-order marks in strings", "{\"a" BOM "\":\"" BOM "\"}\n{}", {RECORD("{\"a" BOM "\":\"" BOM "\"}"), RECORD("{}")}},
+	{"a file cut in a record, and the next", "{\"a\":1," BOM "{\"b\":2}", {NOT_CLOSED("{\"a\":1,"), RECORD("{\"b\":2}")}},
+	{"the same with a line end", "{\"a\":\n" BOM "{\"b\":2}\n{}", {NOT_CLOSED("{\"a\":\n"), RECORD("{\"b\":2}"), RECORD("{}")}},
+	{"a part of a byte-order mark in a record", "{\"a\":1\xef\xbb}\n{}", {RECORD("{\"a\":1\xef\xbb}"), RECORD("{}")}},
+	{"a part of one at the end of a record cut off", "{\"a\":1\xef\xbb", {CUT_OFF("{\"a\":1\xef\xbb")}},
 
 	/* junk */
 	{"a word", "null\n{}", {JUNK("null"), RECORD("{}")}},
@@ -436,6 +448,7 @@ test_mutations(void)
 		"{\r\n  \"a\": {\r\n    \"b\": [\r\n{\"c\": \"\xe2\x82\xac\"}]\r\n  }\r\n}\r\n{}\r\n",
 		BOM "{\"a\":1}{\"b\":2},{\"c\":\"\\\\\"} , {\"d\":4}\n\n[{\"e\":5}]",
 		"{\"a\":\n{\"b\":[1,\n{\"c\":2},\n{\"d\":3}]}}\n{\"e\":[\n[\n{\"f\":4}]]}\n",
+		BOM "{\"a\":1}\n" BOM "[{\"b\":\"" BOM "\"}]" BOM BOM "{\n\"c\":3\n}\r\n" BOM "{\"d\":4}",
 	};
 	char		bytes[ROOM];
 	bool		ruled = true;
@@ -445,7 +458,7 @@ test_mutations(void)
 
 	for (int i = 0; i < N_MUTATIONS && ruled && covered && same; i++)
 	{
-		const char *object = objects[i % 5];
+		const char *object = objects[i % (sizeof(objects) / sizeof(objects[0]))];
 		size_t		len = strlen(object);
 		size_t		step;
 
