@@ -64,6 +64,7 @@ OBJS = \
 	src/json.o \
 	src/value.o \
 	src/time.o \
+	src/birthday.o \
 	src/consent_find.o \
 	src/consent_set.o \
 	src/consent.o \
@@ -96,6 +97,7 @@ OBJS = \
 	src/zone_book_write.o \
 	src/zone_object.o \
 	src/zone_customer.o \
+	src/zone_lack.o \
 	src/zone_person.o \
 	src/zone_expect.o \
 	src/zone_sieve.o \

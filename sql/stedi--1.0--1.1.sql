@@ -24,6 +24,12 @@ CREATE FUNCTION stedi.quality(target regnamespace, landing regnamespace DEFAULT 
 COMMENT ON FUNCTION stedi.quality(regnamespace, regnamespace) IS
     'what is in the landing tables, column by column, and what is wrong there: rows with a problem say how many records have it; smallest and largest are of records that consent covers, and of no column that tells who somebody is';
 
+/* ---- birthdays: the same date whenever and wherever they are read ---- */
+
+ALTER FUNCTION stedi.birthday(text) IMMUTABLE;
+COMMENT ON FUNCTION stedi.birthday(text) IS
+    'a landing birthday as a date; NULL where PostgreSQL''s date refuses it, and where it would depend on the present time or on settings: words such as today, days and months in either order, years of two digits';
+
 /* ---- what runs ---- */
 
 CREATE FUNCTION stedi.running(

@@ -79,6 +79,7 @@ typedef enum StediReason
 	STEDI_REASON_OUT_OF_RANGE,
 	STEDI_REASON_NOT_A_TIME,
 	STEDI_REASON_NOT_A_VALUE,	/* refused by the type's input function */
+	STEDI_REASON_OTHER_UNIT,
 	STEDI_REASON_MISSING,		/* a column that the zone cannot do without */
 } StediReason;
 
@@ -222,6 +223,8 @@ typedef struct StediDecoder
 {
 	const StediSlice *keys;		/* borrowed; lower-cased by the caller */
 	int			n_keys;
+	bool		nan_is_null;	/* NaN, which is no JSON, is null as the value
+								 * of a key; false, or set by the caller */
 
 	/* by a hash; the last two are a record's start, and any other key */
 	StediKnownKey known[STEDI_KNOWN_KEYS + 2];
@@ -342,8 +345,43 @@ extern StediReason stedi_value_int64(const StediField *field, int64_t *value);
 extern StediReason stedi_value_double(const StediField *field, double *value);
 extern StediReason stedi_value_bool(const StediField *field, bool *value);
 
+/* The units of times that are numbers. */
+typedef enum StediTimeUnit
+{
+	STEDI_UNIT_S,
+	STEDI_UNIT_MS,
+	STEDI_UNIT_US,
+	STEDI_UNIT_NS,
+	STEDI_N_UNITS
+} StediTimeUnit;
+
 /* microseconds since 1970-01-01 00:00:00 UTC; from epoch ms or ISO 8601 with an offset */
 extern StediReason stedi_value_time(const StediField *field, int64_t *value);
+
+/*
+ * The same of numbers of a unit, which may be S, MS or US.  local is NULL, or
+ * ISO 8601 may lack its offset: then *local says that, and *value is what a
+ * clock showed.
+ */
+extern StediReason stedi_value_time_of(const StediField *field, StediTimeUnit unit,
+									   bool *local, int64_t *value);
+
+/*
+ * Milliseconds, likewise.  What is finer is rounded down; but numbers of
+ * milliseconds must be whole.
+ */
+extern StediReason stedi_value_ms_of(const StediField *field, StediTimeUnit unit,
+									 bool *local, int64_t *value);
+
+/* Of microseconds, the milliseconds, rounded down. */
+extern int64_t stedi_value_whole_ms(int64_t us);
+
+/*
+ * Epoch ms that are a number of a unit: can only another unit make a time of
+ * it?  Then which, and the latest time, in epoch ms, that it may mean.
+ */
+extern bool stedi_value_other_unit(int64_t ms, StediTimeUnit unit,
+								   StediTimeUnit *other, int64_t *latest);
 
 /* days since 1970-01-01; from YYYY-MM-DD */
 extern StediReason stedi_value_date(const StediField *field, int32_t *value);
@@ -574,6 +612,9 @@ extern void stedi_consent_fetch(const StediConsentSet *set, uint64_t hash);
  */
 extern StediStanding stedi_consent_standing(const StediConsentSet *set, uint32_t place,
 											int64_t reading_time, bool *older);
+
+/* Since when a member, by its number, consents: epoch ms. */
+extern int64_t stedi_consent_since(const StediConsentSet *set, uint32_t which);
 
 /* How many members there are; a key, by the member's number, as normalised. */
 extern uint32_t stedi_consent_size(const StediConsentSet *set);

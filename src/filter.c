@@ -168,16 +168,30 @@ find_member(StediTest *test, StediSlice who)
 	return test->found;
 }
 
+/* The time of a reading; false: there is none. */
+static inline bool
+read_time(const StediTest *test, const StediField *field, int64 *ms)
+{
+	int64_t		value;
+
+	if (test->clock != NULL)
+		return stedi_time_read_ms(test->clock, field, ms) == STEDI_REASON_NONE;
+	if (stedi_value_int64(field, &value) != STEDI_REASON_NONE)
+		return false;
+	*ms = value;
+	return true;
+}
+
 StediStanding
 stedi_filter_consent(StediTest *test, const StediField *who,
 					 const StediField *reading_time, bool *older)
 {
-	int64_t		ms;
+	int64		ms;
 
 	*older = false;
 	if (test->set == NULL ||
 		(who->kind != STEDI_FIELD_STRING && who->kind != STEDI_FIELD_NUMBER) ||
-		stedi_value_int64(reading_time, &ms) != STEDI_REASON_NONE)
+		!read_time(test, reading_time, &ms))
 	{
 		test->hash = 0;
 		return STEDI_STANDING_UNKNOWN;

@@ -493,6 +493,8 @@ stedi_reason_text(StediReason reason)
 			return "not a date or time";
 		case STEDI_REASON_NOT_A_VALUE:
 			return "not a value of the column's type";
+		case STEDI_REASON_OTHER_UNIT:
+			return "a time of another unit than option \"time_unit\" says";
 		case STEDI_REASON_MISSING:
 			return "missing or empty";
 	}

@@ -185,8 +185,13 @@ tell_sample(const StediSample *sample, const char *what)
 	StringInfoData detail;
 
 	initStringInfo(&detail);
+	if (sample->n_whole < sample->n_objects)
+		appendStringInfo(&detail, ngettext("Of %d object the beginning alone was read: what lies further down may be otherwise.",
+										   "Of %d objects the beginning alone was read: what lies further down may be otherwise.",
+										   (unsigned long) (sample->n_objects - sample->n_whole)),
+						 sample->n_objects - sample->n_whole);
 	if (sample->n_rejected > 0)
-		appendStringInfo(&detail, "More that could not be read: %lld.", (long long) sample->n_rejected);
+		appendStringInfo(&detail, "%sMore that could not be read: %lld.", detail.len > 0 ? " " : "", (long long) sample->n_rejected);
 	if (sample->n_left_out > 0)
 		appendStringInfo(&detail, "%sKeys too long, or too many, to be told apart were met %lld times.",
 						 detail.len > 0 ? " " : "", (long long) sample->n_left_out);

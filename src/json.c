@@ -25,6 +25,7 @@ typedef struct Reader
 {
 	const char *p;
 	const char *end;
+	bool		nan;			/* NaN, as Python writes it, is null */
 } Reader;
 
 /* A string as it stands in the record. */
@@ -353,6 +354,11 @@ read_value(void **strings, Reader *reader, bool wanted, StediField *value, Stedi
 			*reason = unescape(strings, &string, &value->text);
 		return true;
 	}
+	if (reader->nan && read_word(reader, "NaN"))
+	{
+		value->kind = STEDI_FIELD_NULL;
+		return true;
+	}
 	if (!skip_value(reader))
 		return false;
 	value->text.data = start;
@@ -439,7 +445,7 @@ StediReason
 stedi_json_record(StediDecoder *decoder, StediSlice record,
 				  StediField *fields, int *where)
 {
-	Reader		reader = {record.data, record.data + record.len};
+	Reader		reader = {record.data, record.data + record.len, decoder->nan_is_null};
 	StediReason reason = STEDI_REASON_NONE;
 	bool		whole;
 
@@ -484,7 +490,7 @@ bool
 stedi_json_next_member(StediMembers *members, StediMember *member)
 {
 	const char *start = members->record.data;
-	Reader		reader = {start + members->pos, start + members->record.len};
+	Reader		reader = {start + members->pos, start + members->record.len, false};
 	bool		more;
 
 	if (members->pos == 0)

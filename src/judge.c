@@ -34,7 +34,8 @@ typedef enum Duty
 	DUTY_PRESENT,				/* not missing, null or empty */
 	DUTY_PRESENT_TRIMMED,		/* nor white space alone */
 	DUTY_TIME,					/* epoch ms in timestamptz's range */
-	DUTY_PRESENT_TIME,
+	DUTY_DECIDING_TIME,			/* and not of another unit */
+	DUTY_PRESENT_TIME,			/* likewise, and present */
 } Duty;
 
 typedef struct Rule
@@ -46,9 +47,9 @@ typedef struct Rule
 
 static const Rule rules[] = {
 	{"customer_landing", "email", DUTY_PRESENT_TRIMMED},
-	{"customer_landing", "registrationdate", DUTY_TIME},
-	{"customer_landing", "lastupdatedate", DUTY_TIME},
-	{"customer_landing", "sharewithresearchasofdate", DUTY_TIME},
+	{"customer_landing", "registrationdate", DUTY_DECIDING_TIME},
+	{"customer_landing", "lastupdatedate", DUTY_DECIDING_TIME},
+	{"customer_landing", "sharewithresearchasofdate", DUTY_DECIDING_TIME},
 	{"customer_landing", "sharewithpublicasofdate", DUTY_TIME},
 	{"customer_landing", "sharewithfriendsasofdate", DUTY_TIME},
 	{"accelerometer_landing", "user", DUTY_PRESENT_TRIMMED},
@@ -59,6 +60,8 @@ static const Rule rules[] = {
 
 struct StediJudge
 {
+	StediClock	clock;
+	StediTimeUnit other_unit;	/* of the last record that had one */
 	int			n_duties;
 	struct
 	{
@@ -69,11 +72,12 @@ struct StediJudge
 };
 
 StediJudge *
-stedi_judge_open(Oid relid, TupleDesc tupdesc, const StediTuple *tuple)
+stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc, const StediTuple *tuple)
 {
 	StediJudge *judge = palloc0(sizeof(StediJudge));
-	const char *table = get_rel_name(relid);
+	const char *table = get_rel_name(opts->relid);
 
+	judge->clock = opts->clock;
 	for (int i = 0; i < lengthof(rules); i++)
 	{
 		if (table == NULL || strcmp(rules[i].table, table) != 0)
@@ -106,35 +110,69 @@ is_present(const StediField *field, bool trimmed)
 	return (trimmed ? stedi_consent_trim(field->text) : field->text).len > 0;
 }
 
-/* Do these epoch milliseconds fit timestamptz? */
-static StediReason
-check_time(const StediField *field)
+/* See stedi.h. */
+bool
+stedi_judge_is_time(Oid relid, const char *column)
 {
-	int64_t		ms;
-	TimestampTz time;
-	StediReason reason = stedi_value_int64(field, &ms);
+	const char *table = get_rel_name(relid);
 
-	if (reason == STEDI_REASON_NONE && !stedi_time_from_ms(ms, &time))
-		reason = STEDI_REASON_OUT_OF_RANGE;
-	return reason;
+	for (int i = 0; table != NULL && i < lengthof(rules); i++)
+		if (rules[i].duty >= DUTY_TIME && strcmp(rules[i].table, table) == 0 &&
+			strcmp(rules[i].column, column) == 0)
+			return true;
+	return false;
+}
+
+/* See stedi.h. */
+StediTimeUnit
+stedi_judge_other_unit(const StediJudge *judge)
+{
+	return judge->other_unit;
+}
+
+/* See stedi.h. */
+int64
+stedi_judge_latest(int64 updated, StediTimeUnit unit)
+{
+	StediTimeUnit other;
+	int64_t		latest;
+
+	return stedi_value_other_unit(updated, unit, &other, &latest) ? latest : updated;
+}
+
+/* Do these fit timestamptz, in the unit that they are given in? */
+static StediReason
+check_time(StediJudge *judge, const StediField *field, Duty duty)
+{
+	int64		ms;
+	int64_t		latest;
+	TimestampTz time;
+	StediReason reason = stedi_time_read_ms(&judge->clock, field, &ms);
+
+	if (reason != STEDI_REASON_NONE)
+		return reason;
+	if (duty != DUTY_TIME &&
+		stedi_value_other_unit(ms, judge->clock.unit, &judge->other_unit, &latest))
+		return STEDI_REASON_OTHER_UNIT;
+	return stedi_time_from_ms(ms, &time) ? STEDI_REASON_NONE : STEDI_REASON_OUT_OF_RANGE;
 }
 
 StediReason
-stedi_judge_record(const StediJudge *judge, const StediField *fields, int *attno)
+stedi_judge_record(StediJudge *judge, const StediField *fields, int *attno)
 {
 	for (int i = 0; i < judge->n_duties; i++)
 	{
 		const StediField *field = &fields[judge->duties[i].field];
 		Duty		duty = judge->duties[i].duty;
-		bool		must_be = (duty != DUTY_TIME);
+		bool		must_be = (duty != DUTY_TIME && duty != DUTY_DECIDING_TIME);
 		bool		present = is_present(field, duty == DUTY_PRESENT_TRIMMED);
 		StediReason reason = STEDI_REASON_NONE;
 
 		*attno = judge->duties[i].attno;
 		if (!present && must_be)
 			return STEDI_REASON_MISSING;
-		if (present && (duty == DUTY_TIME || duty == DUTY_PRESENT_TIME))
-			reason = check_time(field);
+		if (present && duty >= DUTY_TIME)
+			reason = check_time(judge, field, duty);
 		if (reason != STEDI_REASON_NONE)
 			return reason;
 	}

@@ -43,6 +43,8 @@ typedef enum OptionKind
 	KIND_INT,
 	KIND_SIZE,					/* bytes, with unit */
 	KIND_CHOICE,
+	KIND_ZONE,					/* of times */
+	KIND_WORDS,					/* texts with commas between them */
 	/* what takes the right to read the server's files */
 	KIND_FILE,					/* absolute path of one of them */
 	KIND_CREDENTIALS,			/* a choice; only the first one is free */
@@ -129,6 +131,12 @@ static const Option options[] = {
 	"the deepest nesting of a record that is read"},
 	{"max_inflate_ratio", ForeignTableRelationId, KIND_INT, "200", 1, 1000000, {0},
 	"how many times its size a compressed object may hold; its first 64 MB are free of that"},
+	{"time_unit", ForeignTableRelationId, KIND_CHOICE, "ms", 0, 0, {"s", "ms", "us"},
+	"the unit of times that are numbers"},
+	{"time_zone", ForeignTableRelationId, KIND_ZONE, NULL, 0, 0, {0},
+	"the zone of ISO 8601 times without an offset, as Europe/Berlin or +01:00; default none: they are rejected"},
+	{"null_values", ForeignTableRelationId, KIND_WORDS, NULL, 0, 0, {0},
+	"strings that are null in columns other than text, varchar and jsonb, with commas between them, as \"\", NaN"},
 	/* IMPORT FOREIGN SCHEMA landing */
 	{"customer_prefix", NamespaceRelationId, KIND_PREFIX, "customers", 0, 0, {0},
 	"option prefix of customer_landing"},
@@ -247,6 +255,55 @@ parse_option_choice(const Option *option, const char *value)
 	return choice;
 }
 
+/* The texts of a list, each in double quotes or not; *n: how many, -1: it is none. */
+static StediSlice *
+parse_words(const char *value, int *n)
+{
+	StediSlice *words = palloc((strlen(value) + 1) * sizeof(StediSlice));
+	const char *utf8 = pg_server_to_any(value, strlen(value), PG_UTF8);
+
+	*n = 0;
+	for (const char *p = utf8;; p++)
+	{
+		StediSlice	word;
+		const char *end;
+
+		p += strspn(p, " ");
+		word.data = (*p == '"') ? p + 1 : p;
+		end = word.data + strcspn(word.data, *p == '"' ? "\"" : ",\"");
+		p = (*p == '"' && *end == '"') ? end + 1 : end;
+		p += strspn(p, " ");
+		word.len = end - word.data;
+		while (*end != '"' && word.len > 0 && word.data[word.len - 1] == ' ')
+			word.len--;
+		if ((*end != '"' && word.len == 0) || (*p != ',' && *p != '\0'))
+		{
+			*n = -1;
+			return NULL;
+		}
+		words[(*n)++] = word;
+		if (*p == '\0')
+			return words;
+	}
+}
+
+static void
+check_words(const Option *option, const char *value)
+{
+	int			n;
+
+	(void) parse_words(value, &n);
+	if (n < 0)
+		bad_value(option, value, "Give strings with commas between them, \"\" for the empty one, for example: \"\", NaN.");
+}
+
+static void
+check_zone(const Option *option, const char *value)
+{
+	if (stedi_time_zone(value) == NULL)
+		bad_value(option, value, "Give a name of view pg_timezone_names with no number in it, for example Europe/Berlin or UTC, or an offset from UTC, for example +01:00.");
+}
+
 /* A form found the value right, or says what is wanted. */
 static void
 check_form(const Option *option, const char *value, const char *wanted)
@@ -339,6 +396,12 @@ check_value(const Option *option, const char *value)
 			break;
 		case KIND_CHOICE:
 			(void) parse_option_choice(option, value);
+			break;
+		case KIND_ZONE:
+			check_zone(option, value);
+			break;
+		case KIND_WORDS:
+			check_words(option, value);
 			break;
 	}
 }
@@ -548,6 +611,26 @@ resolve_server(StediOptions *opts, List *given)
 	opts->max_objects = (int) option_int(given, "max_objects", catalog);
 }
 
+/* How values are to be read. */
+static void
+resolve_values(StediOptions *opts, List *given)
+{
+	const Oid	catalog = ForeignTableRelationId;
+	const char *zone = option_value(given, "time_zone", catalog);
+	const char *nulls = option_value(given, "null_values", catalog);
+
+	opts->clock.unit = STEDI_UNIT_S +
+		parse_option_choice(find_option("time_unit", catalog), option_value(given, "time_unit", catalog));
+	if (zone != NULL)
+	{
+		/* it may be gone with another server's tz database */
+		check_zone(find_option("time_zone", catalog), zone);
+		opts->clock.zone = stedi_time_zone(zone);
+	}
+	if (nulls != NULL)
+		opts->null_values = parse_words(nulls, &opts->n_null_values);
+}
+
 static void
 resolve_table(StediOptions *opts, List *given)
 {
@@ -566,6 +649,7 @@ resolve_table(StediOptions *opts, List *given)
 	opts->max_record_size = (Size) option_int(given, "max_record_size", catalog);
 	opts->max_depth = (int) option_int(given, "max_depth", catalog);
 	opts->max_inflate_ratio = (int) option_int(given, "max_inflate_ratio", catalog);
+	resolve_values(opts, given);
 }
 
 /* Of a server and the options of a table over it. */

@@ -111,6 +111,7 @@ customer_records(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	relation = open_landing_table(PG_GETARG_OID(0));
 	int			attno[STEDI_N_CUSTOMER_COLUMNS];
+	StediTimeUnit unit = stedi_option_get_table(RelationGetRelid(relation))->clock.unit;
 	StediScan  *scan;
 	Datum	   *row;
 	bool	   *row_nulls;
@@ -134,6 +135,8 @@ customer_records(PG_FUNCTION_ARGS)
 		{
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
+			if (rejected && !nulls[i] && strcmp(stedi_judge_customers[i].name, "lastupdatedate") == 0)
+				values[i] = Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[i]), unit));
 		}
 		values[STEDI_N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);
 		nulls[STEDI_N_CUSTOMER_COLUMNS] = false;

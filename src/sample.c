@@ -25,14 +25,14 @@
 #include "utils/numeric.h"
 
 /*
- * How much is sampled.  As many records as DuckDB takes for its own inference,
- * of so many objects that what changed in the course of time is likely to be
- * among them, and so few bytes that it takes a moment.  Each object has an
- * equal share; only its last record may go beyond that.
+ * How much is sampled: so many objects that what changed in the course of time
+ * is likely to be among them, and so few bytes that it takes a second or two.
+ * Within these, objects are read to their end, as what a type fails on often
+ * lies far down.  Each has an equal share of what those before it have left;
+ * only its last record may go beyond that.
  */
 #define MOST_OBJECTS 32
-#define MOST_RECORDS 20480
-#define MOST_BYTES (32 * 1024 * 1024)
+#define MOST_BYTES (INT64CONST(128) * 1024 * 1024)
 
 /* No table has more columns, and no more keys are told apart. */
 #define MOST_KEYS MaxHeapAttributeNumber
@@ -135,7 +135,7 @@ release_members(void *arg)
 
 /* A converter with one column of each type, of no table. */
 static StediTuple *
-open_types(void)
+open_types(const StediOptions *opts)
 {
 	TupleDesc	tupdesc = CreateTemplateTupleDesc(N_TYPES);
 	bool		wanted[N_TYPES];
@@ -145,11 +145,11 @@ open_types(void)
 		TupleDescInitEntry(tupdesc, (AttrNumber) (i + 1), psprintf("%d", i), types[i], -1, 0);
 		wanted[i] = true;
 	}
-	return stedi_tuple_open(InvalidOid, tupdesc, wanted);
+	return stedi_tuple_open(opts, tupdesc, wanted);
 }
 
 static Sampler *
-open_sampler(void)
+open_sampler(const StediOptions *opts)
 {
 	Sampler    *sampler = palloc0(sizeof(Sampler));
 	HASHCTL		ctl = {
@@ -167,7 +167,7 @@ open_sampler(void)
 	sampler->entries = hash_create("stedi sampled keys", 64, &ctl,
 								   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	sampler->order = palloc(MOST_KEYS * sizeof(Entry *));
-	sampler->tuple = open_types();
+	sampler->tuple = open_types(opts);
 	return sampler;
 }
 
@@ -222,6 +222,20 @@ is_of_type(StediSlice text, int type)
 	return true;
 }
 
+/*
+ * Of the types, those that are certain to read a value, without a trial: most
+ * values are of few digits.
+ */
+static int
+certain_readers(const StediField *value)
+{
+	if (value->kind != STEDI_FIELD_NUMBER || value->text.len > EXACT_LEN ||
+		memchr(value->text.data, 'e', value->text.len) != NULL ||
+		memchr(value->text.data, 'E', value->text.len) != NULL)
+		return 0;
+	return BIT(READS_FLOAT8) | BIT(READS_NUMERIC) | BIT(READS_TEXT) | BIT(READS_JSONB);
+}
+
 /* Of these types, those that read the value. */
 static int
 find_readers(Sampler *sampler, const StediField *value, int among)
@@ -230,21 +244,26 @@ find_readers(Sampler *sampler, const StediField *value, int among)
 	Datum		values[N_TYPES];
 	bool		nulls[N_TYPES];
 	StediPlace	nowhere = {0};
-	int			readers = 0;
+	int			certain = certain_readers(value);
+	int			readers = among & certain;
 
 	if (value->kind == STEDI_FIELD_NULL)
 		return among;
 	stedi_tuple_begin(sampler->tuple);
 	for (int type = 0; type < N_TYPES; type++)
 	{
-		if ((among & BIT(type)) == 0 ||
+		/* what text shows, a string of jsonb can hold */
+		if (type == READS_JSONB && value->kind == STEDI_FIELD_STRING &&
+			(readers & BIT(READS_TEXT)) != 0)
+			readers |= among & BIT(READS_JSONB);
+		if ((among & ~readers & BIT(type)) == 0 ||
 			(value->kind == STEDI_FIELD_STRING && !is_of_type(value->text, type)))
 			continue;
 		fields[type] = *value;
 		if (stedi_tuple_column(sampler->tuple, type, fields, &nowhere, values, nulls) == STEDI_REASON_NONE)
 			readers |= BIT(type);
 	}
-	if ((readers & BIT(READS_FLOAT8)) != 0 &&
+	if ((readers & ~certain & BIT(READS_FLOAT8)) != 0 &&
 		((readers & BIT(READS_NUMERIC)) == 0 ||
 		 !is_exact(value->text, DatumGetFloat8(values[READS_FLOAT8]),
 				   DatumGetNumeric(values[READS_NUMERIC]))))
@@ -393,6 +412,45 @@ choose_type(const Entry *entry)
 	return InvalidOid;
 }
 
+/* Give the object that was begun its share of what those before it have left. */
+static void
+give_share(StediScan *scan, int64 bytes_before, int object, int n_objects)
+{
+	stedi_scan_set_most(scan, PG_UINT64_MAX,
+						Max((MOST_BYTES - bytes_before) / Max(n_objects - object, 1), 1));
+}
+
+/* Read the records of a scan of the chosen objects. */
+static void
+read_records(Sampler *sampler, StediScan *scan, int n_objects)
+{
+	const StediPlace *place = stedi_scan_place(scan);
+	const StediObject *present = NULL;
+	int64		bytes_before = 0;	/* of the objects before the present one */
+	int64		bytes = 0;		/* of that */
+	StediScanResult result;
+	Datum		no_values[1];	/* of no columns */
+	bool		no_nulls[1];
+
+	give_share(scan, 0, 0, n_objects);
+	while ((result = stedi_scan_next(scan, no_values, no_nulls)) != STEDI_SCAN_END)
+	{
+		if (place->object != present)
+		{
+			present = place->object;
+			bytes_before += bytes;
+			give_share(scan, bytes_before, (int) (present - stedi_scan_listing(scan)->objects), n_objects);
+		}
+		bytes = (int64) (place->offset + stedi_scan_record(scan).len);
+		if (result == STEDI_SCAN_ROW)
+			sample_record(sampler, stedi_scan_record(scan));
+		else
+			sampler->sample->n_rejected++;
+	}
+	for (int i = 0; i < n_objects; i++)
+		sampler->sample->n_whole += stedi_scan_listing(scan)->objects[i].read;
+}
+
 /* See stedi.h. */
 StediSample *
 stedi_sample_read(const StediOptions *opts, const StediListing *listing)
@@ -403,24 +461,15 @@ stedi_sample_read(const StediOptions *opts, const StediListing *listing)
 	StediSample *sample;
 	StediListing *chosen;
 	StediScan  *scan;
-	StediScanResult result;
-	Datum		no_values[1];	/* of no columns */
-	bool		no_nulls[1];
 
 	MemoryContextSwitchTo(cxt);
-	sampler = open_sampler();
+	sampler = open_sampler(opts);
 	sample = sampler->sample;
 	chosen = choose_objects(listing);
 	scan = stedi_scan_open_records(opts, GetUserId());
 	stedi_scan_set_listing(scan, chosen);
-	stedi_scan_set_most(scan, MOST_RECORDS / Max(chosen->n_objects, 1), MOST_BYTES / Max(chosen->n_objects, 1));
-	while ((result = stedi_scan_next(scan, no_values, no_nulls)) != STEDI_SCAN_END)
-	{
-		if (result == STEDI_SCAN_ROW)
-			sample_record(sampler, stedi_scan_record(scan));
-		else
-			sample->n_rejected++;
-	}
+	if (chosen->n_objects > 0)
+		read_records(sampler, scan, chosen->n_objects);
 	stedi_scan_close(scan);
 	release_members(sampler);
 	MemoryContextDelete(sampler->record_cxt);

@@ -73,13 +73,17 @@ scan_open(Oid relid, const StediOptions *opts, Oid userid, TupleDesc tupdesc,
 	scan->tupdesc = tupdesc;
 	scan->flags = flags;
 	memset(all, true, tupdesc->natts * sizeof(bool));
-	scan->tuple = stedi_tuple_open(relid, tupdesc,
+	scan->tuple = stedi_tuple_open(scan->opts, tupdesc,
 								   (scan->flags & STEDI_SCAN_JUDGE) ? all : wanted);
 	if (scan->flags & STEDI_SCAN_JUDGE)
-		scan->judge = stedi_judge_open(relid, tupdesc, scan->tuple);
+		scan->judge = stedi_judge_open(scan->opts, tupdesc, scan->tuple);
 	scan->converts = stedi_tuple_n_wanted(scan->tuple) > 0;
 	keys = stedi_tuple_keys(scan->tuple, &n_keys);
 	stedi_decode_init(&scan->decoder, keys, n_keys);
+	for (int i = 0; i < scan->opts->n_null_values; i++)
+		if (scan->opts->null_values[i].len == 3 &&
+			memcmp(scan->opts->null_values[i].data, "NaN", 3) == 0)
+			scan->decoder.nan_is_null = true;
 	for (int i = 0; i < STEDI_SCAN_AHEAD; i++)
 		scan->steps[i].fields = palloc0(Max(n_keys, 1) * sizeof(StediField));
 	scan->fields = scan->steps[0].fields;
@@ -127,7 +131,10 @@ stedi_scan_set_tests(StediScan *scan, StediTest *tests, int n_tests)
 		}
 		test->field = stedi_tuple_field(scan->tuple, test->attno);
 		if (test->kind == STEDI_TEST_CONSENT)
+		{
 			test->time_field = stedi_tuple_field(scan->tuple, test->time_attno);
+			test->clock = stedi_tuple_clock(scan->tuple, test->time_attno);
+		}
 		else if (!stedi_tuple_takes_bytes(scan->tuple, test->attno))
 			test->field = -1;
 	}
@@ -444,6 +451,8 @@ scan_decode(StediScan *scan)
 
 	if (!scan->decoded)
 		reason = stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
+	if (scan->opts->n_null_values > 0)
+		stedi_tuple_set_nulls(scan->tuple, scan->fields);
 	if (reason != STEDI_REASON_NONE)
 	{
 		const char *column = NULL;
@@ -569,6 +578,8 @@ scan_give_reject(StediScan *scan, bool framed)
 		int			where;
 
 		(void) stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
+		if (scan->opts->n_null_values > 0)
+			stedi_tuple_set_nulls(scan->tuple, scan->fields);
 	}
 	else if (!framed)
 		memset(scan->fields, 0, scan->decoder.n_keys * sizeof(StediField));
@@ -708,7 +719,7 @@ stedi_scan_rescan(StediScan *scan)
 	scan->stats.rejected = 0;
 	scan->stats.records = scan->stats.returned = scan->stats.filtered = 0;
 	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
-	scan->stats.older = 0;
+	scan->stats.older = scan->stats.n_other_unit = 0;
 	scan->stats.finished = false;
 	for (int i = 0; i < scan->listing->n_objects; i++)
 	{

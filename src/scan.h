@@ -162,6 +162,9 @@ extern int	stedi_scan_processes(const StediScan *scan);
 /* Count the reject; an error where the table's options say so. */
 extern void stedi_scan_count_reject(StediScan *scan);
 
+/* Add what is known of times of another unit. */
+extern void stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats);
+
 /* Warn of what was set aside, if anything was. */
 extern void stedi_scan_warn(StediScan *scan);
 

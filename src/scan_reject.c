@@ -29,6 +29,8 @@ reason_errcode(StediReason reason)
 		case STEDI_REASON_NOT_AN_INTEGER:
 		case STEDI_REASON_NOT_A_VALUE:
 			return ERRCODE_INVALID_TEXT_REPRESENTATION;
+		case STEDI_REASON_OTHER_UNIT:
+			return ERRCODE_DATETIME_FIELD_OVERFLOW;
 		case STEDI_REASON_NOT_A_TIME:
 			return ERRCODE_INVALID_DATETIME_FORMAT;
 		case STEDI_REASON_MISSING:
@@ -45,6 +47,22 @@ reason_errcode(StediReason reason)
 
 /* See scan.h. */
 void
+stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats)
+{
+	if (stats->n_other_unit == 0)
+		return;
+	if (sum->n_other_unit == 0 || stats->other_object < sum->other_object ||
+		(stats->other_object == sum->other_object && stats->other_offset < sum->other_offset))
+	{
+		sum->other_object = stats->other_object;
+		sum->other_offset = stats->other_offset;
+	}
+	sum->n_other_unit += stats->n_other_unit;
+	sum->other_units |= stats->other_units;
+}
+
+/* See scan.h. */
+void
 stedi_scan_count_reject(StediScan *scan)
 {
 	uint64		n_rejected = ++scan->stats.rejected;
@@ -52,6 +70,16 @@ stedi_scan_count_reject(StediScan *scan)
 	if (scan->shared != NULL)
 		n_rejected = stedi_scan_share_reject(scan);
 	scan->object->n_rejects++;
+	if (scan->reject.reason == STEDI_REASON_OTHER_UNIT)
+	{
+		StediScanStats one = {
+			.n_other_unit = 1,.other_units = 1 << stedi_judge_other_unit(scan->judge),
+			.other_object = (int) (scan->object - scan->listing->objects),
+			.other_offset = scan->place.offset
+		};
+
+		stedi_scan_add_other_unit(&scan->stats, &one);
+	}
 	if (scan->reject.reason == STEDI_REASON_OUT_OF_MEMORY)
 		ereport(ERROR,
 				errcode(ERRCODE_OUT_OF_MEMORY),
@@ -76,6 +104,45 @@ stedi_scan_count_reject(StediScan *scan)
 						   stedi_tuple_show(scan->place.object->key), scan->place.line, scan->place.offset));
 }
 
+/*
+ * Warn of records that were set aside for a time of another unit: where all
+ * times are of it, an option is missing.
+ */
+static void
+warn_of_units(StediScan *scan)
+{
+	static const char *const names[] = {"seconds", "milliseconds", "microseconds", "nanoseconds"};
+	static const char *const words[] = {"s", "ms", "us", NULL};
+	const StediScanStats *stats = &scan->stats;
+	const char *table = get_rel_name(scan->opts->relid);
+	const char *other = "another unit";
+	const char *word = "...";
+
+	if (stats->n_other_unit == 0)
+		return;
+	for (int unit = 0; unit < STEDI_N_UNITS; unit++)
+		if (stats->other_units == 1 << unit)
+		{
+			other = names[unit];
+			word = words[unit];
+		}
+	ereport(WARNING,
+			errmsg_plural("%llu record of foreign table \"%s\" has a time that can only be in %s, not in %s",
+						  "%llu records of foreign table \"%s\" have a time that can only be in %s, not in %s",
+						  (unsigned long) stats->n_other_unit,
+						  (unsigned long long) stats->n_other_unit, table, other,
+						  names[scan->opts->clock.unit]),
+			errdetail(strcmp(table, "customer_landing") == 0 ?
+					  "The first is in object \"%s\" at byte offset %llu. Whose records these are is out, unless a newer record decides." :
+					  "The first is in object \"%s\" at byte offset %llu. These readings are left out.",
+					  stedi_tuple_show(scan->listing->objects[stats->other_object].key),
+					  (unsigned long long) stats->other_offset),
+			word != NULL ?
+			errhint("If all times of the table are of that unit, say so: %s",
+					stedi_cure_table(scan->opts, "time_unit", word)) :
+			errhint("No option reads that unit: write the objects anew."));
+}
+
 void
 stedi_scan_warn(StediScan *scan)
 {
@@ -97,6 +164,7 @@ stedi_scan_warn(StediScan *scan)
 						  name,
 						  scan->stats.finished ? "" : " so far"),
 			errhint("See SELECT * FROM stedi.rejects(%s).", quote_literal_cstr(table)));
+	warn_of_units(scan);
 }
 
 const StediReject *

@@ -204,6 +204,7 @@ share_add(StediScanShared *shared, const StediScanStats *stats,
 	for (int i = 0; i < STEDI_N_STANDINGS; i++)
 		sum->standings[i] += stats->standings[i];
 	sum->older += stats->older;
+	stedi_scan_add_other_unit(sum, stats);
 	SpinLockRelease(&shared->mutex);
 	for (int i = 0; i < listing->n_objects; i++)
 	{

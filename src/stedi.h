@@ -23,6 +23,7 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "pgtime.h"
 #include "utils/relcache.h"
 
 #include "bytes.h"
@@ -46,6 +47,13 @@ typedef enum StediOnError
 	STEDI_ON_ERROR_REJECT,
 	STEDI_ON_ERROR_STOP,
 } StediOnError;
+
+/* How a table's times are to be read. */
+typedef struct StediClock
+{
+	StediTimeUnit unit;			/* of numbers */
+	pg_tz	   *zone;			/* of ISO 8601 without an offset; NULL: none */
+} StediClock;
 
 /* What the options of a server and a foreign table add up to; immutable. */
 typedef struct StediOptions
@@ -89,6 +97,9 @@ typedef struct StediOptions
 	Size		max_record_size;
 	int			max_depth;		/* of nesting in a record */
 	int			max_inflate_ratio;
+	StediClock	clock;
+	StediSlice *null_values;	/* in UTF-8; or NULL */
+	int			n_null_values;
 } StediOptions;
 
 /* What a column's options say. */
@@ -531,11 +542,26 @@ stedi_sketch_add_other(StediSketch *sketch, uint64 name)
 extern bool stedi_time_from_ms(int64 ms, TimestampTz *value);
 extern bool stedi_time_from_us(int64 us, TimestampTz *value);
 
+/*
+ * A field as a time, in microseconds or milliseconds since 1970; not as
+ * PostgreSQL's types have room for.  Never throw.
+ */
+extern StediReason stedi_time_read_us(const StediClock *clock, const StediField *field, int64 *us);
+extern StediReason stedi_time_read_ms(const StediClock *clock, const StediField *field, int64 *ms);
+
+/* The zone that option "time_zone" names; NULL: none. */
+extern pg_tz *stedi_time_zone(const char *name);
+
 /* of a timestamptz that is finite: since 1970, rounded down */
 extern int64 stedi_time_ms(TimestampTz value);
 
 /* of days since 1970-01-01 */
 extern int32 stedi_time_date(int32 days);
+
+/* birthday.c */
+
+/* A date as birthday() reads it back under any setting; palloc'd. */
+extern char *stedi_birthday_text(int32 date);
 
 /* tuple.c */
 
@@ -550,11 +576,21 @@ typedef struct StediPlace
 } StediPlace;
 
 /*
- * A converter of fields to the columns of relid (InvalidOid: of no table), of
+ * A converter of fields to the columns of opts' table (or of no table), of
  * which wanted[attno] says whether they are used.  In the current context; an
- * error when a wanted column has a type that no record can fill.
+ * error when a wanted column has a type that no record can fill.  opts must
+ * live as long.
  */
-extern StediTuple *stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted);
+extern StediTuple *stedi_tuple_open(const StediOptions *opts, TupleDesc tupdesc, const bool *wanted);
+
+/* Fields that are a string of option "null_values", and no text, become null. */
+extern void stedi_tuple_set_nulls(const StediTuple *tuple, StediField *fields);
+
+/*
+ * How a bigint column of the zone's times is read; NULL: as a number that is
+ * its epoch ms.
+ */
+extern const StediClock *stedi_tuple_clock(const StediTuple *tuple, int attno);
 
 /* The keys that its columns read, for the decoder; field i goes with keys[i]. */
 extern const StediSlice *stedi_tuple_keys(const StediTuple *tuple, int *n_keys);
@@ -627,11 +663,23 @@ extern const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS]
  * What the zone cannot do without, by the name of the landing table; in the
  * current context.  A table of another name has no such rules.
  */
-extern StediJudge *stedi_judge_open(Oid relid, TupleDesc tupdesc,
+extern StediJudge *stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc,
 									const StediTuple *tuple);
 
+/* Is it a column of the zone's times, in a landing table of that name? */
+extern bool stedi_judge_is_time(Oid relid, const char *column);
+
+/* After OTHER_UNIT: which. */
+extern StediTimeUnit stedi_judge_other_unit(const StediJudge *judge);
+
+/*
+ * A rejected record's lastUpdateDate may be of another unit: then it is older
+ * than what is newer than all that it may mean.
+ */
+extern int64 stedi_judge_latest(int64 updated, StediTimeUnit unit);
+
 /* NONE, or why the zone cannot use the record and *attno, for want of what. */
-extern StediReason stedi_judge_record(const StediJudge *judge,
+extern StediReason stedi_judge_record(StediJudge *judge,
 									  const StediField *fields, int *attno);
 
 /* filter.c */
@@ -670,6 +718,7 @@ typedef struct StediTest
 	/* where it looks, set by stedi_scan_set_tests */
 	int			field;			/* of attno; -1: no bytes decide */
 	int			time_field;		/* CONSENT */
+	const StediClock *clock;	/* CONSENT: stedi_tuple_clock */
 
 	/*
 	 * CONSENT: whom the last record named, as it was written; found: who is
@@ -760,6 +809,10 @@ typedef struct StediScanStats
 	uint64		rejected;
 	uint64		standings[STEDI_N_STANDINGS];	/* what the consent test said */
 	uint64		older;			/* of those granted: older than the consent */
+	uint64		n_other_unit;	/* rejects for a time of another unit */
+	int			other_units;	/* bits: which */
+	int			other_object;	/* the first of them: object's number */
+	uint64		other_offset;	/* and byte offset */
 	bool		finished;		/* read to the end of the last object */
 } StediScanStats;
 
@@ -914,6 +967,7 @@ typedef struct StediSample
 	int64		n_rejected;		/* more that could not be read */
 	int64		n_left_out;		/* members of too many, or too long, keys */
 	int			n_objects;		/* that were read, in part at least */
+	int			n_whole;		/* to their end */
 	int			n_listed;
 } StediSample;
 

@@ -40,6 +40,7 @@ struct Column
 	bool		wanted;
 	Converter	convert;		/* RECORD */
 	text	   *room;			/* text: SHORT_TEXT bytes */
+	const StediClock *clock;	/* borrowed: of times */
 	int32		typmod;
 	Oid			typioparam;
 	FmgrInfo	input;			/* of types that read text themselves */
@@ -53,6 +54,10 @@ struct StediTuple
 	uint64		record;			/* how many have begun */
 	StediSlice *keys;
 	int			n_keys;
+
+	/* option "null_values" */
+	const StediOptions *opts;	/* borrowed */
+	bool	   *takes_text;		/* field -> a column shows its text */
 };
 
 char *
@@ -156,6 +161,17 @@ convert_int8(Column *column, const StediField *field, Datum *value)
 	return reason;
 }
 
+/* A time of the zone, where it is no number of epoch ms. */
+static StediReason
+convert_time8(Column *column, const StediField *field, Datum *value)
+{
+	int64		ms;
+	StediReason reason = stedi_time_read_ms(column->clock, field, &ms);
+
+	*value = Int64GetDatum(ms);
+	return reason;
+}
+
 static StediReason
 convert_int4(Column *column, const StediField *field, Datum *value)
 {
@@ -204,6 +220,7 @@ static StediReason
 convert_timestamptz(Column *column, const StediField *field, Datum *value)
 {
 	int64_t		number;
+	int64		us;
 	TimestampTz time;
 	StediReason reason;
 
@@ -211,17 +228,18 @@ convert_timestamptz(Column *column, const StediField *field, Datum *value)
 	 * whole milliseconds reach the end of the type; microseconds since 1970
 	 * do not
 	 */
-	if (stedi_value_int64(field, &number) == STEDI_REASON_NONE)
+	if (column->clock->unit == STEDI_UNIT_MS &&
+		stedi_value_int64(field, &number) == STEDI_REASON_NONE)
 	{
 		if (!stedi_time_from_ms(number, &time))
 			return STEDI_REASON_OUT_OF_RANGE;
 	}
 	else
 	{
-		reason = stedi_value_time(field, &number);
+		reason = stedi_time_read_us(column->clock, field, &us);
 		if (reason != STEDI_REASON_NONE)
 			return reason;
-		if (!stedi_time_from_us(number, &time))
+		if (!stedi_time_from_us(us, &time))
 			return STEDI_REASON_OUT_OF_RANGE;
 	}
 	*value = TimestampTzGetDatum(time);
@@ -311,9 +329,12 @@ static const struct
 
 /* Set up a column that a key of the record fills. */
 static void
-open_record_column(Column *column, Form_pg_attribute attr)
+open_record_column(Column *column, const StediOptions *opts, Form_pg_attribute attr)
 {
 	Oid			input;
+	bool		plain = opts->clock.unit == STEDI_UNIT_MS && opts->clock.zone == NULL;
+
+	column->clock = &opts->clock;
 
 	for (int i = 0; i < lengthof(converters); i++)
 		if (converters[i].type == attr->atttypid)
@@ -324,6 +345,9 @@ open_record_column(Column *column, Form_pg_attribute attr)
 				errmsg("column \"%s\" of a landing table cannot have type %s",
 					   NameStr(attr->attname), format_type_be(attr->atttypid)),
 				errhint("Use text, varchar, smallint, integer, bigint, real, double precision, numeric, boolean, timestamptz, date, uuid or jsonb."));
+	if (!plain && column->convert == convert_int8 &&
+		stedi_judge_is_time(opts->relid, NameStr(attr->attname)))
+		column->convert = convert_time8;
 	if (column->convert == convert_text)
 		column->room = palloc(VARHDRSZ + SHORT_TEXT);
 	getTypeInputInfo(attr->atttypid, &input, &column->typioparam);
@@ -344,11 +368,29 @@ check_virtual_column(StediSource source, Form_pg_attribute attr)
 					   NameStr(attr->attname), is_text ? "text" : "bigint"));
 }
 
+/* Find or make the key that a column reads; its number. */
+static int
+add_key(StediTuple *tuple, const char *key)
+{
+	StediSlice	added = {key, strlen(key)};
+	int			i;
+
+	/* two columns may read one key */
+	for (i = 0; i < tuple->n_keys; i++)
+		if (tuple->keys[i].len == added.len && memcmp(tuple->keys[i].data, key, added.len) == 0)
+			return i;
+	tuple->keys[i] = added;
+	tuple->n_keys++;
+	return i;
+}
+
 StediTuple *
-stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted)
+stedi_tuple_open(const StediOptions *opts, TupleDesc tupdesc, const bool *wanted)
 {
 	StediTuple *tuple = palloc0(sizeof(StediTuple));
 
+	tuple->opts = opts;
+	tuple->takes_text = palloc0(tupdesc->natts * sizeof(bool));
 	tuple->columns = palloc0(tupdesc->natts * sizeof(Column));
 	tuple->wanted = palloc(tupdesc->natts * sizeof(int));
 	tuple->keys = palloc0(tupdesc->natts * sizeof(StediSlice));
@@ -363,27 +405,39 @@ stedi_tuple_open(Oid relid, TupleDesc tupdesc, const bool *wanted)
 			continue;
 		column->wanted = true;
 		tuple->wanted[tuple->n_wanted++] = i;
-		given = stedi_option_get_column(relid, attr->attnum, NameStr(attr->attname));
+		given = stedi_option_get_column(opts->relid, attr->attnum, NameStr(attr->attname));
 		column->source = given.source;
 		if (given.source != STEDI_SOURCE_RECORD)
 		{
 			check_virtual_column(given.source, attr);
 			continue;
 		}
-		open_record_column(column, attr);
-
-		/* two columns may read one key */
-		for (column->field = 0; column->field < tuple->n_keys; column->field++)
-			if (tuple->keys[column->field].len == strlen(given.key) &&
-				memcmp(tuple->keys[column->field].data, given.key, strlen(given.key)) == 0)
-				break;
-		if (column->field == tuple->n_keys)
-		{
-			tuple->keys[tuple->n_keys].data = given.key;
-			tuple->keys[tuple->n_keys++].len = strlen(given.key);
-		}
+		open_record_column(column, opts, attr);
+		column->field = add_key(tuple, given.key);
+		tuple->takes_text[column->field] |=
+			column->convert == convert_text || column->convert == convert_jsonb;
 	}
 	return tuple;
+}
+
+/* See stedi.h. */
+void
+stedi_tuple_set_nulls(const StediTuple *tuple, StediField *fields)
+{
+	for (int i = 0; i < tuple->n_keys; i++)
+		for (int k = 0; fields[i].kind == STEDI_FIELD_STRING && !tuple->takes_text[i] &&
+			 k < tuple->opts->n_null_values; k++)
+			if (fields[i].text.len == tuple->opts->null_values[k].len &&
+				memcmp(fields[i].text.data, tuple->opts->null_values[k].data,
+					   fields[i].text.len) == 0)
+				fields[i].kind = STEDI_FIELD_NULL;
+}
+
+/* See stedi.h. */
+const StediClock *
+stedi_tuple_clock(const StediTuple *tuple, int attno)
+{
+	return tuple->columns[attno].convert == convert_time8 ? tuple->columns[attno].clock : NULL;
 }
 
 const StediSlice *

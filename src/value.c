@@ -18,7 +18,17 @@
 #include <string.h>
 
 #define US_PER_SECOND INT64_C(1000000)
+#define US_PER_MS 1000
 #define SECONDS_PER_DAY 86400
+
+/*
+ * Times from 2000 up to 2100, epoch ms.  Nothing of a landing zone is older,
+ * and nothing in it can be younger for long.  Taken as seconds, milli-, micro-
+ * and nanoseconds, the numbers of these times are far from one another.  No
+ * clock is asked: a record must be judged alike in every run.
+ */
+#define EARLIEST_MS INT64_C(946684800000)
+#define LATEST_MS INT64_C(4102444800000)
 
 /* Digits of the greatest int64_t; any number of so many fits a uint64_t. */
 #define INT64_DIGITS 19
@@ -154,6 +164,52 @@ scaled_integer(StediSlice text, long shift, int64_t *value)
 	if (sum > (uint64_t) INT64_MAX + negative)
 		return STEDI_REASON_OUT_OF_RANGE;
 	*value = negative ? (int64_t) (0 - sum) : (int64_t) sum;
+	return STEDI_REASON_NONE;
+}
+
+/* The same, rounded down. */
+static StediReason
+floor_integer(StediSlice text, long shift, int64_t *value)
+{
+	const char *p = text.data;
+	const char *end = text.data + text.len;
+	bool		negative = (*p == '-');
+	bool		inexact = false;
+	uint64_t	sum = 0;
+	long		whole;			/* digits of the integer part */
+	long		n = 0;			/* digits read */
+	const char *digits = p + negative;
+
+	for (p = digits; p < end && *p >= '0' && *p <= '9'; p++)
+		;
+	whole = p - digits;
+	for (; p < end; p++)
+		if (*p == 'e' || *p == 'E')
+		{
+			shift += read_exponent(p + 1, end);
+			end = p;
+		}
+	whole += shift;
+	for (p = digits; p < end; p++)
+	{
+		if (*p == '.')
+			continue;
+		if (n++ >= whole)
+			inexact |= (*p != '0');
+		else if (sum > (UINT64_MAX - 9) / 10)
+			return STEDI_REASON_OUT_OF_RANGE;
+		else
+			sum = sum * 10 + (*p - '0');
+	}
+	for (; n < whole && sum > 0; n++)
+	{
+		if (sum > UINT64_MAX / 10)
+			return STEDI_REASON_OUT_OF_RANGE;
+		sum *= 10;
+	}
+	if (sum > (uint64_t) INT64_MAX - inexact)
+		return STEDI_REASON_OUT_OF_RANGE;
+	*value = negative ? -(int64_t) sum - inexact : (int64_t) sum;
 	return STEDI_REASON_NONE;
 }
 
@@ -350,15 +406,15 @@ read_fraction(const char **p, const char *end, int64_t *us)
 	return *p > start;
 }
 
-/* YYYY-MM-DDThh:mm[:ss[.f]] and an offset. */
+/* YYYY-MM-DDThh:mm[:ss[.f]] and an offset, which *local says is not there; NULL: it must be. */
 static bool
-read_time(const char *p, const char *end, int64_t *value)
+read_time(const char *p, const char *end, bool *local, int64_t *value)
 {
 	int32_t		days;
 	int			hour;
 	int			minute;
 	int			second = 0;
-	int			offset;
+	int			offset = 0;
 	int64_t		us = 0;
 
 	if (!read_date(&p, end, &days) ||
@@ -373,8 +429,10 @@ read_time(const char *p, const char *end, int64_t *value)
 		if (read_mark(&p, end, '.') && !read_fraction(&p, end, &us))
 			return false;
 	}
+	if (local != NULL)
+		*local = (p == end);
 	if (hour > 23 || minute > 59 || second > 60 ||
-		!read_offset(&p, end, &offset) || p != end)
+		(!(local != NULL && *local) && !read_offset(&p, end, &offset)) || p != end)
 		return false;
 	*value = ((int64_t) days * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
 			  second - offset) * US_PER_SECOND + us;
@@ -384,20 +442,90 @@ read_time(const char *p, const char *end, int64_t *value)
 StediReason
 stedi_value_time(const StediField *field, int64_t *value)
 {
-	const int	ms_to_us = 3;
+	return stedi_value_time_of(field, STEDI_UNIT_MS, NULL, value);
+}
+
+/* Digits from a unit to one 10^digits as fine: US is what we make. */
+static int
+digits_between(StediTimeUnit from, StediTimeUnit to)
+{
+	return 3 * ((int) to - (int) from);
+}
+
+StediReason
+stedi_value_time_of(const StediField *field, StediTimeUnit unit, bool *local, int64_t *value)
+{
 	StediSlice	text;
 	StediReason reason = number_text(field, &text);
 
 	if (reason == STEDI_REASON_WRONG_KIND)
 		return reason;
+	if (local != NULL)
+		*local = false;
+	if (reason == STEDI_REASON_NONE && unit != STEDI_UNIT_MS)
+		return floor_integer(text, digits_between(unit, STEDI_UNIT_US), value);
 	if (reason == STEDI_REASON_NONE)
 	{
-		reason = scaled_integer(text, ms_to_us, value);
+		reason = scaled_integer(text, digits_between(unit, STEDI_UNIT_US), value);
 		return reason == STEDI_REASON_NOT_AN_INTEGER ? STEDI_REASON_NOT_A_TIME : reason;
 	}
 	text = field->text;
-	return read_time(text.data, text.data + text.len, value) ?
+	return read_time(text.data, text.data + text.len, local, value) ?
 		STEDI_REASON_NONE : STEDI_REASON_NOT_A_TIME;
+}
+
+int64_t
+stedi_value_whole_ms(int64_t us)
+{
+	return us / US_PER_MS - (us % US_PER_MS < 0);
+}
+
+StediReason
+stedi_value_ms_of(const StediField *field, StediTimeUnit unit, bool *local, int64_t *value)
+{
+	StediSlice	text;
+	StediReason reason = number_text(field, &text);
+
+	if (reason == STEDI_REASON_NONE)
+	{
+		if (local != NULL)
+			*local = false;
+		return unit == STEDI_UNIT_MS ? scaled_integer(text, 0, value) :
+			floor_integer(text, digits_between(unit, STEDI_UNIT_MS), value);
+	}
+	reason = stedi_value_time_of(field, unit, local, value);
+	if (reason == STEDI_REASON_NONE)
+		*value = stedi_value_whole_ms(*value);
+	return reason;
+}
+
+bool
+stedi_value_other_unit(int64_t ms, StediTimeUnit unit, StediTimeUnit *other, int64_t *latest)
+{
+	if (ms >= EARLIEST_MS && ms < LATEST_MS)
+		return false;
+	for (int i = STEDI_UNIT_S; i < STEDI_N_UNITS; i++)
+	{
+		int64_t		factor = 1;
+		int64_t		time;
+
+		for (int k = digits_between((StediTimeUnit) (i < (int) unit ? i : (int) unit),
+									(StediTimeUnit) (i < (int) unit ? (int) unit : i)); k > 0; k--)
+			factor *= 10;
+		/* a coarser one says it of the whole of its second, say */
+		if (i < (int) unit && ms >= 0 && ms < LATEST_MS / factor)
+			time = (ms + 1) * factor - 1;
+		else if (i > (int) unit)
+			time = ms / factor;
+		else
+			continue;
+		if (time < EARLIEST_MS || time >= LATEST_MS)
+			continue;
+		*other = (StediTimeUnit) i;
+		*latest = time;
+		return true;
+	}
+	return false;
 }
 
 StediReason

@@ -128,8 +128,8 @@ may_renew(const ZoneRun *run)
 		reason = "the consent rule has changed";
 	else if (!run->complete)
 		reason = "the last run did not make all five tables, or its bookkeeping is not whole";
-	else if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
-		reason = "a landing table or its server is defined otherwise than in the last run";
+	else if (stedi_zone_object_redefined(run) != NULL)
+		reason = stedi_zone_object_redefined(run);
 	else if (run->dropping_before != NULL && strcmp(run->dropping, run->dropping_before) != 0)
 		reason = "an expectation that drops rows was set, changed or taken back";
 	else if (run->now_ms < run->before_ms)

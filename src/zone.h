@@ -109,6 +109,7 @@ typedef struct ZoneReport
 	int64		duplicates;
 	int64		unchanged;
 	int64		kept;
+	int64		older;			/* rows made: older than the consent */
 	int64		rows_in;
 	int64		rows_out;
 	int64		rows;
@@ -574,6 +575,26 @@ extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
 extern void stedi_zone_table_report_customers(ZoneRun *run);
 
+/*
+ * Say how many of the rows that the run has made are older than their
+ * customer's consent: report->older, or counted among those of a relation
+ * (a template), unless that is NULL.
+ */
+extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows);
+
+/* zone_lack.c: columns that no customer record has a value for */
+
+typedef struct ZoneLack ZoneLack;
+
+/* Of the landing table; attno, 0-based, is of stedi_judge_customers.  In cxt. */
+extern ZoneLack *stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno);
+
+/* Note a record, or reject: which of stedi_judge_customers it lacks. */
+extern void stedi_zone_lack_note(ZoneLack *lack, const bool *nulls, StediSlice record);
+
+/* Warn of what was in none; all_read: the run has read every record. */
+extern void stedi_zone_lack_warn(const ZoneLack *lack, const StediOptions *opts, bool all_read);
+
 /* The table's COMMENT, which names the rules; palloc'd. */
 extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 
@@ -784,6 +805,9 @@ extern void stedi_zone_book_settle(ZoneRun *run);
 
 /* Set run->definition. */
 extern void stedi_zone_object_define(ZoneRun *run);
+
+/* Why what the last run wrote down of objects no longer tells what they hold; NULL: it does. */
+extern const char *stedi_zone_object_redefined(const ZoneRun *run);
 
 /* List the sources' objects and set their states; an error when too many have vanished. */
 extern void stedi_zone_object_compare(ZoneRun *run);

@@ -25,7 +25,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
+#include "utils/date.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -75,6 +75,8 @@ typedef struct ZoneBefore
 struct ZoneCustomers
 {
 	Relation	relation;
+	const StediOptions *opts;	/* of the landing table */
+	ZoneLack   *lack;
 	int			attno[STEDI_N_CUSTOMER_COLUMNS];
 	TupleDesc	tupdesc;		/* of the records */
 	Tuplestorestate *records;
@@ -140,6 +142,8 @@ begin_customers(ZoneRun *run)
 		customers->attno[i] = stedi_option_find_column(relid, stedi_judge_customers[i].name,
 													   stedi_judge_customers[i].type) - 1;
 	customers->relation = table_open(relid, AccessShareLock);
+	customers->opts = stedi_option_get_table(relid);
+	customers->lack = stedi_zone_lack_begin(run->cxt, relid, customers->attno);
 	customers->tupdesc = make_record_desc();
 	customers->records = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
 	stedi_hashes_begin(&customers->people);
@@ -227,6 +231,7 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 		values[i] = row[customers->attno[i]];
 		nulls[i] = row_nulls[customers->attno[i]];
 	}
+	stedi_zone_lack_note(customers->lack, nulls, stedi_scan_record(scan));
 	if (!nulls[CUSTOMER_EMAIL])
 		email = stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[CUSTOMER_EMAIL])));
 	nulls[CUSTOMER_EMAIL] = email == NULL;
@@ -242,6 +247,9 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 				claim.device = stedi_consent_name_hash(run->seed, serial, false);
 		}
 	}
+	if (rejected && !nulls[CUSTOMER_UPDATED])
+		values[CUSTOMER_UPDATED] =
+			Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[CUSTOMER_UPDATED]), customers->opts->clock.unit));
 	claim.updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX : DatumGetInt64(values[CUSTOMER_UPDATED]);
 	claim.fresh = known->state != ZONE_OBJECT_SAME;
 	note_claim(run, place->object, known, &claim, values, nulls);
@@ -331,7 +339,7 @@ keep_row(ZoneRun *run, const ZoneTableRows *rows, uint64 who)
 		if (rows->types[i] == TIMESTAMPTZOID)
 			values[i] = Int64GetDatum(stedi_time_ms(DatumGetTimestampTz(values[i])));
 		else if (rows->types[i] == DATEOID)
-			values[i] = CStringGetTextDatum(OidOutputFunctionCall(F_DATE_OUT, values[i]));
+			values[i] = CStringGetTextDatum(stedi_birthday_text(DatumGetDateADT(values[i])));
 	}
 	if (customers->n_before == customers->before_room)
 	{
@@ -585,6 +593,7 @@ stedi_zone_customer_read(ZoneRun *run)
 		stedi_zone_object_want_all(run, ZONE_CUSTOMER_TRUSTED);
 		read_objects(run);
 	}
+	stedi_zone_lack_warn(customers->lack, customers->opts, !run->renew);
 	table_close(customers->relation, NoLock);
 	stedi_zone_query_register(run, "customer_record", customers->records, customers->tupdesc);
 }

@@ -28,13 +28,46 @@ static const char *const definition_query =
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(s.srvoptions) o"
 "    WHERE split_part(o, '=', 1) IN ('url', 'endpoint')),"
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(f.ftoptions) o"
-"    WHERE split_part(o, '=', 1) IN ('prefix', 'pattern', 'max_record_size', 'max_depth')),"
+"    WHERE split_part(o, '=', 1) IN ('prefix', 'pattern', 'max_record_size', 'max_depth',"
+"      'time_unit', 'time_zone', 'null_values')),"
 "   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions),"
 "      ', ' ORDER BY a.attname) FROM pg_attribute a"
 "    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)),"
 "  E'\\n' ORDER BY c.relname)"
 " FROM pg_class c JOIN pg_foreign_table f ON f.ftrelid = c.oid JOIN pg_foreign_server s ON s.oid = f.ftserver"
 " WHERE c.oid IN (";
+
+/*
+ * Before that stands by which rules records are read and judged, where these
+ * are others than those of 1.0: 2, byte-order marks between records, times of
+ * another unit, birthdays that no setting makes.
+ */
+#define RULES "rules 2\n"
+
+/* What a definition says of the landing tables. */
+static const char *
+landing_definition(const char *definition)
+{
+	return strncmp(definition, RULES, strlen(RULES)) == 0 ? definition + strlen(RULES) : definition;
+}
+
+/* Are the landing tables other ones than in the last run? */
+static bool
+is_redefined(const ZoneRun *run)
+{
+	return run->definition_before != NULL &&
+		strcmp(landing_definition(run->definition), landing_definition(run->definition_before)) != 0;
+}
+
+const char *
+stedi_zone_object_redefined(const ZoneRun *run)
+{
+	if (is_redefined(run))
+		return "a landing table or its server is defined otherwise than in the last run";
+	if (run->definition_before != NULL && strcmp(run->definition, run->definition_before) != 0)
+		return "this version of the extension has other rules for landing records";
+	return NULL;
+}
 
 void
 stedi_zone_object_define(ZoneRun *run)
@@ -45,7 +78,8 @@ stedi_zone_object_define(ZoneRun *run)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (OidIsValid(run->source[id].relid))
 			appendStringInfo(&oids, "%s%u", oids.len > 0 ? ", " : "", run->source[id].relid);
-	run->definition = stedi_zone_query_text(run, psprintf("%s%s)", definition_query, oids.data));
+	run->definition = stedi_zone_query_text(run, psprintf("SELECT '" RULES "' || (%s%s))",
+														  definition_query, oids.data));
 }
 
 /* For qsort and bsearch by name. */
@@ -168,8 +202,7 @@ check_vanished(const ZoneRun *run, ZoneTableId id)
 	bool		customers = (id == ZONE_CUSTOMER_TRUSTED);
 
 	if ((int64) source->n_vanished * 2 <= source->n_booked ||
-		(run->all && run->definition_before != NULL &&
-		 strcmp(run->definition, run->definition_before) != 0) ||
+		(run->all && is_redefined(run)) ||
 		run->vanished == ZONE_VANISHED_REMOVE ||
 		(run->vanished == ZONE_VANISHED_KEEP && !customers))
 		return;

@@ -61,11 +61,7 @@ PG_FUNCTION_INFO_V1(quality);
  */
 #define DISTINCT_MOST 65536
 
-/*
- * 2000-01-01, epoch ms.  Nothing of the zone is older than that: a time that
- * would be fine in another unit is taken for one.  Up to now, the ranges of
- * seconds, milli-, micro- and nanoseconds are far from one another.
- */
+/* 2000-01-01, epoch ms.  Nothing of the zone is older than that. */
 #define EARLIEST_MS INT64CONST(946684800000)
 #define MS_PER_DAY INT64CONST(86400000)
 
@@ -112,19 +108,19 @@ typedef enum TimeTrouble
 	TIME_FINE,
 	TIME_FUTURE,
 	TIME_PAST,
-	TIME_SECONDS,
-	TIME_MICROSECONDS,
-	TIME_NANOSECONDS,
-	TIME_OUT_OF_RANGE,
+	TIME_OF_UNIT,				/* and those that follow: in the order of the
+								 * units */
+	TIME_OUT_OF_RANGE = TIME_OF_UNIT + STEDI_N_UNITS,
 	N_TIME_TROUBLES
 } TimeTrouble;
 
 static const char *const time_problems[N_TIME_TROUBLES] = {
 	[TIME_FUTURE] = "in the future",
 	[TIME_PAST] = "before 2000",
-	[TIME_SECONDS] = "in seconds",
-	[TIME_MICROSECONDS] = "in microseconds",
-	[TIME_NANOSECONDS] = "in nanoseconds",
+	[TIME_OF_UNIT + STEDI_UNIT_S] = "in seconds",
+	[TIME_OF_UNIT + STEDI_UNIT_MS] = "in milliseconds",
+	[TIME_OF_UNIT + STEDI_UNIT_US] = "in microseconds",
+	[TIME_OF_UNIT + STEDI_UNIT_NS] = "in nanoseconds",
 	[TIME_OUT_OF_RANGE] = "out of range",
 };
 
@@ -161,6 +157,7 @@ typedef struct Profile
 	ZoneRun    *run;
 	ZoneTableId id;
 	bool		of_email;		/* who: an e-mail */
+	StediTimeUnit unit;			/* of its times */
 	const StediConsentSet *set; /* whose values may be shown; NULL: nobody's */
 	Column	   *columns;		/* of each attribute; no name: it is dropped */
 	int			n_columns;
@@ -228,20 +225,18 @@ is_time(ColumnKind kind)
 	return kind == KIND_WHEN || kind == KIND_DATE || kind == KIND_CONSENT;
 }
 
-/* What is wrong with epoch milliseconds? */
+/* What is wrong with epoch milliseconds that were a number of that unit? */
 static TimeTrouble
-judge_time(ColumnKind kind, int64 value, int64 now_ms)
+judge_time(ColumnKind kind, int64 value, StediTimeUnit unit, int64 now_ms)
 {
+	StediTimeUnit other;
+	int64_t		latest;
 	TimestampTz time;
 
 	if ((value >= EARLIEST_MS && value <= now_ms) || (kind == KIND_CONSENT && value <= 0))
 		return TIME_FINE;
-	if (value >= EARLIEST_MS / 1000 && value <= now_ms / 1000)
-		return TIME_SECONDS;
-	if (value / 1000 >= EARLIEST_MS && value / 1000 <= now_ms)
-		return TIME_MICROSECONDS;
-	if (value / 1000000 >= EARLIEST_MS && value / 1000000 <= now_ms)
-		return TIME_NANOSECONDS;
+	if (stedi_value_other_unit(value, unit, &other, &latest))
+		return TIME_OF_UNIT + other;
 	if (!stedi_time_from_ms(value, &time))
 		return TIME_OUT_OF_RANGE;
 	return value > now_ms ? TIME_FUTURE : TIME_PAST;
@@ -289,7 +284,7 @@ note_times(Profile *profile, const Datum *values, const bool *nulls)
 
 		if (is_time(column->kind) && !nulls[i])
 			column->n_times[judge_time(column->kind, DatumGetInt64(values[i]),
-									   profile->run->now_ms)]++;
+									   profile->unit, profile->run->now_ms)]++;
 	}
 }
 
@@ -388,6 +383,7 @@ read_records(Profile *profile, Relation relation)
 	StediScanResult result;
 
 	memset(wanted, true, landing->natts * sizeof(bool));
+	profile->unit = stedi_option_get_table(RelationGetRelid(relation))->clock.unit;
 	scan = stedi_scan_open(RelationGetRelid(relation), GetUserId(), landing, wanted,
 						   STEDI_SCAN_JUDGE | STEDI_SCAN_GIVE_REJECTS);
 	while ((result = stedi_scan_next(scan, values, nulls)) != STEDI_SCAN_END)

@@ -88,6 +88,9 @@ static const Column step_columns[] = {
 	{"distancefromobject", "distancefromobject", INT4OID},
 };
 
+/* The place of lastupdatedate in customer_columns. */
+#define CUSTOMER_UPDATED 6
+
 #define MAX_COLUMNS (N_COMMON_COLUMNS + lengthof(customer_columns))
 
 /* The first column is whose record it is, the second its time, if it has one. */
@@ -111,6 +114,7 @@ typedef struct Reading
 	const Kind *kind;
 	const ZoneRecordWish *wish;
 	StediScan  *scan;
+	StediTimeUnit unit;			/* of the landing table's times */
 	int			attno[MAX_COLUMNS]; /* of the kind's columns; 0-based */
 	Datum	   *row;			/* what the scan gives */
 	bool	   *row_nulls;
@@ -184,7 +188,7 @@ stedi_zone_record_email(const text *given)
 
 /* Take over the columns, whose values are the scan's. */
 static void
-put_columns(Reading *reading)
+put_columns(Reading *reading, bool rejected)
 {
 	Datum	   *values = reading->values + N_COMMON_COLUMNS;
 	bool	   *nulls = reading->nulls + N_COMMON_COLUMNS;
@@ -194,6 +198,9 @@ put_columns(Reading *reading)
 		values[i] = reading->row[reading->attno[i]];
 		nulls[i] = reading->row_nulls[reading->attno[i]];
 	}
+	if (rejected && reading->kind->columns == customer_columns && !nulls[CUSTOMER_UPDATED])
+		values[CUSTOMER_UPDATED] =
+			Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[CUSTOMER_UPDATED]), reading->unit));
 	if (reading->kind->of_email && !nulls[0])
 	{
 		values[0] = PointerGetDatum(stedi_zone_record_email(DatumGetTextPP(values[0])));
@@ -272,7 +279,7 @@ put_record(Reading *reading, bool rejected)
 	const StediObject *objects = stedi_scan_listing(reading->scan)->objects;
 
 	memset(reading->nulls, true, sizeof(reading->nulls));
-	put_columns(reading);
+	put_columns(reading, rejected);
 	if (!is_wanted(reading))
 		return false;
 	put_value(reading, COLUMN_OBJECT,
@@ -353,6 +360,7 @@ stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id, const Zon
 		reading.attno[i] = stedi_option_find_column(RelationGetRelid(relation),
 													reading.kind->columns[i].landing,
 													reading.kind->columns[i].type) - 1;
+	reading.unit = stedi_option_get_table(RelationGetRelid(relation))->clock.unit;
 	fmgr_info(F_JSONB_IN, &reading.jsonb_input);
 	reading.row = palloc(landing->natts * sizeof(Datum));
 	reading.row_nulls = palloc(landing->natts * sizeof(bool));

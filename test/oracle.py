@@ -32,6 +32,12 @@ MAX_DEPTH = 256
 FIRST_MS = -210866803200000
 END_MS = 9224318016000000
 
+# What a time of the zone is taken to be, in milliseconds: from 2000 up to 2100.
+TIMES = range(946684800000, 4102444800000)
+
+# The columns whose times are rejected when only another unit makes one of them.
+DECIDING = ("registrationdate", "lastupdatedate", "sharewithresearchasofdate", "timestamp", "sensorreadingtime")
+
 TABLES = (
     "customer_trusted",
     "accelerometer_trusted",
@@ -89,6 +95,7 @@ RULES = (
     "ambiguity",  # devices, both rules
     "shared",  # devices, rule 1
     "handed_over",  # devices, rule 2
+    "units",  # a time of another unit is the latest that it can mean
 )
 
 
@@ -392,8 +399,21 @@ def judge(record, columns, whole):
     record.rejected = not whole or not is_json or bool(record.unreadable)
 
 
+def other_unit(ms):
+    """The latest time that a number of ms means in another unit, where it can only be of one."""
+    if ms in TIMES:
+        return None
+    for time in (ms * 1000 + 999, ms // 1000, ms // 1000000):
+        if time in TIMES:
+            return time
+    return None
+
+
 def lacks(record, table, times):
     """Does a record miss what the zones cannot do without?"""
+    for name in set(times) & set(DECIDING):
+        if record.get(name) is not None and other_unit(record.get(name)) is not None:
+            return True
     if any(not FIRST_MS <= record.values.get(name, 0) < END_MS for name in times):
         return True
     if table == "customer_landing":
@@ -512,6 +532,9 @@ class Rules:
         Read as: a null lastUpdateDate is a missing one.
         """
         date = reject.get("lastupdatedate")
+        if date is not None and "units" not in self.without:
+            # Read as: of another unit, it is the latest that this can mean.
+            date = other_unit(date) or date
         dates = [record.get("lastupdatedate") for record in records]
         return "unreadable" not in self.without and (
             date is None or all(other is None or date >= other for other in dates)

@@ -74,11 +74,26 @@ CREATE FUNCTION oracle.to_time(value jsonb) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN oracle.to_integer(value, -210866803200000, 9224318015999999);
 
+-- A time that can only be of seconds, micro- or nanoseconds: the latest that it
+-- means in milliseconds, from 2000 up to 2100; else NULL.
+CREATE FUNCTION oracle.other_unit(value jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (
+        SELECT CASE
+            WHEN given BETWEEN 946684800 AND 4102444799 THEN given * 1000 + 999
+            WHEN given BETWEEN 946684800000000 AND 4102444799999999 THEN given / 1000
+            WHEN given BETWEEN 946684800000000000 AND 4102444799999999999 THEN given / 1000000
+        END
+        FROM oracle.to_integer(value, -9223372036854775808, 9223372036854775807) AS given);
+
 -- A landing birthday as a date; NULL where there is no such day.
 CREATE FUNCTION oracle.birthday(words text) RETURNS date
     LANGUAGE plpgsql IMMUTABLE
 AS $$
 BEGIN
+    IF words !~ '^\d{4}-\d\d-\d\d$' THEN
+        RETURN NULL;
+    END IF;
     RETURN words::date;
 EXCEPTION
     WHEN data_exception THEN
@@ -121,6 +136,7 @@ customer_value AS MATERIALIZED (
         oracle.to_text(field -> 'serialnumber') AS serialnumber,
         oracle.to_time(field -> 'registrationdate') AS registered,
         oracle.to_time(field -> 'lastupdatedate') AS updated,
+        oracle.other_unit(field -> 'lastupdatedate') AS otherwise_updated,
         oracle.to_time(field -> 'sharewithresearchasofdate') AS research,
         oracle.to_time(field -> 'sharewithpublicasofdate') AS public,
         oracle.to_time(field -> 'sharewithfriendsasofdate') AS friends
@@ -132,6 +148,9 @@ customer_record AS (
         *,
         COALESCE(research > 0 AND research <= now, false) AS in_force,
         cut OR email IS NULL
+            OR oracle.other_unit(field -> 'registrationdate') IS NOT NULL
+            OR otherwise_updated IS NOT NULL
+            OR oracle.other_unit(field -> 'sharewithresearchasofdate') IS NOT NULL
             OR num_nonnulls(customername, landed_email, phone, birthday, serialnumber,
                             registered, updated, research, public, friends)
             <> oracle.given(field, 'customername', 'email', 'phone', 'birthday', 'serialnumber',
@@ -147,12 +166,12 @@ judged AS (
         *,
         NOT rejected AND (updated IS NULL OR updated > now) AS out_by_rule_3,
         rejected AND (
-            updated IS NULL
+            COALESCE(otherwise_updated, updated) IS NULL
             OR NOT EXISTS (
                 SELECT FROM customer_record AS other
                 WHERE other.email = one.email
                     AND NOT other.rejected
-                    AND other.updated > one.updated)
+                    AND other.updated > COALESCE(one.otherwise_updated, one.updated))
         ) AS out_by_rule_4
     FROM customer_record AS one
     WHERE email IS NOT NULL
@@ -231,6 +250,7 @@ move_record AS (
     SELECT
         oracle.email(landed_email) AS email, taken, x, y, z,
         cut OR oracle.email(landed_email) IS NULL OR taken IS NULL
+            OR oracle.other_unit(field -> 'timestamp') IS NOT NULL
             OR num_nonnulls(landed_email, taken, x, y, z)
             <> oracle.given(field, 'user', 'timestamp', 'x', 'y', 'z') AS rejected
     FROM move_value
@@ -273,6 +293,7 @@ step_record AS (
     SELECT
         taken, serialnumber, distance,
         cut OR taken IS NULL OR COALESCE(serialnumber, '') = ''
+            OR oracle.other_unit(field -> 'sensorreadingtime') IS NOT NULL
             OR num_nonnulls(taken, serialnumber, distance)
             <> oracle.given(field, 'sensorreadingtime', 'serialnumber', 'distancefromobject')
             AS rejected

@@ -585,6 +585,29 @@ class Steps:
         return f"{person.email} in {self.customers(record)}"
 
     @change
+    def update_of_another_unit(self):
+        """A time that can only be of seconds or microseconds, of a date before or after the newest."""
+        person = self.rng.choice(self.people)
+        unit = self.rng.choice([lambda ms: ms // 1000, lambda ms: str(ms // 1000), lambda ms: ms * 1000])
+        name = self.rng.choice(["lastUpdateDate", "lastUpdateDate", "registrationDate", "shareWithResearchAsOfDate"])
+        record = self.record(
+            person,
+            lastUpdateDate=person.updated + self.rng.choice([-HOUR, -1000, -1, 0, 1, HOUR]),
+            shareWithResearchAsOfDate=self.rng.choice([0, TIMES[1]]),
+        )
+        if record[name]:
+            record[name] = unit(record[name])
+        return f"{name} of {person.email} in {self.customers(record)}"
+
+    @change
+    def readings_of_another_unit(self):
+        person = self.rng.choice(self.people)
+        moves, steps = [self.move(person) for _ in range(2)], [self.step(person) for _ in range(2)]
+        moves[0]["timeStamp"] //= 1000
+        steps[0]["sensorReadingTime"] *= 1000
+        return f"{self.zone.add('accelerometer', moves)}, {self.zone.add('step_trainer', steps)}"
+
+    @change
     def update_without_date(self):
         person = self.rng.choice(self.people)
         record = self.record(person, lastUpdateDate=None)

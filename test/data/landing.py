@@ -237,6 +237,37 @@ def unreadable(zone, **changes):
     zone.live(person)
 
 
+# Numbers that are times of another unit than milliseconds.
+UNITS = (lambda ms: ms // 1000, lambda ms: str(ms // 1000), lambda ms: ms * 1000 + 7, lambda ms: ms * 1000000)
+
+
+def other_unit(zone, name, days, unit):
+    """One record is good; another one, some days younger, has a time of another unit."""
+    person = zone.person()
+    zone.customer(person)
+    times = {"updated": person.updated + days * DAY, "research": 0, "registered": person.registered}
+    if name == "research":
+        times["research"] = person.consent
+    zone.customer(person, **{**times, name: unit(times[name])})
+    zone.live(person)
+
+
+def other_unit_alone(zone, name, unit):
+    person = zone.person()
+    zone.customer(person, **{name: unit({"updated": person.updated, "research": person.consent, "registered": person.registered}[name])})
+    zone.live(person)
+
+
+def handed_over_in_seconds(zone):
+    """Whose readings are older than the registration cannot be told by one of 1970."""
+    giver, taker = zone.person(), zone.person()
+    zone.customer(giver)
+    zone.customer(giver, updated=giver.updated + DAY, serial=uuid_of(zone.rng))
+    zone.customer(taker, serial=giver.serial, registered=taker.registered // 1000)
+    zone.live(giver)
+    zone.live(taker, serial=giver.serial)
+
+
 def only_unreadable(zone):
     person = zone.person()
     zone.customer(person, registered="soon")
@@ -539,6 +570,10 @@ SCENARIOS = (
     functools.partial(unreadable, newer=1, research="yes"),
     functools.partial(unreadable, newer=1, registered=TOO_LATE),
     functools.partial(unreadable, newer=1, friends="3000-01-01"),
+    *(functools.partial(other_unit, name=name, days=days, unit=unit)
+      for name in ("updated", "research", "registered") for days in (-2, 0, 2) for unit in UNITS),
+    *(functools.partial(other_unit_alone, name=name, unit=unit) for name in ("updated", "research", "registered") for unit in UNITS),
+    handed_over_in_seconds,
     functools.partial(unreadable, newer=1, name="zero\0"),
     functools.partial(unreadable, newer=1, birthday=["1970-01-01"]),
     only_unreadable,
@@ -616,6 +651,12 @@ READING_DIRT = (
     {"time": 9_007_199_254_740_993},
     {"time": -62_135_596_800_001},
     {"time": 0},
+    {"time": 1655564376},
+    {"time": "1655564376"},
+    {"time": 946684799},
+    {"time": 4102444800},
+    {"time": 1655564376361123},
+    {"time": 1655564376361123456},
     {"who": ...},
     {"who": None},
     {"who": ""},

@@ -25,7 +25,7 @@ INSERT INTO wanted VALUES
     ('stedi.epoch_ms(bigint)', 'i', true, 's'),
     ('stedi.epoch_ms(timestamp with time zone)', 'i', true, 's'),
     ('stedi.normalize_email(text)', 'i', true, 's'),
-    ('stedi.birthday(text)', 's', true, 's'),
+    ('stedi.birthday(text)', 'i', true, 's'),
     ('stedi.consent_set_in(cstring)', 'i', true, 's'),
     ('stedi.consent_set_out(stedi.consent_set)', 'i', true, 's'),
     ('stedi.consent_set_add(internal,text,bigint)', 'i', false, 's'),
