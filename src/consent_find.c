@@ -106,6 +106,12 @@ stedi_consent_size(const StediConsentSet *set)
 	return set->n_members;
 }
 
+int64_t
+stedi_consent_since(const StediConsentSet *set, uint32_t which)
+{
+	return SET_MEMBER(set, SET_PLACES(set)[which])->since;
+}
+
 uint64_t
 stedi_consent_key_hash(const StediConsentSet *set, uint32_t which)
 {

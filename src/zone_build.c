@@ -34,6 +34,7 @@ typedef struct Builder
 	ZoneHeap   *heap;
 	ZoneSieve  *sieve;			/* of pairs that are dropped; or NULL */
 	uint64		n_unexpected;	/* these */
+	uint64		n_older;		/* rows older than their customer's consent */
 	Datum		values[6];		/* of the zone table's columns */
 	bool		nulls[6];
 } Builder;
@@ -150,6 +151,20 @@ readings_of(const ZoneSorted *sorted, uint32 member, uint64 *n)
 	return sorted->order + sorted->starts[i];
 }
 
+/* How many of these, which are sorted, are older than the consent of whose they are. */
+static uint64
+count_older(const StediConsentSet *set, uint32 member, ZoneReading **readings, uint64 n)
+{
+	TimestampTz since;
+	uint64		n_older = 0;
+
+	if (!stedi_time_from_ms(stedi_consent_since(set, member), &since))
+		return 0;
+	while (n_older < n && readings[n_older]->time < since)
+		n_older++;
+	return n_older;
+}
+
 /* See zone_load.h. */
 Datum
 stedi_zone_build_key(const StediConsentSet *set, uint32 member)
@@ -167,22 +182,25 @@ build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorte
 	uint32	   *rows = process->pieces[ZONE_PIECE_ROWS];
 	const ZoneSorted *own = &sorted[which == ZONE_BUILD_ACCELEROMETER ? ZONE_ACCELEROMETER :
 									ZONE_STEP_TRAINER];
+	const StediConsentSet *set = process->pieces[which == ZONE_BUILD_ACCELEROMETER ?
+												 ZONE_PIECE_PEOPLE : ZONE_PIECE_DEVICES];
 
 	for (uint32 i = 0; i < own->n_members; i++)
 	{
 		uint32		member = own->first_member + i;
 		uint64		n;
 		ZoneReading **readings = readings_of(own, member, &n);
+		uint32		whose = member;
 		Datum		key;
 
 		CHECK_FOR_INTERRUPTS();
 		if (n == 0)
 			continue;
-		if (which == ZONE_BUILD_ACCELEROMETER)
-			key = stedi_zone_build_key(process->pieces[ZONE_PIECE_PEOPLE], member);
-		else
-			key = stedi_zone_build_key(process->pieces[ZONE_PIECE_DEVICES],
-									   device_of != NULL ? device_of[member] : member);
+		if (which != ZONE_BUILD_ACCELEROMETER && device_of != NULL)
+			whose = device_of[member];
+		key = stedi_zone_build_key(set, whose);
+		if (which != ZONE_BUILD_PAIRS)
+			builder->n_older += count_older(set, whose, readings, n);
 		if (which == ZONE_BUILD_ACCELEROMETER)
 			put_accelerometer(builder, key, readings, n);
 		else if (which == ZONE_BUILD_STEP_TRAINER)
@@ -286,6 +304,7 @@ stedi_zone_build_tables(ZoneProcess *process)
 		shared->processes[process->number].n_rows[which] =
 			stedi_zone_heap_close(builders[which].heap);
 		shared->processes[process->number].n_unexpected[which] = builders[which].n_unexpected;
+		shared->processes[process->number].n_older_rows[which] = builders[which].n_older;
 		stedi_zone_sieve_close(builders[which].sieve);
 		table_close(builders[which].relation, NoLock);
 	}

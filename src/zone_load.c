@@ -453,7 +453,7 @@ settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)
 	ZoneReport *report = &run->report[stedi_zone_load_tables[which]];
 	Relation	relation = table_open(kept->shared.storage[which], RowExclusiveLock);
 
-	report->rows = 0;
+	report->rows = report->older = 0;
 	if (which == ZONE_BUILD_PAIRS)
 		report->unexpected = 0;
 	for (int i = 0; i < n_processes; i++)
@@ -462,6 +462,7 @@ settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)
 
 		report->rows += kept->shared.processes[i].n_rows[which];
 		report->unexpected += kept->shared.processes[i].n_unexpected[which];
+		report->older += kept->shared.processes[i].n_older_rows[which];
 		snprintf(long_name, sizeof(long_name), ZONE_LONG_NAME, which, i);
 		stedi_zone_heap_insert_long(relation, &kept->shared.fileset, long_name);
 	}
@@ -569,7 +570,12 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 		stedi_zone_write_end(run, stedi_zone_load_tables[which]);
 		run->report[stedi_zone_load_tables[which]].finished = GetCurrentTimestamp();
 		give_time(run, stedi_zone_load_tables[which], run->report[stedi_zone_load_tables[which]].finished - started);
-		if (which != ZONE_BUILD_PAIRS)
-			stedi_zone_table_report_readings(run, stedi_zone_load_tables[which]);
+		if (which == ZONE_BUILD_PAIRS)
+			continue;
+		stedi_zone_table_report_readings(run, stedi_zone_load_tables[which]);
+		if (!run->renew)
+			stedi_zone_table_report_older(run, stedi_zone_load_tables[which],
+										  stedi_zone_keeps_rows(run) ?
+										  psprintf("{%s}", stedi_zone_tables[stedi_zone_load_tables[which]].name) : NULL);
 	}
 }

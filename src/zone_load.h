@@ -75,6 +75,8 @@ typedef struct ZoneLoadProcess
 								 * rows stay */
 	uint64		n_unexpected[ZONE_N_BUILDS];	/* left out; of readings: when
 												 * they are read */
+	uint64		n_older_rows[ZONE_N_BUILDS];	/* built: of readings, those
+												 * older than the consent */
 	uint64		n_older;		/* read: of both, those older than the consent */
 	uint64		n_rows[ZONE_N_BUILDS];
 	uint64		us[ZONE_N_BUILDS];	/* time spent on each */

@@ -346,6 +346,9 @@ renew_readings(ZoneRun *run, const Stream *stream)
 						  psprintf("come_%s", stream->suffix));
 	if (staged == NULL)
 		stedi_zone_table_report_readings(run, stream->id);
+	run->report[stream->id].older = 0;
+	stedi_zone_table_report_older(run, stream->id, run->source[stream->id].stats.older > 0 ?
+								  psprintf("come_%s", stream->suffix) : NULL);
 }
 
 /* Whose movements have to be judged anew. */

@@ -223,12 +223,25 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
 	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
-	if (stats->older > 0)
+}
+
+void
+stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows)
+{
+	int64		n_older = run->report[id].older;
+
+	if (rows != NULL && !run->since)
+		n_older = stedi_zone_query_count(stedi_zone_query_expand(run, psprintf(id == ZONE_ACCELEROMETER_TRUSTED ?
+																			   "SELECT FROM %s r JOIN {customer_trusted} c ON c.email = r.email"
+																			   " WHERE r.\"timestamp\" < c.sharewithresearchasofdate" :
+																			   "SELECT FROM %s r JOIN {customer_curated} c ON c.serialnumber = r.serialnumber"
+																			   " WHERE r.sensorreadingtime < c.sharewithresearchasofdate", rows)));
+	if (n_older > 0)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
 							  "%s keeps %lld readings that are older than their customer's consent",
-							  (unsigned long) stats->older,
-							  stedi_zone_tables[id].name, (long long) stats->older),
+							  (unsigned long) n_older,
+							  stedi_zone_tables[id].name, (long long) n_older),
 				errhint("The rule consent => 'since_consent' leaves them out."));
 }
 
@@ -240,8 +253,12 @@ stedi_zone_table_report_customers(ZoneRun *run)
 
 	report->before_consent = report->unknown_owner = report->ambiguous = 0;
 	report->duplicates = 0;
-	stedi_zone_query_values("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
-							" AND stedi.birthday(birthday) IS NULL", 1, &n_refused);
+
+	/* of the rows that the run has made */
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
+									 " AND stedi.birthday(birthday) IS NULL AND %s",
+									 run->renew ? "who IN (SELECT who FROM change WHERE is_in AND differs)" :
+									 "true"), 1, &n_refused);
 	if (n_refused > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld birthday in customer_trusted is NULL, as it is no date",
