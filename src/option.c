@@ -266,25 +266,26 @@ parse_words(const char *value, int *n)
 	for (const char *p = utf8;; p++)
 	{
 		StediSlice	word;
-		const char *end;
+		bool		quoted;
 
 		p += strspn(p, " ");
-		word.data = (*p == '"') ? p + 1 : p;
-		end = word.data + strcspn(word.data, *p == '"' ? "\"" : ",\"");
-		p = (*p == '"' && *end == '"') ? end + 1 : end;
+		quoted = (*p == '"');
+		word.data = p + quoted;
+		word.len = strcspn(word.data, quoted ? "\"" : ",\"");
+		p = word.data + word.len + (quoted && word.data[word.len] == '"');
 		p += strspn(p, " ");
-		word.len = end - word.data;
-		while (*end != '"' && word.len > 0 && word.data[word.len - 1] == ' ')
+		while (!quoted && word.len > 0 && word.data[word.len - 1] == ' ')
 			word.len--;
-		if ((*end != '"' && word.len == 0) || (*p != ',' && *p != '\0'))
-		{
-			*n = -1;
-			return NULL;
-		}
+		if (quoted ? word.data[word.len] != '"' : word.len == 0)
+			break;
 		words[(*n)++] = word;
 		if (*p == '\0')
 			return words;
+		if (*p != ',')
+			break;
 	}
+	*n = -1;
+	return NULL;
 }
 
 static void
