@@ -242,6 +242,28 @@ frame_take_bracket(StediFramer *framer, const char *buf, size_t pos, size_t len,
 }
 
 /*
+ * At buf[pos], in the record that starts at buf[0], may be a byte-order mark:
+ * another file begins there.  False when there is none; else *status is BAD,
+ * or MORE when it takes more bytes to tell.
+ */
+static bool
+frame_take_mark(StediFramer *framer, const char *buf, size_t pos, size_t len,
+				StediSlice *record, StediFrameStatus *status)
+{
+	bool		wait = false;
+
+	if (frame_skip_mark(buf + pos, len - pos, false, &wait) > 0)
+	{
+		*status = frame_bad(framer, buf, pos, framer->newlines,
+							STEDI_REASON_NOT_CLOSED, record);
+		return true;
+	}
+	framer->scanned = pos;
+	*status = STEDI_FRAME_MORE;
+	return wait;
+}
+
+/*
  * Scan on in the record that starts at buf[0].  On RECORD and BAD, *record is
  * what was consumed.
  */
@@ -251,7 +273,6 @@ frame_scan_record(StediFramer *framer, const char *buf, size_t len,
 {
 	StediFrameStatus status;
 	size_t		pos = framer->scanned;
-	bool		wait;
 
 	for (; pos < len; pos++)
 	{
@@ -284,14 +305,9 @@ frame_scan_record(StediFramer *framer, const char *buf, size_t len,
 			case '\r':
 				continue;
 			case BYTE_ORDER_MARK_START:
-				wait = false;
-				if (frame_skip_mark(buf + pos, len - pos, false, &wait) > 0)
-					return frame_bad(framer, buf, pos, framer->newlines,
-									 STEDI_REASON_NOT_CLOSED, record);
-				if (!wait)
-					break;
-				framer->scanned = pos;
-				return STEDI_FRAME_MORE;
+				if (frame_take_mark(framer, buf, pos, len, record, &status))
+					return status;
+				break;
 			case '{':
 			case '[':
 				status = frame_take_bracket(framer, buf, pos, len, record);

@@ -226,7 +226,7 @@ class UnitTest(ServerTest):
         answers = set()
         for style, zone in itertools.product(("ISO, YMD", "ISO, DMY", "ISO, MDY", "German", "SQL, MDY"), ("UTC", "Pacific/Auckland")):
             self.db.run(f"SET datestyle = '{style}'; SET timezone = '{zone}'")
-            answers.add(tuple(self.db.value("SELECT to_char(stedi.birthday(%s), 'YYYY-MM-DD BC')", (text) for text in good + bad))
+            answers.add(tuple(self.db.value("SELECT to_char(stedi.birthday(%s), 'YYYY-MM-DD BC')", text) for text in good + bad))
             self.assertEqual(self.db.value("SHOW datestyle").split(",")[0], style.split(",")[0])
         self.db.run("RESET datestyle; RESET timezone")
         self.assertEqual(answers, {("1999-01-31 AD",) * 9 + ("0099-01-31 AD", "1999-01-31 BC") + (None,) * len(bad)})

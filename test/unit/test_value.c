@@ -786,6 +786,86 @@ test_dates(void)
 	free_field(&number);
 }
 
+/* Numbers of each unit, and what is finer rounded down. */
+static void
+test_units(void)
+{
+	static const struct
+	{
+		const char *text;
+		StediTimeUnit unit;
+		StediReason reason;
+		int64_t		ms;
+	}			cases[] = {
+		{"1681484376", STEDI_UNIT_S, STEDI_REASON_NONE, INT64_C(1681484376000)},
+		{"1681484376.3619999", STEDI_UNIT_S, STEDI_REASON_NONE, INT64_C(1681484376361)},
+		{"-0.0001", STEDI_UNIT_S, STEDI_REASON_NONE, -1},
+		{"-1.5", STEDI_UNIT_S, STEDI_REASON_NONE, -1500},
+		{"1.681484376e9", STEDI_UNIT_S, STEDI_REASON_NONE, INT64_C(1681484376000)},
+		{"16814843760e-1", STEDI_UNIT_S, STEDI_REASON_NONE, INT64_C(1681484376000)},
+		{"1e-400", STEDI_UNIT_S, STEDI_REASON_NONE, 0},
+		{"0e999999999", STEDI_UNIT_S, STEDI_REASON_NONE, 0},
+		{"9223372036854775", STEDI_UNIT_S, STEDI_REASON_NONE, INT64_C(9223372036854775000)},
+		{"9223372036854776", STEDI_UNIT_S, STEDI_REASON_OUT_OF_RANGE, 0},
+		{"1e400", STEDI_UNIT_S, STEDI_REASON_OUT_OF_RANGE, 0},
+		{"1681484376361999", STEDI_UNIT_US, STEDI_REASON_NONE, INT64_C(1681484376361)},
+		{"-1", STEDI_UNIT_US, STEDI_REASON_NONE, -1},
+		{"1681484376361", STEDI_UNIT_MS, STEDI_REASON_NONE, INT64_C(1681484376361)},
+		{"1681484376361.5", STEDI_UNIT_MS, STEDI_REASON_NOT_AN_INTEGER, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		StediField	field = {STEDI_FIELD_NUMBER, {cases[i].text, strlen(cases[i].text)}};
+		int64_t		ms = 0;
+
+		is_int(stedi_value_ms_of(&field, cases[i].unit, NULL, &ms), cases[i].reason, "%s of unit %d", cases[i].text, cases[i].unit);
+		if (cases[i].reason == STEDI_REASON_NONE)
+			is_int(ms, cases[i].ms, "%s of unit %d, in ms", cases[i].text, cases[i].unit);
+	}
+}
+
+/* Which numbers of a unit can only be of another one. */
+static void
+test_other_units(void)
+{
+	const int64_t first = INT64_C(946684800);
+	const int64_t last = INT64_C(4102444800);
+	const struct
+	{
+		int64_t		ms;
+		StediTimeUnit unit;
+		int			other;		/* -1: none */
+		int64_t		latest;
+	}			cases[] = {
+		{first * 1000, STEDI_UNIT_MS, -1, 0},
+		{last * 1000, STEDI_UNIT_MS, -1, 0},
+		{first - 1, STEDI_UNIT_MS, -1, 0},
+		{first, STEDI_UNIT_MS, STEDI_UNIT_S, first * 1000 + 999},
+		{last - 1, STEDI_UNIT_MS, STEDI_UNIT_S, last * 1000 - 1},
+		{last, STEDI_UNIT_MS, -1, 0},
+		{first * 1000000, STEDI_UNIT_MS, STEDI_UNIT_US, first * 1000},
+		{last * 1000000, STEDI_UNIT_MS, -1, 0},
+		{first * 1000000000, STEDI_UNIT_MS, STEDI_UNIT_NS, first * 1000},
+		{first * 1000000, STEDI_UNIT_S, STEDI_UNIT_MS, first * 1000},
+		{first, STEDI_UNIT_US, STEDI_UNIT_MS, first * 1000 + 999},
+		{first / 1000 + 1, STEDI_UNIT_US, STEDI_UNIT_S, (first / 1000 + 2) * 1000000 - 1},
+		{-first, STEDI_UNIT_MS, -1, 0},
+		{INT64_MAX, STEDI_UNIT_MS, -1, 0},
+		{INT64_MIN, STEDI_UNIT_MS, -1, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		StediTimeUnit other = STEDI_N_UNITS;
+		int64_t		latest = 0;
+		bool		found = stedi_value_other_unit(cases[i].ms, cases[i].unit, &other, &latest);
+
+		is_int(found ? (int) other : -1, cases[i].other, "case %zu: the other unit", i);
+		is_int(latest, cases[i].latest, "case %zu: the latest time", i);
+	}
+}
+
 int
 main(void)
 {
@@ -796,6 +876,8 @@ main(void)
 	test_doubles();
 	test_random_doubles();
 	test_refusals();
+	test_units();
+	test_other_units();
 	test_times();
 	test_random_times();
 	test_dates();
