@@ -65,6 +65,7 @@ OBJS = \
 	src/value.o \
 	src/time.o \
 	src/birthday.o \
+	src/email.o \
 	src/consent_find.o \
 	src/consent_set.o \
 	src/consent.o \
@@ -168,16 +169,16 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = option_form glob beneath sign s3xml ini address checksum inflate frame decode plain json value consent_find
-UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value consent_find
+UNIT_SOURCES = option_form glob beneath sign s3xml ini address checksum inflate frame decode plain json value email consent_find
+UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value email consent_find
 # These once more, with src/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
 # What test/fuzz/fuzz_TARGET.c feeds with hostile bytes, and the sources that
 # its corpus must cover.  A new target is a name in the first list, and what it
 # guards in the second one.
-FUZZ = frame decode value s3xml inflate option consent keys
-FUZZ_COVERED = frame decode plain json value s3xml inflate option_form glob consent_find ini
+FUZZ = frame decode value s3xml inflate option consent email keys
+FUZZ_COVERED = frame decode plain json value s3xml inflate option_form glob email consent_find ini
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.
@@ -310,7 +311,8 @@ unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit
 	@status=0; for test in $^; do \
 		echo "# $$test"; $$test || status=1; done; exit $$status
 
-unit_headers = src/bytes.h src/simd.h src/consent.h src/beneath.h test/unit/tap.h test/unit/padded.h \
+unit_headers = src/bytes.h src/simd.h src/consent.h src/beneath.h src/email_table.h \
+	test/unit/tap.h test/unit/padded.h \
 	test/unit/reading.h test/unit/framed.h test/unit/alike.h test/unit/members.h
 unit_objects = $(UNIT_SOURCES:%=.build/%.o)
 portable_objects = $(unit_objects:.build/plain.o=.build/plain_portable.o)

@@ -20,6 +20,7 @@
  *	 plain.c	bytes						-> the same in one pass, of plain records
  *	 json.c		record						-> fields, what plain.c leaves; all members
  *	 value.c	field						-> number, time
+ *	 email.c	an e-mail				-> its normal form: who it names
  *	 consent_find.c	a key					-> the member of a consent set
  *	 ini.c		a file of AWS's tools		-> profiles and their properties
  *
@@ -575,6 +576,37 @@ extern int	stedi_beneath_open(int root, const char *root_path, const char *path,
 							   StediBeneathFor purpose);
 extern int	stedi_beneath_walk(int root, const char *root_path, const char *path,
 							   StediBeneathFor purpose);
+/* email.c */
+
+/*
+ * Which normal form e-mails have.  Form 1, of stedi 1.0, was ASCII's alone; a
+ * target that was made under another form is read anew.
+ */
+#define STEDI_EMAIL_FORM 2
+
+/* E-mails of more bytes have form 1: nobody's address is nearly as long. */
+#define STEDI_EMAIL_LONGEST 65536
+
+/*
+ * Code points of room for the form of an e-mail of so many bytes: three bytes
+ * may become 18 code points, and there must be as much beside them to sort.
+ */
+#define STEDI_EMAIL_ROOM(len) ((len) <= STEDI_EMAIL_LONGEST ? 12 * (len) + 1 : (len) / 4 + 1)
+
+/*
+ * The normal form, which lies in room, and is empty when nothing is left: then
+ * it names nobody.  E-mail and form are UTF-8; what is not has form 1.
+ */
+extern StediSlice stedi_email_form(StediSlice email, uint32_t *room);
+
+/* Form 1, in room for its bytes. */
+extern StediSlice stedi_email_ascii(StediSlice email, char *room);
+
+/*
+ * Forms that look alike have one skeleton; a modest list of such characters
+ * is known.  In room for the form's bytes, or the form itself.
+ */
+extern StediSlice stedi_email_skeleton(StediSlice form, char *room);
 
 /* consent_find.c */
 

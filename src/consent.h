@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-/* E-mails longer than this are folded on the heap. */
+/* E-mails longer than this are normalised on the heap. */
 #define SHORT_KEY 256
 
 /* Whatever lies in a set is aligned to so many bytes. */
@@ -32,8 +32,8 @@
 #define SET_ALIGNED(size) (((uint64_t) (size) + SET_ALIGN - 1) & ~(uint64_t) (SET_ALIGN - 1))
 
 /* The layout's version: a set that is stored may be older than we are. */
-#define SET_MAGIC 0x53544350
-#define SET_FOLD 0x01			/* keys are e-mails: trimmed, lower case */
+#define SET_MAGIC 0x53544351
+#define SET_FOLD 0x01			/* keys are e-mails, in their normal form */
 #define SET_SINCE 0x02			/* rule since_consent: before is out */
 
 typedef struct Member
@@ -79,17 +79,54 @@ struct StediConsentSet
 #define SET_PLACES(set) ((Place *) ((char *) (set) + (set)->members_end))
 #define SET_SLOTS(set) ((Slot *) ((char *) SET_PLACES(set) + PLACES_SIZE((set)->n_members)))
 
-/* Copy text to dest with its ASCII letters in lower case. */
+/* The same byte, eight times. */
+#define EIGHT_TIMES(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight bytes of consent_fold; sets the upper bits in *odd of those not plain. */
 static inline void
+consent_fold_word(char *dest, const char *data, uint64_t *odd)
+{
+	uint64_t	word;
+	uint64_t	low;
+	uint64_t	upper;
+
+	memcpy(&word, data, sizeof(word));
+	low = word & EIGHT_TIMES(0x7F);
+
+	/* a sum has the upper bit of a byte set from that byte on; none carries */
+	upper = (low + EIGHT_TIMES(0x80 - 'A')) & ~(low + EIGHT_TIMES(0x80 - 'Z' - 1)) & ~word;
+	*odd |= word | ~(low + EIGHT_TIMES(0x80 - ' ')) | (low + EIGHT_TIMES(0x80 - 0x7F));
+	word |= (upper & EIGHT_TIMES(0x80)) >> 2;
+	memcpy(dest, &word, sizeof(word));
+}
+
+/*
+ * Copy text to dest, which is not text, with its ASCII letters in lower case.
+ * True when all of it is plain, printable ASCII: if it is a trimmed e-mail, that
+ * is its normal form.
+ */
+static inline bool
 consent_fold(char *dest, StediSlice text)
 {
+	uint64_t	odd = 0;
+
+	if (text.len >= sizeof(uint64_t))
+	{
+		size_t		last = text.len - sizeof(uint64_t);
+
+		for (size_t i = 0; i < last; i += sizeof(uint64_t))
+			consent_fold_word(dest + i, text.data + i, &odd);
+		consent_fold_word(dest + last, text.data + last, &odd);
+		return (odd & EIGHT_TIMES(0x80)) == 0;
+	}
 	for (size_t i = 0; i < text.len; i++)
 	{
 		unsigned char c = text.data[i];
 
-		/* without a branch, so that it is done many at a time */
+		odd |= (unsigned char) (c - ' ') > '~' - ' ';
 		dest[i] = c | ((unsigned char) (c - 'A') < 26 ? 0x20 : 0);
 	}
+	return odd == 0;
 }
 
 /* Eight bytes, or as many as there are, the first one highest. */
