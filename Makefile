@@ -121,6 +121,7 @@ OBJS = \
 	src/zone_history.o \
 	src/zone_report.o \
 	src/zone_forget.o \
+	src/zone_former.o \
 	src/zone_session.o \
 	src/zone_record.o \
 	src/zone_audit.o \

@@ -96,3 +96,14 @@ CREATE FUNCTION stedi.expectations(target regnamespace)
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stedi.expectations(regnamespace) IS
     'the expectations that stedi.expect has set, with the rows that met and violated each in the run named, which is NULL before the first';
+
+/* ---- e-mails: one normal form, beyond ASCII, too ---- */
+
+COMMENT ON FUNCTION stedi.normalize_email(text) IS
+    'an e-mail as it names a customer: Unicode''s NFKC_Casefold without what nobody sees, trimmed of white space; NULL when nothing is left, or the database''s encoding cannot write it';
+
+CREATE FUNCTION stedi.keyed_hash(key bytea, email text, form integer) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'keyed_hash_of_form';
+COMMENT ON FUNCTION stedi.keyed_hash(bytea, text, integer) IS
+    'the same in a former form of e-mails: 1 is that of stedi 1.0, ASCII''s alone, by which entries of the consent history from before the update know people; 2 is that of today';

@@ -48,23 +48,102 @@ stedi_consent_hash_text(uint64 seed, StediSlice key)
 	return hash;
 }
 
+/* Are texts of the database UTF-8, or bytes that we take for it? */
+static inline bool
+is_utf8(void)
+{
+	return GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+}
+
+/* The normal form in UTF-8 of an e-mail of the database, palloc'd. */
+static StediSlice
+make_form(StediSlice email)
+{
+	char	   *copy = NULL;
+	StediSlice	form;
+
+	if (!is_utf8())
+	{
+		copy = pnstrdup(email.data, email.len);
+		email.data = pg_server_to_any(copy, (int) email.len, PG_UTF8);
+		email.len = strlen(email.data);
+		if (email.data != copy)
+			pfree(copy);
+		copy = unconstify(char *, email.data);
+	}
+	form = stedi_email_form(email, palloc(STEDI_EMAIL_ROOM(email.len) * sizeof(uint32)));
+	if (copy != NULL)
+		pfree(copy);
+	return form;
+}
+
+/*
+ * A form in UTF-8, which it frees, in the encoding of the database; data is
+ * NULL where that has no such text.
+ */
+static StediSlice
+to_database(StediSlice form)
+{
+	StediSlice	text = {NULL, 0};
+	int			len = 0;
+
+	if (is_utf8())
+		return form;
+	text.data = stedi_tuple_text(form, &len);
+	text.len = len;
+	pfree(unconstify(char *, form.data));
+	return text;
+}
+
+StediSlice
+stedi_consent_form(StediSlice email, char *room)
+{
+	char	   *copy = room;
+
+	email = stedi_consent_trim(email);
+	if (email.len > SHORT_KEY)
+		copy = palloc(email.len);
+	if (!consent_fold(copy, email))
+	{
+		if (copy != room)
+			pfree(copy);
+		return to_database(make_form(email));
+	}
+	email.data = copy;
+	return email;
+}
+
+StediReason
+stedi_consent_check(StediSlice email)
+{
+	StediSlice	form = stedi_email_form(email,
+										palloc(STEDI_EMAIL_ROOM(email.len) * sizeof(uint32)));
+	bool		is_empty = form.len == 0;
+
+	form = to_database(form);
+	if (form.data == NULL)
+		return STEDI_REASON_ENCODING;
+	pfree(unconstify(char *, form.data));
+	return is_empty ? STEDI_REASON_MISSING : STEDI_REASON_NONE;
+}
+
 uint64
 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key)
 {
 	char		room[SHORT_KEY];
-	char	   *copy = room;
 	uint64		hash;
 
 	if (!fold_key)
 		return stedi_consent_hash_text(seed, name);
 	name = stedi_consent_trim(name);
-	if (name.len > sizeof(room))
-		copy = palloc(name.len);
-	consent_fold(copy, name);
-	name.data = copy;
-	hash = stedi_consent_hash_text(seed, name);
-	if (copy != room)
-		pfree(copy);
+	if (name.len <= sizeof(room) && consent_fold(room, name))
+	{
+		name.data = room;
+		return consent_hash_key(seed, name);
+	}
+	name = make_form(name);
+	hash = consent_hash_key(seed, name);
+	pfree(unconstify(char *, name.data));
 	return hash;
 }
 
@@ -73,22 +152,25 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 				   uint32 *place)
 {
 	char		room[SHORT_KEY];
-	char	   *copy = room;
 	const Member *member;
 
 	if (set->flags & SET_FOLD)
 	{
-		who = stedi_consent_trim(who);
-		if (who.len > sizeof(room))
-			copy = palloc(who.len);
-		consent_fold(copy, who);
-		who.data = copy;
+		StediSlice	form = stedi_consent_form(who, room);
+
+		if (form.data == NULL)	/* nobody's who is in a set of this database */
+		{
+			if (*hash == 0)
+				*hash = stedi_consent_name_hash(set->seed, who, true);
+			return false;
+		}
+		who = form;
 	}
 	if (*hash == 0)
 		*hash = stedi_consent_hash_text(set->seed, who);
 	member = consent_find_member(set, SET_SLOTS(set), set->n_slots, who, *hash);
-	if (copy != room)
-		pfree(copy);
+	if ((set->flags & SET_FOLD) && who.data != room)
+		pfree(unconstify(char *, who.data));
 	if (member != NULL)
 		*place = ((const char *) member - (const char *) set) / SET_ALIGN;
 	return member != NULL;
@@ -182,19 +264,16 @@ consents(PG_FUNCTION_ARGS)
 text *
 stedi_consent_normalize(StediSlice email)
 {
-	text	   *result;
+	char		room[SHORT_KEY];
+	StediSlice	form = stedi_consent_form(email, room);
 
-	email = stedi_consent_trim(email);
-	if (email.len == 0)
-		return NULL;
-	result = palloc(email.len + VARHDRSZ);
-	SET_VARSIZE(result, email.len + VARHDRSZ);
-	consent_fold(VARDATA(result), email);
-	return result;
+	return form.data == NULL || form.len == 0 ? NULL :
+		cstring_to_text_with_len(form.data, (int) form.len);
 }
 
 /*
- * normalize_email(text) -> text; NULL when nothing is left
+ * normalize_email(text) -> text; NULL when nothing is left, or the database's
+ * encoding has no such text
  */
 Datum
 normalize_email(PG_FUNCTION_ARGS)

@@ -35,6 +35,18 @@ stedi_consent_trim(StediSlice text)
 	return text;
 }
 
+/* not inlined: what most e-mails do not need takes room on the stack */
+static uint64_t hash_form(uint64_t seed, StediSlice email) __attribute__((noinline));
+
+/* The hash of a short e-mail beyond plain ASCII. */
+static uint64_t
+hash_form(uint64_t seed, StediSlice email)
+{
+	uint32_t	room[STEDI_EMAIL_ROOM(SHORT_KEY)];
+
+	return consent_hash_key(seed, stedi_email_form(email, room));
+}
+
 uint64_t
 stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 {
@@ -48,10 +60,16 @@ stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 		who = stedi_consent_trim(who);
 		if (who.len > sizeof(room))
 			return 0;
-		consent_fold(room, who);
-		who.data = room;
+		if (!consent_fold(room, who))
+			hash = hash_form(set->seed, who);
+		else
+		{
+			who.data = room;
+			hash = consent_hash_key(set->seed, who);
+		}
 	}
-	hash = consent_hash_key(set->seed, who);
+	else
+		hash = consent_hash_key(set->seed, who);
 	__builtin_prefetch(&SET_SLOTS(set)[hash & (set->n_slots - 1)]);
 	return hash;
 }

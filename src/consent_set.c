@@ -97,25 +97,22 @@ static void
 building_add(Building *building, text *who, const Member *given)
 {
 	StediSlice	key = stedi_text_slice(who);
-	char	   *copy = NULL;
+	char		room[SHORT_KEY];
 	uint64		hash;
 	Member	   *member;
 
 	if (building->set->flags & SET_FOLD)
-	{
-		key = stedi_consent_trim(key);
-		copy = palloc(key.len + 1);
-		consent_fold(copy, key);
-		key.data = copy;
-	}
+		key = stedi_consent_form(key, room);
+	if (key.data == NULL)		/* no record can name them either */
+		return;
 	hash = stedi_consent_hash_text(building->set->seed, key);
 	member = consent_find_member(building->set, building->slots, building->set->n_slots, key, hash);
 	if (member != NULL)
 		stedi_consent_restrict(member, given);
 	else
 		building_append(building, given, hash, key, (uint32) key.len);
-	if (copy != NULL)
-		pfree(copy);
+	if ((building->set->flags & SET_FOLD) && key.data != room)
+		pfree(unconstify(char *, key.data));
 }
 
 void

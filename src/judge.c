@@ -13,6 +13,7 @@
 #include "stedi.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/lsyscache.h"
 
 const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS] = {
@@ -32,7 +33,7 @@ typedef enum Duty
 {
 	DUTY_NONE,
 	DUTY_PRESENT,				/* not missing, null or empty */
-	DUTY_PRESENT_TRIMMED,		/* nor white space alone */
+	DUTY_EMAIL,					/* nor white space and the like alone */
 	DUTY_TIME,					/* epoch ms in timestamptz's range */
 	DUTY_DECIDING_TIME,			/* and not of another unit */
 	DUTY_PRESENT_TIME,			/* likewise, and present */
@@ -46,13 +47,13 @@ typedef struct Rule
 } Rule;
 
 static const Rule rules[] = {
-	{"customer_landing", "email", DUTY_PRESENT_TRIMMED},
+	{"customer_landing", "email", DUTY_EMAIL},
 	{"customer_landing", "registrationdate", DUTY_DECIDING_TIME},
 	{"customer_landing", "lastupdatedate", DUTY_DECIDING_TIME},
 	{"customer_landing", "sharewithresearchasofdate", DUTY_DECIDING_TIME},
 	{"customer_landing", "sharewithpublicasofdate", DUTY_TIME},
 	{"customer_landing", "sharewithfriendsasofdate", DUTY_TIME},
-	{"accelerometer_landing", "user", DUTY_PRESENT_TRIMMED},
+	{"accelerometer_landing", "user", DUTY_EMAIL},
 	{"accelerometer_landing", "timestamp", DUTY_PRESENT_TIME},
 	{"step_trainer_landing", "serialnumber", DUTY_PRESENT},
 	{"step_trainer_landing", "sensorreadingtime", DUTY_PRESENT_TIME},
@@ -100,14 +101,28 @@ stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc, const StediTuple *
 
 /* Is there something in the field? */
 static bool
-is_present(const StediField *field, bool trimmed)
+is_present(const StediField *field)
 {
 	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL ||
 		field->kind == STEDI_FIELD_UNREADABLE)
 		return false;
 	if (field->kind != STEDI_FIELD_STRING)
 		return true;
-	return (trimmed ? stedi_consent_trim(field->text) : field->text).len > 0;
+	return field->text.len > 0;
+}
+
+/* Does a string that is to be an e-mail name somebody? */
+static StediReason
+check_email(StediSlice text)
+{
+	text = stedi_consent_trim(text);
+	if (text.len == 0)
+		return STEDI_REASON_MISSING;
+
+	/* with a character that everybody sees, something is left in UTF8 */
+	if (GetDatabaseEncoding() == PG_UTF8 && text.data[0] > ' ' && text.data[0] <= '~')
+		return STEDI_REASON_NONE;
+	return stedi_consent_check(text);
 }
 
 /* See stedi.h. */
@@ -165,12 +180,14 @@ stedi_judge_record(StediJudge *judge, const StediField *fields, int *attno)
 		const StediField *field = &fields[judge->duties[i].field];
 		Duty		duty = judge->duties[i].duty;
 		bool		must_be = (duty != DUTY_TIME && duty != DUTY_DECIDING_TIME);
-		bool		present = is_present(field, duty == DUTY_PRESENT_TRIMMED);
+		bool		present = is_present(field);
 		StediReason reason = STEDI_REASON_NONE;
 
 		*attno = judge->duties[i].attno;
 		if (!present && must_be)
 			return STEDI_REASON_MISSING;
+		if (duty == DUTY_EMAIL && field->kind == STEDI_FIELD_STRING)
+			reason = check_email(field->text);
 		if (present && duty >= DUTY_TIME)
 			reason = check_time(judge, field, duty);
 		if (reason != STEDI_REASON_NONE)

@@ -426,7 +426,17 @@ extern uint64 stedi_consent_hash_text(uint64 seed, StediSlice key);
 /* The same in a set in which keys are folded or not. */
 extern uint64 stedi_consent_name_hash(uint64 seed, StediSlice name, bool fold_key);
 
-/* An e-mail in its normal form, palloc'd; NULL when nothing is left. */
+/*
+ * An e-mail's normal form (email.c) in the encoding of the database, in room
+ * for SHORT_KEY bytes or palloc'd.  data is NULL where the encoding has no such
+ * text, as that of a ligature in LATIN1.
+ */
+extern StediSlice stedi_consent_form(StediSlice email, char *room);
+
+/* Of an e-mail in UTF-8: is there such a text, and is it not empty? */
+extern StediReason stedi_consent_check(StediSlice email);
+
+/* The same as text, palloc'd; NULL, too, when nothing is left: it names nobody. */
 extern text *stedi_consent_normalize(StediSlice email);
 extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
 

@@ -128,6 +128,8 @@ may_renew(const ZoneRun *run)
 		reason = "the consent rule has changed";
 	else if (!run->complete)
 		reason = "the last run did not make all five tables, or its bookkeeping is not whole";
+	else if (run->form_before != STEDI_EMAIL_FORM)
+		reason = "e-mails have another normal form than in the last run";
 	else if (stedi_zone_object_redefined(run) != NULL)
 		reason = stedi_zone_object_redefined(run);
 	else if (run->dropping_before != NULL && strcmp(run->dropping, run->dropping_before) != 0)
@@ -153,6 +155,7 @@ rebuild(ZoneRun *run)
 		{
 			stedi_zone_person_read(run);
 			stedi_zone_change_begin(run);
+			stedi_zone_former_rows(run);
 		}
 		if (run->wanted[id])
 		{

@@ -272,6 +272,7 @@ typedef struct ZoneExpectations
 typedef struct ZoneSieve ZoneSieve;
 typedef struct ZoneLoad ZoneLoad;
 typedef struct ZoneCustomers ZoneCustomers;
+typedef struct ZoneFormer ZoneFormer;
 
 typedef struct ZoneRun
 {
@@ -327,6 +328,7 @@ typedef struct ZoneRun
 	int64		before_ms;		/* the now of that one */
 	const char *definition_before;
 	const char *dropping_before;
+	int			form_before;	/* of e-mails in the tables */
 	int64		rows_before[ZONE_N_TABLES];
 	const char *definition;		/* of the landing tables */
 	const char *dropping;		/* the expectations that drop rows */
@@ -343,6 +345,7 @@ typedef struct ZoneRun
 	MemoryContext cxt;			/* lives as long as the run */
 	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
 	ZoneCustomers *customers;	/* while their records are read */
+	ZoneFormer *former;			/* the same: who is forgotten by a former form */
 	ZoneLoad   *load;			/* readings; NULL: none are read */
 
 	/* what came out */
@@ -514,6 +517,9 @@ extern const char *const stedi_zone_device_rows;
 
 /* How a line of run->dropping begins, in which it lies behind run->definition. */
 #define ZONE_DROPPING "\nexpect "
+
+/* And the line between them, with the number of the form of e-mails; none: 1. */
+#define ZONE_FORM "\ne-mails of form "
 
 /*
  * Read a target's expectations: sets run->expectations and run->dropping.  The
@@ -946,6 +952,35 @@ extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice
 /* The same of text in the encoding of the database, hashed in UTF-8. */
 extern bytea *stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text);
 
+/* zone_former.c: targets whose e-mails have another form than those of today */
+
+/* Begin to look for people who are forgotten by a former form of their e-mail. */
+extern void stedi_zone_former_begin(ZoneRun *run);
+
+/* A record of somebody: the e-mail as it landed, and in its form. */
+extern void stedi_zone_former_note(ZoneRun *run, StediSlice landed, const text *email);
+
+/* All records are read: who was met is forgotten by the form of today. */
+extern void stedi_zone_former_settle(ZoneRun *run);
+
+/* The same at once, of an e-mail as it was given. */
+extern void stedi_zone_former_replace(ZoneRun *run, StediSlice given, const text *email);
+
+/*
+ * Keep the relation `name` (email, who): the keyed hashes by which stedi 1.0 knew
+ * people.  template: a query of e-mails in their form, and in a spelling.
+ */
+extern void stedi_zone_former_keep(ZoneRun *run, const char *name, const char *template);
+
+/*
+ * A template of a query: how the e-mails in array $1 are spelled in the tables;
+ * they themselves among these.  palloc'd.
+ */
+extern char *stedi_zone_former_spellings(const ZoneRun *run);
+
+/* Bring over the rows that a run which rebuilds leaves in the tables. */
+extern void stedi_zone_former_rows(ZoneRun *run);
+
 /* zone_change.c */
 
 /* In a run that rebuilds: before the tables change, when the people are known. */
@@ -1079,9 +1114,6 @@ typedef struct ZoneKeys
 
 /* The values of a query's one column, in the run's context. */
 extern ZoneKeys *stedi_zone_record_keys(const ZoneRun *run, const char *template);
-
-/* An e-mail in its normal form, palloc'd; NULL when it names nobody. */
-extern text *stedi_zone_record_email(const text * given);
 
 /* Which records of a landing table to keep, and what of them. */
 typedef struct ZoneRecordWish

@@ -71,7 +71,14 @@ static const char *const insider_query =
 
 static const char *const not_forgotten =
 " AND NOT EXISTS (SELECT FROM {books}.stedi_forgotten f WHERE f.lifted IS NULL"
-"   AND f.who = stedi.keyed_hash((SELECT key FROM {books}.stedi_key), d.email))";
+"   AND f.who = stedi.keyed_hash((SELECT key FROM {books}.stedi_key), d.email))"
+" AND d.email NOT IN (SELECT y.email FROM formerly y"
+"   JOIN {books}.stedi_forgotten f ON f.who = y.who WHERE f.lifted IS NULL)";
+
+/* stedi 1.0 knew people by another form of the e-mail that one of their records has. */
+static const char *const spelling_query =
+"SELECT DISTINCT email, landed AS spelling FROM customer_record"
+" WHERE email IS NOT NULL AND landed ~ '[^ -~]'";
 
 /* Devices that one customer holds; handed_on: another has held it. */
 static const char *const device_query =
@@ -223,11 +230,14 @@ void
 stedi_zone_audit_people(const ZoneSession *session)
 {
 	ZoneRecordWish wish = {.rejects = true};
+	bool		any_forgotten = forgets(session);
 
 	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
+	if (any_forgotten)
+		stedi_zone_former_keep(session->run, "formerly", spelling_query);
 	keep(session, "standing", standing_query);
 	keep(session, "decider", decider_query);
-	if (forgets(session))
+	if (any_forgotten)
 		stedi_zone_store_keep(session->run, "insider", psprintf("%s%s", insider_query, not_forgotten));
 	else
 		keep(session, "insider", insider_query);

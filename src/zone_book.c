@@ -351,19 +351,26 @@ read_key(ZoneRun *run)
 }
 
 /*
- * What the last run's tables were made by: the landing tables, and then, where
- * there were any, the expectations that drop rows.
+ * What the last run's tables were made by: the landing tables, the form of
+ * e-mails, and then, where there were any, the expectations that drop rows.
  */
 static void
 split_definition(ZoneRun *run, char *definition)
 {
 	char	   *dropping = strstr(definition, ZONE_DROPPING);
+	char	   *form;
 
 	run->dropping_before = "";
 	if (dropping != NULL)
 	{
 		run->dropping_before = MemoryContextStrdup(run->cxt, dropping);
 		*dropping = '\0';
+	}
+	form = strstr(definition, ZONE_FORM);
+	if (form != NULL)
+	{
+		run->form_before = atoi(form + strlen(ZONE_FORM));
+		*form = '\0';
 	}
 	run->definition_before = definition;
 }
@@ -378,6 +385,10 @@ read_state(ZoneRun *run, int64 *forgotten)
 	ZoneQueryRows rows;
 
 	*forgotten = 0;
+	run->form_before = STEDI_EMAIL_FORM;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (OidIsValid(run->relid[id]))
+			run->form_before = 1;
 
 	/* anything but one row is as good as nothing */
 	stedi_zone_store_query(run, &rows,

@@ -268,7 +268,10 @@ put_state(const ZoneRun *run)
 	values[0] = Int64GetDatum(run->number);
 	values[1] = Int64GetDatum(run->now_ms);
 	values[2] = BoolGetDatum(run->all);
-	values[3] = CStringGetTextDatum(psprintf("%s%s", run->definition, run->dropping));
+	/* until all five are of one form, none is */
+	values[3] = CStringGetTextDatum(psprintf("%s" ZONE_FORM "%d%s", run->definition,
+											 run->all ? STEDI_EMAIL_FORM : run->form_before,
+											 run->dropping));
 	values[4] = PointerGetDatum(construct_array(rows, ZONE_N_TABLES, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[5] = Int64GetDatum(run->n_entries);

@@ -224,6 +224,7 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 	ZoneClaim	claim = {.rejected = rejected};
 	Datum		values[N_RECORD_COLUMNS];
 	bool		nulls[N_RECORD_COLUMNS] = {false};
+	StediSlice	landed = {NULL, 0};
 	text	   *email = NULL;
 
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
@@ -233,11 +234,15 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 	}
 	stedi_zone_lack_note(customers->lack, nulls, stedi_scan_record(scan));
 	if (!nulls[CUSTOMER_EMAIL])
-		email = stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[CUSTOMER_EMAIL])));
+	{
+		landed = stedi_text_slice(DatumGetTextPP(values[CUSTOMER_EMAIL]));
+		email = stedi_consent_normalize(landed);
+	}
 	nulls[CUSTOMER_EMAIL] = email == NULL;
 	values[CUSTOMER_EMAIL] = PointerGetDatum(email);
 	if (email != NULL)
 	{
+		stedi_zone_former_note(run, landed, email);
 		claim.who = stedi_consent_name_hash(run->seed, stedi_text_slice(email), false);
 		if (!nulls[CUSTOMER_SERIAL])
 		{

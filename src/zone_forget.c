@@ -38,18 +38,19 @@ typedef struct Subject
 	bytea	   *who;			/* its keyed hash */
 	bytea	   *proof;			/* the keyed hash of that */
 	ArrayType  *emails;			/* it, alone */
+	int64		n_found;		/* rows, and records of landing objects */
 } Subject;
 
 /* The rows of theirs in tables of customers, and their devices. */
 static const char *const gone_customer_query =
-"SELECT tableoid AS part, ctid AS place FROM {customer_trusted} WHERE email = ANY ($1)";
+"SELECT tableoid AS part, ctid AS place FROM {customer_trusted} WHERE email IN (SELECT key FROM forgotten_person)";
 static const char *const gone_curated_query =
-"SELECT tableoid AS part, ctid AS place FROM {customer_curated} WHERE email = ANY ($1)";
-static const char *const person_query =
-"SELECT unnest($1) AS key";
+"SELECT tableoid AS part, ctid AS place FROM {customer_curated} WHERE email IN (SELECT key FROM forgotten_person)";
 static const char *const device_query =
-"SELECT serialnumber AS key FROM {customer_trusted} WHERE email = ANY ($1) AND serialnumber <> ''"
-" UNION SELECT serialnumber FROM {customer_curated} WHERE email = ANY ($1) AND serialnumber <> ''";
+"SELECT serialnumber AS key FROM {customer_trusted}"
+" WHERE email IN (SELECT key FROM forgotten_person) AND serialnumber <> ''"
+" UNION SELECT serialnumber FROM {customer_curated}"
+" WHERE email IN (SELECT key FROM forgotten_person) AND serialnumber <> ''";
 
 /*
  * Pairs by time alone are of anybody with anybody: theirs are those of their
@@ -103,17 +104,19 @@ find_subject(Subject *subject, ZoneRun *run, const text *given)
 	Datum		email;
 
 	subject->run = run;
+	subject->n_found = 0;
 	subject->email = stedi_consent_normalize(stedi_text_slice((const struct varlena *) given));
 	if (subject->email == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("argument \"email\" names nobody"),
-				errdetail("It is empty, or white space alone."));
+				errdetail("Nothing is left of it in the normal form of e-mails."));
 	subject->name = (int64) stedi_consent_name_hash(run->seed, stedi_text_slice(subject->email), false);
 	hasher = stedi_zone_key_begin();
 	subject->who = stedi_zone_key_hash_text(hasher, key, stedi_text_slice(subject->email));
 	subject->proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->who));
 	stedi_zone_key_end(hasher);
+	stedi_zone_former_replace(run, stedi_text_slice((const struct varlena *) given), subject->email);
 	email = PointerGetDatum(subject->email);
 	subject->emails = construct_array(&email, 1, TEXTOID, -1, false, TYPALIGN_INT);
 }
@@ -143,8 +146,8 @@ remove_rows(Subject *subject)
 {
 	ZoneRun    *run = subject->run;
 
+	keep(subject, "forgotten_person", stedi_zone_former_spellings(run));
 	keep(subject, "gone_customer", gone_customer_query);
-	keep(subject, "forgotten_person", person_query);
 	keep(subject, "forgotten_device", device_query);
 
 	/*
@@ -184,11 +187,12 @@ write_entry(Subject *subject, const char *what)
 
 /* A row of the answer. */
 static void
-put_answer(ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
+put_answer(Subject *subject, ReturnSetInfo *answer, const char *source, Datum name, int64 rows)
 {
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
+	subject->n_found += rows;
 	values[0] = CStringGetTextDatum(source);
 	values[1] = name;
 	values[2] = Int64GetDatum(rows);
@@ -220,13 +224,15 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ch
 		stedi_zone_object_want_new(run, id);
 		stedi_zone_object_want_rejects(run, id);
 	}
+	if (run->form_before != STEDI_EMAIL_FORM)
+		stedi_zone_object_want_all(run, id);
 	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
 	wish.listing = stedi_zone_object_choose(run, id);
 	stedi_zone_record_keep(run, name, id, &wish);
 	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
 										  " GROUP BY o.key ORDER BY o.key", name, name), "tl");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
-		put_answer(answer, "object", values[0], DatumGetInt64(values[1]));
+		put_answer(subject, answer, "object", values[0], DatumGetInt64(values[1]));
 	stedi_zone_query_close(&rows);
 }
 
@@ -249,6 +255,18 @@ answer_landing(Subject *subject, ReturnSetInfo *answer)
 	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
 				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
 										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
+}
+
+/* Nothing names the person: perhaps the e-mail is spelled otherwise. */
+static void
+report_unknown(const Subject *subject)
+{
+	ereport(NOTICE,
+			errmsg("no row of schema \"%s\" and no landing record has that e-mail",
+				   subject->run->target_name),
+			errdetail("Whoever lands under it is kept out from now on."),
+			errhint("Check how it is spelled: another character that looks the same makes another e-mail. %s tells whether there are such.",
+					stedi_zone_query_call(subject->run, "quality", "")));
 }
 
 /*
@@ -285,7 +303,11 @@ try_answer_landing(Subject *subject, ReturnSetInfo *answer)
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	if (error == NULL)
+	{
+		if (subject->n_found == 0)
+			report_unknown(subject);
 		return;
+	}
 	stedi_zone_query_abandon(subject->run, n_kept);
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		ReThrowError(error);
@@ -318,7 +340,7 @@ forget_steps(ZoneRun *run, void *arg)
 	write_entry(&subject, "forgotten");
 	stedi_zone_book_settle(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
-		put_answer(answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
+		put_answer(&subject, answer, "table", CStringGetTextDatum(stedi_zone_tables[id].name),
 				   run->report[id].rows_out);
 	try_answer_landing(&subject, answer);
 	stedi_zone_query_forget(run);

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(keyed_hash);
+PG_FUNCTION_INFO_V1(keyed_hash_of_form);
 
 ZoneHasher *
 stedi_zone_key_begin(void)
@@ -68,6 +69,17 @@ stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text)
 	return hash;
 }
 
+/* Of an e-mail in some form. */
+static bytea *
+hash_once(bytea *key, StediSlice email)
+{
+	ZoneHasher *hasher = stedi_zone_key_begin();
+	bytea	   *hash = stedi_zone_key_hash_text(hasher, stedi_text_slice(key), email);
+
+	stedi_zone_key_end(hasher);
+	return hash;
+}
+
 /*
  * keyed_hash(key bytea, email text) -> bytea: HMAC-SHA256 of the e-mail in its
  * normal form; NULL when nothing is left of that
@@ -75,15 +87,32 @@ stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text)
 Datum
 keyed_hash(PG_FUNCTION_ARGS)
 {
-	bytea	   *key = PG_GETARG_BYTEA_PP(0);
 	text	   *email = stedi_consent_normalize(stedi_text_slice(PG_GETARG_TEXT_PP(1)));
-	ZoneHasher *hasher;
-	bytea	   *hash;
 
 	if (email == NULL)
 		PG_RETURN_NULL();
-	hasher = stedi_zone_key_begin();
-	hash = stedi_zone_key_hash_text(hasher, stedi_text_slice(key), stedi_text_slice(email));
-	stedi_zone_key_end(hasher);
-	PG_RETURN_BYTEA_P(hash);
+	PG_RETURN_BYTEA_P(hash_once(PG_GETARG_BYTEA_PP(0), stedi_text_slice(email)));
+}
+
+/*
+ * keyed_hash(key bytea, email text, form integer) -> bytea: the same of the
+ * e-mail in a former form
+ */
+Datum
+keyed_hash_of_form(PG_FUNCTION_ARGS)
+{
+	StediSlice	email = stedi_text_slice(PG_GETARG_TEXT_PP(1));
+	int			form = PG_GETARG_INT32(2);
+
+	if (form == STEDI_EMAIL_FORM)
+		return keyed_hash(fcinfo);
+	if (form != 1)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("there is no form %d of e-mails", form),
+				errhint("Form 1 is that of stedi 1.0, form %d that of today.", STEDI_EMAIL_FORM));
+	email = stedi_email_ascii(email, palloc(email.len + 1));
+	if (email.len == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(hash_once(PG_GETARG_BYTEA_PP(0), email));
 }

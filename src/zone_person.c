@@ -167,8 +167,10 @@ report_records(ZoneRun *run)
 void
 stedi_zone_person_read(ZoneRun *run)
 {
-	stedi_zone_store_keep(run, "forgotten", "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
+	stedi_zone_former_begin(run);
 	stedi_zone_customer_read(run);
+	stedi_zone_former_settle(run);
+	stedi_zone_store_keep(run, "forgotten", "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
 	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));

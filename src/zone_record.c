@@ -72,6 +72,7 @@ static const Column customer_columns[] = {
 	{"sharewithresearchasofdate", "sharewithresearchasofdate", INT8OID},
 	{"sharewithpublicasofdate", "sharewithpublicasofdate", INT8OID},
 	{"sharewithfriendsasofdate", "sharewithfriendsasofdate", INT8OID},
+	{"landed", "email", TEXTOID},
 };
 
 static const Column movement_columns[] = {
@@ -172,20 +173,6 @@ stedi_zone_record_keys(const ZoneRun *run, const char *template)
 	return keys;
 }
 
-text *
-stedi_zone_record_email(const text *given)
-{
-	StediSlice	email = stedi_consent_trim(stedi_text_slice(given));
-	text	   *result;
-
-	if (email.len == 0)
-		return NULL;
-	result = cstring_to_text_with_len(email.data, (int) email.len);
-	for (size_t i = 0; i < email.len; i++)
-		VARDATA(result)[i] = (char) pg_ascii_tolower((unsigned char) email.data[i]);
-	return result;
-}
-
 /* Take over the columns, whose values are the scan's. */
 static void
 put_columns(Reading *reading, bool rejected)
@@ -203,7 +190,7 @@ put_columns(Reading *reading, bool rejected)
 			Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[CUSTOMER_UPDATED]), reading->unit));
 	if (reading->kind->of_email && !nulls[0])
 	{
-		values[0] = PointerGetDatum(stedi_zone_record_email(DatumGetTextPP(values[0])));
+		values[0] = PointerGetDatum(stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[0]))));
 		nulls[0] = DatumGetPointer(values[0]) == NULL;
 	}
 }

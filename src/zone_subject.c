@@ -45,11 +45,15 @@ static const char *const record_query =
 "   jsonb_build_object('reject', r.reason, 'text', r.text, 'hex', encode(r.bytes, 'hex'))))"
 " FROM %2$s r JOIN %2$s_object o ON o.object = r.object";
 
-/* Bookkeeping that names people by a keyed hash. */
+/* Bookkeeping that names people by a keyed hash, of whatever form. */
 static const char *const book_query =
 "SELECT '%1$s'::text, NULL::text, NULL::bigint, to_jsonb(b)"
-" FROM {books}.%1$s b JOIN (SELECT stedi.keyed_hash(k.key, s.email) AS who"
-"   FROM {books}.stedi_key k, subject s) h ON h.who = b.who";
+" FROM {books}.%1$s b WHERE b.who IN (SELECT stedi.keyed_hash(k.key, s.email)"
+"   FROM {books}.stedi_key k, subject s UNION ALL SELECT who FROM formerly)";
+
+/* How the person's e-mail is spelled. */
+static const char *const spelling_query =
+"SELECT email, given AS spelling FROM subject UNION SELECT email, landed FROM customer_record";
 
 /* The devices that the person's rows of a table say are theirs. */
 static const char *const table_devices =
@@ -78,19 +82,21 @@ has_table(const ZoneSession *session, ZoneTableId id)
 	return OidIsValid(session->run->relid[id]);
 }
 
-/* Keep the relation "subject": the e-mail in its normal form. */
+/* Keep the relation "subject": the e-mail in its normal form, and as given. */
 static void
-keep_subject(ZoneRun *run, text *email)
+keep_subject(ZoneRun *run, text *email, text * given)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
-	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
-	Datum		value = PointerGetDatum(email);
-	bool		isnull = false;
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(2);
+	Datum		values[2] = {PointerGetDatum(email), PointerGetDatum(given)};
+	bool		nulls[2] = {false, false};
 
 	TupleDescInitEntry(tupdesc, 1, "email", TEXTOID, -1, 0);
+	TupleDescInitEntry(tupdesc, 2, "given", TEXTOID, -1, 0);
 	TupleDescInitEntryCollation(tupdesc, 1, C_COLLATION_OID);
-	tuplestore_putvalues(store, tupdesc, &value, &isnull);
+	TupleDescInitEntryCollation(tupdesc, 2, C_COLLATION_OID);
+	tuplestore_putvalues(store, tupdesc, values, nulls);
 	MemoryContextSwitchTo(caller);
 	stedi_zone_query_register(run, "subject", store, tupdesc);
 }
@@ -141,6 +147,7 @@ answer(const ZoneSession *session)
 														stedi_zone_tables[id].landing, records[id]));
 	if (!stedi_zone_session_has_book(session, ZONE_BOOK_KEY))
 		return;
+	stedi_zone_former_keep(session->run, "formerly", spelling_query);
 	for (int i = 0; i < lengthof(books); i++)
 		if (stedi_zone_session_has_book(session, books[i]))
 			stedi_zone_session_answer(session, psprintf(book_query, stedi_zone_book_name(books[i])));
@@ -159,13 +166,13 @@ subject(PG_FUNCTION_ARGS)
 
 	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
 	stedi_zone_session_need_argument(fcinfo, ARG_EMAIL, "email");
-	email = stedi_zone_record_email(PG_GETARG_TEXT_PP(ARG_EMAIL));
+	email = stedi_consent_normalize(stedi_text_slice(PG_GETARG_TEXT_PP(ARG_EMAIL)));
 	if (email == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("argument \"email\" must not be empty"));
 	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING, all);
-	keep_subject(session.run, email);
+	keep_subject(session.run, email, PG_GETARG_TEXT_PP(ARG_EMAIL));
 	read_person(&session);
 	answer(&session);
 	stedi_zone_session_end(&session);

@@ -21,11 +21,20 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 import zlib
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 MAX_DEPTH = 256
+
+# Unicode's Default_Ignorable_Code_Point, and Prepended_Concatenation_Mark.
+IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+PREPENDED = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
 # PostgreSQL's timestamptz, in milliseconds since 1970: 4714-11-24 BC up to,
 # not including, 294277-01-01.
@@ -89,7 +98,7 @@ RULES = (
     "lastupdate",  # customers, rule 3
     "unreadable",  # customers, rule 4
     "in_force",  # consent is greater than 0 and not later than now
-    "email_form",  # e-mails are trimmed and lower-cased
+    "email_form",  # e-mails have a normal form
     "duplicates",  # exact duplicates once
     "minus_zero",  # -0 is 0
     "ambiguity",  # devices, both rules
@@ -426,11 +435,47 @@ def lacks(record, table, times):
 
 
 def normal(email):
-    """An e-mail as customers are told apart by it; None when it names nobody."""
+    """An e-mail as customers are told apart by it; None when it names nobody.
+
+    By this Python's Unicode, which may be later than the one of doc/rules.md: a
+    code point that the latter does not have must not be asked about.
+    """
     if email is None:
         return None
-    email = email.strip(" \t\n\r\v\f")
-    return re.sub("[A-Z]+", lambda letters: letters[0].lower(), email) or None
+    if email.isascii() and email.isprintable():
+        return email.strip(" ").lower() or None
+    before = None
+    while email != before:
+        before = email
+        email = "".join(map(seen, email))
+        email = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", email).casefold())
+    return unicodedata.normalize("NFC", one_dot(email)).strip(" ") or None
+
+
+def seen(char):
+    """A character as it is seen: white space as a space, others not at all."""
+    if char.isspace() or char == "\u2800":
+        # Python counts four separators of ASCII as space, Unicode does not
+        return "" if char in "\x1c\x1d\x1e\x1f" else " "
+    if unicodedata.category(char) == "Cc" or IGNORABLE.fullmatch(char):
+        return ""
+    if unicodedata.category(char) == "Cf" and char not in PREPENDED:
+        return ""
+    return char
+
+
+def one_dot(text):
+    """Decomposed text without a dot above a letter that has one of its own."""
+    kept = []
+    dotted = False
+    for char in text:
+        if unicodedata.combining(char) == 0:
+            dotted = char in "ij\u0456\u0458"
+        elif unicodedata.combining(char) == 230 and char != "\u0307":
+            dotted = False
+        if not dotted or char != "\u0307":
+            kept.append(char)
+    return "".join(kept)
 
 
 def read_zone(root):

@@ -27,10 +27,37 @@ CREATE FUNCTION oracle.lower(words text) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN translate(words, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
 
--- A customer's e-mail in its one form; NULL when nothing is left.
+-- A text without what nobody sees, white space of any kind as a space, and its
+-- letters compatible ones without case: what lower makes of upper; the capital
+-- of a dotless i would be another one's.
+CREATE FUNCTION oracle.fold(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN replace(translate(
+        lower(upper(translate(
+            normalize(
+                regexp_replace(
+                    regexp_replace(
+                        words,
+                        '[\u0001-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u034f\u061c\u115f\u1160'
+                        '\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f'
+                        '\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]',
+                        '', 'g'),
+                    '[\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2800\u3000]',
+                    ' ', 'g'),
+                NFKC),
+            U&'\0131', U&'\E000') COLLATE "und-x-icu") COLLATE "und-x-icu"),
+        U&'\03C2\E000', U&'\03C3\0131'), U&'i\0307', 'i');
+
+-- A customer's e-mail in its one form; NULL when nothing is left.  ASCII's alone
+-- is a matter of its own, for speed.
 CREATE FUNCTION oracle.email(words text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN NULLIF(oracle.lower(btrim(words, E' \t\n\x0b\f\r')), '');
+    RETURN NULLIF(
+        CASE
+            WHEN words ~ '^[\u0009-\u000d -~]*$' THEN oracle.lower(btrim(words, E' \t\n\x0b\f\r'))
+            ELSE btrim(normalize(oracle.fold(oracle.fold(words)), NFKC), ' ')
+        END,
+        '');
 
 -- The values of a record by key, in lower case; of one that is cut off, those
 -- that were whole before.  A number or null that touches the cut is not.

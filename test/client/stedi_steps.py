@@ -11,6 +11,7 @@ import json
 import os
 import random
 import time
+import unicodedata
 
 FOLDERS = {
     "customers": "customer",
@@ -102,7 +103,8 @@ class Person:
     """Somebody whom records are about, as their newest record has them."""
 
     def __init__(self, number, serial):
-        self.email = f"p{number}@example.org"
+        # of some, two letters that can be spelled in many ways
+        self.email = f"p{number}\u00e9\u00df@example.org" if number % 3 == 1 else f"p{number}@example.org"
         self.name = f"Person {number}"
         self.serial = serial
         self.registered = TIMES[0]
@@ -242,7 +244,18 @@ class Steps:
 
     def spell(self, email, probability=0.3):
         """An e-mail, sometimes in another spelling of the same."""
-        others = [email.upper(), email.title(), f"  {email}", f"{email}\t", f" {email.upper()} "]
+        others = [
+            email.upper(),
+            email.title(),
+            f"  {email}",
+            f"{email}\t",
+            f" {email.upper()} ",
+            unicodedata.normalize("NFD", email),
+            f"\u00a0{email}\u3000",
+            f"\ufeff{email.upper()}",
+            "\u200b".join(email),
+            email.replace("@", "\uff20").replace("p", "\u00adP\ufe0f"),
+        ]
         return self.rng.choice(others) if self.rng.random() < probability else email
 
     def record(self, person, **changes):

@@ -218,7 +218,7 @@ class EvidenceTest(ServerTest):
         for email in rng.sample(sorted(people - {None}), 12):
             found = self.db.rows(
                 "SELECT source, object, byte_offset, record FROM stedi.subject('lake', %s)",
-                rng.choice((email, f" {email} ", email.upper() if email.isascii() else email)),
+                rng.choice((email, f" {email} ", email if "\u0131" in email else email.upper())),
             )
             self.assert_records(records, email, found)
             self.assert_rows(email, found)

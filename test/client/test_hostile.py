@@ -97,9 +97,9 @@ class HostileTest(ServerTest):
         other.run("CREATE EXTENSION stedi")
         other.make_landing("lake", file_url(self.zone))
         other.materialize("lake")
-        self.assertEqual(self.trusted(other), ["Ã©@x", "ü@x"])
+        self.assertEqual(self.trusted(other), ["ã©@x", "ü@x"])
         rows = other.rows("SELECT email FROM lake.accelerometer_trusted ORDER BY email")
-        self.assertEqual([row[0] for row in rows], ["Ã©@x", "ü@x"])
+        self.assertEqual([row[0] for row in rows], ["ã©@x", "ü@x"])
 
     def drop_other(self, name):
         with connect() as conn:

@@ -298,10 +298,52 @@ def withdrawn_in_other_form(zone):
     zone.live(person)
 
 
-def not_the_same(zone):
-    """Only ASCII is lower-cased, only ASCII space is trimmed: four customers."""
+# What the same e-mail may be written as, though nobody sees that it is another text.
+UNSEEN = (
+    lambda email: f"\u00a0{email}\u2003\u3000",
+    lambda email: f"\ufeff{email}",
+    lambda email: "\u200b".join(email),
+    lambda email: email.replace("@", "\u2060@\u00ad"),
+    lambda email: email.replace(".", "\ufe0f.\u202c"),
+    lambda email: email.translate({code: code + 0xFEE0 for code in range(ord("!"), ord("~"))}),
+    lambda email: email.replace("i", "\u0130").replace("s", "\u017f").replace("k", "\u212a"),
+    lambda email: f"\x01{email}\x7f\u0085",
+)
+
+# The same with a letter beyond ASCII before it: here and in the record.
+LETTERS = (
+    ("\u00e9", "\u00c9"), ("\u00e9", "e\u0301"), ("\u00e9", "E\u200d\u0301"), ("\u00df", "\u1e9e"), ("\u00df", "SS"),
+    ("\u03c3\u03c2", "\u03a3\u03a3"), ("\u01c6", "\u01c5"), ("\u01c6", "dz\u030c"), ("\u0436", "\u0416"),
+    ("\ud55c", "\u1112\u1161\u11ab"), ("\U00010428", "\U00010400"), ("a\u0323\u0302", "\u1ead"), ("\ufb01", "fi"),
+    ("\u13a0", "\uab70"), ("\u2177", "viii"),
+)
+
+
+def unseen(zone, change):
+    """A withdrawal under the same e-mail, as far as anybody sees; and readings under both."""
     person = zone.person()
-    for email in (f"é{person.email}", f"É{person.email}", f"\u00a0{person.email}", person.email):
+    zone.customer(person)
+    zone.customer(person, email=change(person.email), updated=person.updated + DAY, research=0)
+    for email in (person.email, change(person.email)):
+        for time in zone.times(person, 4):
+            zone.move(email, time)
+
+
+def letters(zone, one, other):
+    """Consent under one spelling, and an older withdrawal under another."""
+    person = zone.person()
+    zone.customer(person, email=one + person.email)
+    zone.customer(person, email=other + person.email, updated=person.updated - DAY, research=0)
+    for email in (one + person.email, other + person.email):
+        for time in zone.times(person, 4):
+            zone.move(email, time)
+
+
+def not_the_same(zone):
+    """Characters that look alike are others: so are the customers."""
+    person = zone.person()
+    for letter in ("a", "\u0430", "\u03b1", "\u0131", "i", "\u00e4", "aa"):
+        email = letter + person.email
         zone.customer(person, email=email, serial=uuid_of(zone.rng))
         for time in zone.times(person, 4):
             zone.move(email, time)
@@ -583,6 +625,8 @@ SCENARIOS = (
     functools.partial(odd_form, change="  {}".format),
     functools.partial(odd_form, change="\n\t{} \r".format),
     withdrawn_in_other_form,
+    *(functools.partial(unseen, change=change) for change in UNSEEN),
+    *(functools.partial(letters, one=one, other=other) for one, other in LETTERS),
     not_the_same,
     *(functools.partial(no_email, email=email) for email in (..., None, "", " \t ")),
     no_readings,

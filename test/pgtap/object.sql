@@ -46,6 +46,7 @@ INSERT INTO wanted VALUES
     ('stedi.subject(regnamespace,text,regnamespace)', 'v', false, 'u'),
     ('stedi.quality(regnamespace,regnamespace)', 'v', false, 'u'),
     ('stedi.keyed_hash(bytea,text)', 'i', true, 's'),
+    ('stedi.keyed_hash(bytea,text,integer)', 'i', true, 's'),
     ('stedi.consent_history(regnamespace)', 'v', false, 'u'),
     ('stedi.verify_history(regnamespace,text)', 'v', false, 'u'),
     ('stedi.forget(regnamespace,text,text,regnamespace)', 'v', false, 'u'),

@@ -59,6 +59,7 @@ INSERT INTO matrix VALUES
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.normalize_email('A@x')$$, 'stedi.normalize_email(text)'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.birthday('2000-01-01')$$, 'stedi.birthday(text)'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.keyed_hash('k', 'a@x')$$, 'stedi.keyed_hash(bytea, text)'),
+    ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.keyed_hash('k', 'a@x', 1)$$, 'stedi.keyed_hash(bytea, text, integer)'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.consent_set('a@x', 1)$$, 'stedi.consent_set(text, bigint)'),
     ('call the small functions', 'ok ok ok ok ok ok', $$SELECT stedi.consent_set('a@x', 1, NULL, 'granted', true, true)$$,
         'stedi.consent_set(text, bigint, bigint, text, boolean, boolean)'),

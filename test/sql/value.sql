@@ -119,7 +119,8 @@ SELECT stedi.epoch_ms(NULL::bigint) IS NULL AND stedi.epoch_ms(NULL::timestamptz
 -- birthdays and e-mails
 SELECT b, stedi.birthday(b) FROM unnest('{1970-01-31,1970-02-30,"",someday,31.12.1969}'::text[]) b;
 SELECT replace(quote_literal(e), E'\n', '.') AS e, stedi.normalize_email(e)
-    FROM unnest(ARRAY['Ann@Example.Org', E' \t\r\n\x0b\fann@x \n', 'ÄNN@X', ' ', '', E'\u00a0ann@x', 'a n n']) e;
+    FROM unnest(ARRAY['Ann@Example.Org', E' \t\r\n\x0b\fann@x \n', 'ÄNN@X', ' ', '', E'\u00a0ann@x', 'a n n',
+        E'\ufeffA\u200bnn@\uff38', E'a\u0308nn@x', 'STRASSE', 'straße', E'\u0130i\u0131', E'\u200b\u3000']) e;
 
 DROP SERVER regress_value CASCADE;
 DROP SCHEMA regress_value CASCADE;
