@@ -127,6 +127,7 @@ OBJS = \
 	src/zone_audit.o \
 	src/zone_lineage.o \
 	src/zone_subject.o \
+	src/zone_alike.o \
 	src/zone_quality.o
 
 REGRESS = \

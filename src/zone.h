@@ -981,6 +981,16 @@ extern char *stedi_zone_former_spellings(const ZoneRun *run);
 /* Bring over the rows that a run which rebuilds leaves in the tables. */
 extern void stedi_zone_former_rows(ZoneRun *run);
 
+/* zone_alike.c: e-mails that look alike */
+
+/*
+ * The hash of how an e-mail that names somebody looks; and a query for how many
+ * rows of a relation %1$s (form, skeleton: such hashes) look like another's, of
+ * it or of relation "customer_hash".
+ */
+extern uint64 stedi_zone_alike_hash(const ZoneRun *run, StediSlice email);
+extern const char *const stedi_zone_alike_query;
+
 /* zone_change.c */
 
 /* In a run that rebuilds: before the tables change, when the people are known. */

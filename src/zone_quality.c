@@ -124,6 +124,15 @@ static const char *const time_problems[N_TIME_TROUBLES] = {
 	[TIME_OUT_OF_RANGE] = "out of range",
 };
 
+/* What is kept of each record: hashes of all of it, and of its e-mail. */
+enum
+{
+	HASH_RECORD,
+	HASH_FORM,					/* NULL, as the next: it is no e-mail */
+	HASH_SKELETON,
+	N_HASHES
+};
+
 #define N_REASONS (STEDI_REASON_MISSING + 1)
 
 /* Of more values than DISTINCT_MOST, those whose hash ends in so many zeros. */
@@ -169,6 +178,7 @@ typedef struct Profile
 	int64		n_records;		/* that can be read */
 	int64		n_rejects[N_REASONS];	/* of records as a whole */
 	Tuplestorestate *hashes;	/* of records that can be read */
+	const char *hash_name;		/* their relation's */
 	TupleDesc	hashes_desc;
 } Profile;
 
@@ -188,7 +198,7 @@ static const char *const date_query =
 "SELECT (%1$s(%2$s) AT TIME ZONE 'UTC')::date::text FROM insider WHERE %3$s";
 
 static const char *const duplicate_query =
-"SELECT (count(*) - count(DISTINCT hash))::text FROM record_hash";
+"SELECT (count(*) - count(DISTINCT hash))::text FROM %s";
 
 /* A row an expectation: how many records of the last run were not as expected. */
 static const char *const expectation_query =
@@ -296,9 +306,13 @@ note_record(Profile *profile, const Datum *values, const bool *nulls)
 	uint64		record_hash = stedi_consent_name_hash(profile->run->seed, who, profile->of_email);
 	bool		covered = profile->set != NULL &&
 	is_covered(profile, who, record_hash, DatumGetInt64(values[profile->when]));
-	Datum		hash;
-	bool		isnull = false;
+	Datum		hashes[N_HASHES];
+	bool		isnull[N_HASHES] = {false};
 
+	isnull[HASH_FORM] = isnull[HASH_SKELETON] = !profile->of_email;
+	hashes[HASH_FORM] = Int64GetDatum((int64) record_hash);
+	hashes[HASH_SKELETON] = Int64GetDatum(profile->of_email ?
+										  (int64) stedi_zone_alike_hash(profile->run, who) : 0);
 	for (int i = 0; i < profile->n_columns; i++)
 	{
 		Column	   *column = &profile->columns[i];
@@ -320,8 +334,8 @@ note_record(Profile *profile, const Datum *values, const bool *nulls)
 			record_hash = hash_combine64(record_hash, value_hash);
 	}
 	profile->n_records++;
-	hash = Int64GetDatum((int64) record_hash);
-	tuplestore_putvalues(profile->hashes, profile->hashes_desc, &hash, &isnull);
+	hashes[HASH_RECORD] = Int64GetDatum((int64) record_hash);
+	tuplestore_putvalues(profile->hashes, profile->hashes_desc, hashes, isnull);
 }
 
 static void
@@ -365,8 +379,10 @@ begin_profile(Profile *profile, TupleDesc landing)
 			profile->when = i;
 	}
 	profile->hashes = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
-	profile->hashes_desc = CreateTemplateTupleDesc(1);
+	profile->hashes_desc = CreateTemplateTupleDesc(N_HASHES);
 	TupleDescInitEntry(profile->hashes_desc, 1, "hash", INT8OID, -1, 0);
+	TupleDescInitEntry(profile->hashes_desc, 2, "form", INT8OID, -1, 0);
+	TupleDescInitEntry(profile->hashes_desc, 3, "skeleton", INT8OID, -1, 0);
 }
 
 /* Read the landing table. */
@@ -489,8 +505,13 @@ put_rejects(const ZoneSession *session, const Profile *profile, const Column *co
 static void
 put_profile(const ZoneSession *session, const Profile *profile)
 {
-	int64		n_duplicates = pg_strtoint64(stedi_zone_session_text(session, duplicate_query));
+	const char *query = psprintf(duplicate_query, profile->hash_name);
+	int64		n_duplicates = pg_strtoint64(stedi_zone_session_text(session, query));
+	int64		n_alike = 0;
 
+	query = psprintf(stedi_zone_alike_query, profile->hash_name);
+	if (profile->of_email)
+		n_alike = pg_strtoint64(stedi_zone_session_text(session, query));
 	put_row(session, profile, NULL, profile->n_read, NULL);
 	if (n_duplicates > 0)
 		put_row(session, profile, NULL, n_duplicates, "duplicate");
@@ -502,6 +523,8 @@ put_profile(const ZoneSession *session, const Profile *profile)
 		if (column->name == NULL)
 			continue;
 		put_row(session, profile, column, profile->n_records, NULL);
+		if (column->kind == KIND_WHO && n_alike > 0)
+			put_row(session, profile, column, n_alike, "looks like another e-mail");
 		for (int trouble = TIME_FINE + 1; trouble < N_TIME_TROUBLES; trouble++)
 			if (column->n_times[trouble] > 0)
 				put_row(session, profile, column, column->n_times[trouble],
@@ -518,16 +541,20 @@ look_at(const ZoneSession *session, ZoneTableId id, bool of_email, const StediCo
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(cxt);
 	ZoneRun    *run = session->run;
-	Profile		profile = {.run = run,.id = id,.of_email = of_email,.set = set};
+	bool		customers = (id == ZONE_CUSTOMER_TRUSTED);
+	Profile		profile = {.run = run,.id = id,.of_email = of_email,.set = set,
+	.hash_name = customers ? "customer_hash" : "record_hash"};
 	Relation	relation = table_open(run->source[id].relid, AccessShareLock);
 
 	begin_profile(&profile, RelationGetDescr(relation));
 	read_records(&profile, relation);
-	stedi_zone_query_register(run, "record_hash", profile.hashes, profile.hashes_desc);
+	stedi_zone_query_register(run, profile.hash_name, profile.hashes, profile.hashes_desc);
 	put_profile(session, &profile);
-	stedi_zone_query_drop(run);
 	table_close(relation, NoLock);
 	MemoryContextSwitchTo(caller);
+	if (customers)
+		return;					/* e-mails of readings are held against theirs */
+	stedi_zone_query_drop(run);
 	MemoryContextDelete(cxt);
 }
 

@@ -224,6 +224,18 @@ class WithdrawalTest(TargetTest):
         self.assertEqual(self.db.notices, ['no row of schema "target" and no landing record has that e-mail'])
         self.assertEqual(self.db.counts("target"), [2] * 5)
 
+    def test_look_alikes(self):
+        """They stay apart, and quality tells how many records there are, and of nobody's name."""
+        self.write("customers/1.json", customer("ivan@x", "S1"), customer("\u0131van@x", "S2"), customer("IVAN@X", "S1", 20),
+                   customer("ann1@x", "S3"), customer("annl@x", "S4", research=0), customer("bob@x", "S5"))
+        self.write("accelerometer/1.json", reading("\u0456van@x"), reading("b\u043eb@x"), reading("bob@x"), reading("eve@x"))
+        self.write("step_trainer/1.json", step("S1"))
+        self.materialize()
+        self.assertEqual(self.emails(), ["ann1@x", "bob@x", "ivan@x", "\u0131van@x"])
+        rows = self.db.rows("SELECT table_name, column_name, records, smallest, largest FROM stedi.quality('target', 'lake')"
+                            " WHERE problem = 'looks like another e-mail'")
+        self.assertEqual(rows, [("customer_landing", "email", 5, None, None), ("accelerometer_landing", "user", 3, None, None)])
+
 
 class FormerTest(TargetTest):
     """A target as stedi 1.0 has left it, which knew e-mails by ASCII's letters and white space alone."""

@@ -95,6 +95,26 @@ def duplicates(table, records):
     return len(records) - len(said)
 
 
+# How what the generator writes looks, of that which is somebody else's.
+LOOKS = str.maketrans({"0": "o", "1": "l", "\u0430": "a", "\u03b1": "a", "\u0131": "i"})
+
+
+def look_alikes(zone, table):
+    """The column of e-mails, and how many records have one that looks like another's there or of a customer."""
+    column = {"customer_landing": "email", "accelerometer_landing": "user"}.get(table)
+    if column is None:
+        return None, 0
+
+    def emails(of_table, of_column):
+        return [oracle.normal(record.get(of_column)) for record in zone[of_table] if not record.rejected]
+
+    alike = collections.defaultdict(set)
+    mine = emails(table, column)
+    for email in mine + emails("customer_landing", "email"):
+        alike[email.translate(LOOKS)].add(email)
+    return column, sum(len(alike[email.translate(LOOKS)]) > 1 for email in mine)
+
+
 def expected(zone, consent, now):
     """The rows of stedi.quality, but for the reasons of rejects: all are 'rejected'."""
     covered = Covered(zone, consent, now)
@@ -103,6 +123,8 @@ def expected(zone, consent, now):
         records = [record for record in zone[table] if not record.rejected]
         rows.append((table, None, len(zone[table]), None, None, None, None, None))
         problems = collections.Counter({(None, "duplicate"): duplicates(table, records)})
+        column, n_alike = look_alikes(zone, table)
+        problems[column, "looks like another e-mail"] = n_alike
         problems[None, "rejected"] = len(zone[table]) - len(records)
         for column in columns:
             values = [record.get(column) for record in records if record.get(column) is not None]
