@@ -117,6 +117,8 @@ OBJS = \
 	src/zone_find.o \
 	src/zone_renew.o \
 	src/zone_stats.o \
+	src/zone_withdraw.o \
+	src/zone_uncovered.o \
 	src/zone_change.o \
 	src/zone_history.o \
 	src/zone_report.o \

@@ -759,6 +759,12 @@ stedi_scan_place(const StediScan *scan)
 	return &scan->place;
 }
 
+int
+stedi_scan_object(const StediScan *scan)
+{
+	return scan->object == NULL ? -1 : (int) (scan->object - scan->listing->objects);
+}
+
 StediSlice
 stedi_scan_record(const StediScan *scan)
 {

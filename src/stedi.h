@@ -880,6 +880,9 @@ extern uint64 stedi_scan_count(StediScan *scan, Datum *values, bool *nulls);
 /* Where the present record is; borrowed until the next call. */
 extern const StediPlace *stedi_scan_place(const StediScan *scan);
 
+/* The number of the object that is being read, in the listing; -1: none. */
+extern int	stedi_scan_object(const StediScan *scan);
+
 /* Its bytes, as decompressed; borrowed likewise. */
 extern StediSlice stedi_scan_record(const StediScan *scan);
 

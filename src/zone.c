@@ -173,7 +173,7 @@ rebuild(ZoneRun *run)
 
 /* The run itself, as the owner of the tables. */
 static void
-run_steps(ZoneRun *run, void *arg)
+make_steps(ZoneRun *run, void *arg)
 {
 	stedi_zone_lock_tables(run);
 	check_inputs(run);
@@ -201,6 +201,13 @@ run_steps(ZoneRun *run, void *arg)
 	stedi_zone_query_forget(run);
 	stedi_zone_delete_check(run);
 	stedi_zone_write_swap(run);
+}
+
+/* The same; or, where that cannot read what it must, who has withdrawn goes. */
+static void
+run_steps(ZoneRun *run, void *arg)
+{
+	stedi_zone_withdraw_run(run, make_steps, arg);
 }
 
 /* One run, and its report. */

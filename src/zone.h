@@ -36,6 +36,11 @@
  *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
  *	 zone_stats.c	what statistics know of rows that go
  *
+ * or, where an object cannot be read, at least takes out who has withdrawn:
+ *
+ *	 zone_withdraw.c	a run, or else its withdrawals
+ *	 zone_uncovered.c	what consent covers no more -> out of all tables
+ *
  * and says what it did:
  *
  *	 zone_change.c	who came and went
@@ -148,6 +153,7 @@ typedef struct ZoneObject
 	bool		wanted;			/* to be read */
 	bool		read;			/* it was */
 	bool		written;		/* into the bookkeeping */
+	bool		unreadable;		/* see zone_withdraw.c */
 } ZoneObject;
 
 typedef struct ZoneName
@@ -337,6 +343,8 @@ typedef struct ZoneRun
 
 	/* what is to be done */
 	bool		renew;			/* what has changed; else rebuild */
+	Oid			reading;		/* the landing table that is listed or read at
+								 * this moment; InvalidOid: none */
 	ZoneSource	source[ZONE_N_TABLES];
 	StediHashes affected;		/* renew: people whose records have changed */
 	StediConsentSet *set;		/* renew: by which readings are read */
@@ -801,7 +809,10 @@ extern void stedi_zone_book_mark_objects(const ZoneRun *run, ZoneTableId id, Lis
 										 bool vanished);
 extern void stedi_zone_book_clear_objects(const ZoneRun *run, ZoneTableId id);
 
-/* Write down what the run did, and how it leaves the tables. */
+/* Write down what the run reports of the tables that it was to make. */
+extern void stedi_zone_book_reports(const ZoneRun *run);
+
+/* The same, and how it leaves the tables. */
 extern void stedi_zone_book_run(ZoneRun *run);
 
 /* The same after rows were taken out of what the last run left. */
@@ -873,6 +884,7 @@ typedef enum ZoneNames
 	ZONE_NAMES_GONE,			/* that have changed since, or vanished */
 	ZONE_NAMES_KEPT,			/* that have vanished, and whose readings stay */
 	ZONE_NAMES_LEFT,			/* of these, since the last run */
+	ZONE_NAMES_UNREADABLE,		/* that are listed, and cannot be read */
 } ZoneNames;
 
 /*
@@ -1130,9 +1142,15 @@ typedef struct ZoneRecordWish
 {
 	bool		rejects;		/* rejects too, with what can be read of them */
 	bool		details;		/* places and contents too, for few records */
+	bool		places;			/* byte_offset too */
 	const ZoneKeys *keys;		/* of these e-mails or devices; NULL: of all */
 	const StediListing *listing;	/* of these objects; NULL: of all */
 	const int64 *time;			/* of this epoch ms; NULL: of any */
+	ResourceOwner owner;		/* whose what is kept is; NULL: the present
+								 * one's */
+	int		   *reading;		/* set after an error: the number of the
+								 * object that was being read; -1: none.  Or
+								 * NULL */
 } ZoneRecordWish;
 
 /*
@@ -1141,7 +1159,7 @@ typedef struct ZoneRecordWish
  *
  *	 name			object integer, rejected boolean, the columns that the zone
  *					has of it (times in epoch ms, e-mails in their normal form);
- *					details: line, byte_offset, length bigint, reason text (of
+ *					places: byte_offset bigint; details: line, byte_offset, length bigint, reason text (of
  *					a reject), record jsonb; else text, or else bytes
  *	 name_object	object integer, key text, etag text
  *
@@ -1159,5 +1177,42 @@ extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId i
  * customer holds (serialnumber, holder, handed_on).
  */
 extern void stedi_zone_audit_people(const ZoneSession *session);
+
+/*
+ * The same of the records in the relation "customer_record"; and "decider",
+ * the record that decides of each customer, with its object and byte_offset.
+ */
+extern void stedi_zone_audit_judge(const ZoneSession *session);
+
+/* zone_withdraw.c */
+
+/*
+ * Do the steps.  When a landing object cannot be read, they are undone; who
+ * has withdrawn goes all the same, if anybody has: with a WARNING in place of
+ * the error.  Not in a dry run, nor where there are no tables.
+ */
+extern void stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg);
+
+/* Is the error that a landing object, or a prefix, cannot be read? */
+extern bool stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error);
+
+/* zone_uncovered.c */
+
+/* What withdrawals alone came to.  All zeros before. */
+typedef struct ZoneWithdrawal
+{
+	bool		known;			/* it is known who is out */
+	int			n_unreadable;	/* customer objects */
+	int64		n_out;			/* people who went */
+	int64		n_later;		/* who consent, from a later date on */
+	int64		n_rows;			/* that went */
+	int64		n_updated[ZONE_N_TABLES];	/* rows of the latter */
+} ZoneWithdrawal;
+
+/*
+ * Take out of all tables what consent covers no more, as far as customer
+ * objects can be read, report it, and write it down.  Settles the rule as it is.
+ */
+extern void stedi_zone_uncovered_remove(ZoneRun *run, ZoneWithdrawal *withdrawal);
 
 #endif							/* STEDI_ZONE_H */

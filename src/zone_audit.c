@@ -49,7 +49,8 @@ static const char *const standing_query =
 static const char *const decider_query =
 "SELECT DISTINCT ON (email) customername, email, phone, birthday, serialnumber, registrationdate,"
 "   lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate, sharewithfriendsasofdate,"
-"   coalesce(sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}, false) AS in_force"
+"   coalesce(sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}, false) AS in_force,"
+"   object, byte_offset"
 " FROM customer_record WHERE NOT rejected"
 " ORDER BY email, lastupdatedate DESC NULLS LAST,"
 "   coalesce(sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}, false),"
@@ -230,9 +231,16 @@ void
 stedi_zone_audit_people(const ZoneSession *session)
 {
 	ZoneRecordWish wish = {.rejects = true};
-	bool		any_forgotten = forgets(session);
 
 	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
+	stedi_zone_audit_judge(session);
+}
+
+void
+stedi_zone_audit_judge(const ZoneSession *session)
+{
+	bool		any_forgotten = forgets(session);
+
 	if (any_forgotten)
 		stedi_zone_former_keep(session->run, "formerly", spelling_query);
 	keep(session, "standing", standing_query);

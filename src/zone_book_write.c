@@ -283,11 +283,17 @@ put_state(const ZoneRun *run)
 }
 
 void
-stedi_zone_book_run(ZoneRun *run)
+stedi_zone_book_reports(const ZoneRun *run)
 {
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (run->wanted[id])
 			put_report(run, id);
+}
+
+void
+stedi_zone_book_run(ZoneRun *run)
+{
+	stedi_zone_book_reports(run);
 	if (run->all)
 	{
 		/* what forget and unforget have asked for is done */

@@ -293,6 +293,7 @@ read_objects(ZoneRun *run)
 	stedi_scan_set_listing(scan, chosen);
 	customers->object = 0;
 	customers->due_ms = PG_INT64_MAX;
+	run->reading = RelationGetRelid(customers->relation);
 	while ((result = stedi_scan_next(scan, row, row_nulls)) != STEDI_SCAN_END)
 	{
 		const StediListing *listing = stedi_scan_listing(scan);
@@ -300,6 +301,7 @@ read_objects(ZoneRun *run)
 		finish_objects(run, listing, (int) (stedi_scan_place(scan)->object - listing->objects));
 		put_record(run, scan, result == STEDI_SCAN_REJECT, row, row_nulls);
 	}
+	run->reading = InvalidOid;
 	finish_objects(run, stedi_scan_listing(scan), chosen->n_objects);
 	stedi_zone_report_add(&run->source[ZONE_CUSTOMER_TRUSTED].stats, stedi_scan_stats(scan));
 	stedi_scan_close(scan);

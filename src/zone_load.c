@@ -384,7 +384,9 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	set_read_pieces(run, &process, stream);
 	stedi_zone_read_open(&reader, &process, stream, run->source[id].relid);
 	stedi_scan_set_listing(reader.scan, listing);
+	run->reading = run->source[id].relid;
 	n_processes = run_phase(kept, &process, n_workers, &reader);
+	run->reading = InvalidOid;
 	report_read(run, id, stream, reader.scan, n_processes);
 	stedi_progress_phase(STEDI_PHASE_RECORDING, run->source[id].relid);
 	stedi_zone_names_write(run, id, &kept->shared.fileset, stream, n_processes,

@@ -226,8 +226,10 @@ stedi_zone_object_compare(ZoneRun *run)
 		if (!OidIsValid(source->relid))
 			continue;
 		caller = MemoryContextSwitchTo(run->cxt);
+		run->reading = source->relid;
 		source->listing = stedi_list_copy(stedi_list_get(stedi_option_get_table(source->relid),
 														 GetUserId(), NULL));
+		run->reading = InvalidOid;
 		source->stats.objects_listed = source->listing->n_objects;
 		source->stats.objects_skipped = source->listing->n_skipped;
 		source->objects = palloc_extended(Max(source->listing->n_objects, 1) * sizeof(ZoneObject),
@@ -459,6 +461,8 @@ is_asked_for(const ZoneRun *run, ZoneTableId id, const char *key, bool vanished,
 		return which == ZONE_NAMES_GONE;
 	if (i < 0)
 		return which == ZONE_NAMES_KEPT || (which == ZONE_NAMES_LEFT && !vanished);
+	if (which == ZONE_NAMES_UNREADABLE)
+		return source->objects[i].unreadable;
 	return which == ZONE_NAMES_GONE && source->objects[i].state == ZONE_OBJECT_CHANGED;
 }
 

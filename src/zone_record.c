@@ -239,7 +239,6 @@ put_details(Reading *reading, bool rejected)
 	Datum		value;
 
 	put_value(reading, COLUMN_LINE, Int64GetDatum((int64) place->line));
-	put_value(reading, COLUMN_OFFSET, Int64GetDatum((int64) place->offset));
 	put_value(reading, COLUMN_LENGTH, Int64GetDatum((int64) record.len));
 	if (rejected)
 		put_value(reading, COLUMN_REASON,
@@ -272,6 +271,9 @@ put_record(Reading *reading, bool rejected)
 	put_value(reading, COLUMN_OBJECT,
 			  Int32GetDatum((int32) (stedi_scan_place(reading->scan)->object - objects)));
 	put_value(reading, COLUMN_REJECTED, BoolGetDatum(rejected));
+	if (reading->wish->details || reading->wish->places)
+		put_value(reading, COLUMN_OFFSET,
+				  Int64GetDatum((int64) stedi_scan_place(reading->scan)->offset));
 	if (reading->wish->details)
 		put_details(reading, rejected);
 	return true;
@@ -300,22 +302,28 @@ read_records(Reading *reading, Tuplestorestate *store, TupleDesc tupdesc)
 	MemoryContextDelete(row_cxt);
 }
 
+/* Its file will be the wish's owner's, who may outlive the subtransaction. */
 static Tuplestorestate *
-begin_store(const ZoneRun *run)
+begin_store(const ZoneRun *run, const ZoneRecordWish *wish)
 {
 	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
+	ResourceOwner owner = CurrentResourceOwner;
+	Tuplestorestate *store;
 
+	if (wish->owner != NULL)
+		CurrentResourceOwner = wish->owner;
+	store = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
+	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(caller);
 	return store;
 }
 
 /* The objects of a scan, as a relation. */
 static void
-keep_objects(ZoneRun *run, const char *name, const StediListing *listing)
+keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish, const StediListing *listing)
 {
 	TupleDesc	tupdesc = describe(object_columns, lengthof(object_columns), NULL, 0);
-	Tuplestorestate *store = begin_store(run);
+	Tuplestorestate *store = begin_store(run, wish);
 
 	for (int i = 0; i < listing->n_objects; i++)
 	{
@@ -340,7 +348,7 @@ stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id, const Zon
 	TupleDesc	landing = RelationGetDescr(relation);
 	TupleDesc	tupdesc = describe(common_columns, N_COMMON_COLUMNS,
 								   reading.kind->columns, reading.kind->n_columns);
-	Tuplestorestate *store = begin_store(run);
+	Tuplestorestate *store = begin_store(run, wish);
 	bool	   *wanted = palloc(landing->natts * sizeof(bool));
 
 	for (int i = 0; i < reading.kind->n_columns; i++)
@@ -356,9 +364,21 @@ stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id, const Zon
 								   STEDI_SCAN_JUDGE | STEDI_SCAN_GIVE_REJECTS);
 	if (wish->listing != NULL)
 		stedi_scan_set_listing(reading.scan, wish->listing);
-	read_records(&reading, store, tupdesc);
+	PG_TRY();
+	{
+		read_records(&reading, store, tupdesc);
+	}
+	PG_CATCH();
+	{
+		if (wish->reading != NULL)
+			*wish->reading = stedi_scan_object(reading.scan);
+		if (wish->owner != NULL)
+			tuplestore_end(store);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	stedi_zone_query_register(run, name, store, tupdesc);
-	keep_objects(run, name, stedi_scan_listing(reading.scan));
+	keep_objects(run, name, wish, stedi_scan_listing(reading.scan));
 	stedi_scan_close(reading.scan);
 	table_close(relation, NoLock);
 }
