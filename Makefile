@@ -130,7 +130,8 @@ OBJS = \
 	src/zone_lineage.o \
 	src/zone_subject.o \
 	src/zone_alike.o \
-	src/zone_quality.o
+	src/zone_quality.o \
+	src/zone_share.o
 
 REGRESS = \
 	option \
@@ -151,6 +152,7 @@ REGRESS = \
 	expect \
 	evidence \
 	quality \
+	share \
 	reject \
 	infer \
 	privilege

@@ -76,6 +76,12 @@ GRANT SELECT ON stedi.progress TO PUBLIC;
 
 ALTER TYPE stedi.report ADD ATTRIBUTE unexpected bigint;
 
+/* of unknown_owner: readings of devices of customers who are in, without accelerometer readings */
+ALTER TYPE stedi.report ADD ATTRIBUTE without_readings bigint;
+
+COMMENT ON AGGREGATE stedi.consent_set(text, bigint, bigint, text, boolean, boolean) IS
+    'the full form: owned_since, before which it is not known whose readings are; standing granted, none, ambiguous, forgotten, unknown or without_readings; since_rule false keeps readings older than the consent; fold false compares keys byte by byte';
+
 CREATE FUNCTION stedi.expect(target regnamespace, "table" text, name text, condition text, action text DEFAULT 'warn')
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE

@@ -621,6 +621,9 @@ typedef enum StediStanding
 	STEDI_STANDING_BEFORE,		/* read before the consent began */
 	STEDI_STANDING_AMBIGUOUS,	/* it is not certain whose reading it is */
 	STEDI_STANDING_FORGOTTEN,
+	STEDI_STANDING_WITHOUT_READINGS,	/* known, with consent, and without
+										 * accelerometer readings */
+	STEDI_STANDING_HANDED_ON,	/* from a time when it may have been another's */
 	STEDI_N_STANDINGS
 } StediStanding;
 

@@ -107,7 +107,8 @@ stedi_consent_standing(const StediConsentSet *set, uint32_t place,
 	/* the order is that of doc/rules.md: whose it is, before what they allow */
 	*older = false;
 	if (reading_time < member->owned_since)
-		return STEDI_STANDING_AMBIGUOUS;
+		return member->standing == STEDI_STANDING_AMBIGUOUS ? STEDI_STANDING_AMBIGUOUS :
+			STEDI_STANDING_HANDED_ON;
 	if (member->standing != STEDI_STANDING_GRANTED)
 		return member->standing;
 	if (reading_time >= member->since)
@@ -164,12 +165,14 @@ strictness(uint32_t standing)
 	switch (standing)
 	{
 		case STEDI_STANDING_FORGOTTEN:
-			return 4;
+			return 5;
 		case STEDI_STANDING_AMBIGUOUS:
-			return 3;
+			return 4;
 		case STEDI_STANDING_NONE:
-			return 2;
+			return 3;
 		case STEDI_STANDING_UNKNOWN:
+			return 2;
+		case STEDI_STANDING_WITHOUT_READINGS:
 			return 1;
 		default:
 			return 0;
@@ -242,6 +245,7 @@ stedi_consent_parse_standing(StediSlice given, StediStanding *standing)
 		{"ambiguous", STEDI_STANDING_AMBIGUOUS},
 		{"forgotten", STEDI_STANDING_FORGOTTEN},
 		{"unknown", STEDI_STANDING_UNKNOWN},
+		{"without_readings", STEDI_STANDING_WITHOUT_READINGS},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

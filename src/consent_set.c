@@ -188,7 +188,7 @@ parse_standing(text *word)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid standing \"%s\"", text_to_cstring(word)),
-				errhint("Give one of: granted, none, ambiguous, forgotten, unknown."));
+				errhint("Give one of: granted, none, ambiguous, forgotten, unknown, without_readings."));
 	return standing;
 }
 

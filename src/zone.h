@@ -56,6 +56,7 @@
  *	 zone_lineage.c	the objects and records that a table's rows came from
  *	 zone_subject.c	everything that is held on one person
  *	 zone_quality.c	what is in the landing zone, and what is wrong there
+ *	 zone_share.c	devices with more than one holder
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -111,6 +112,7 @@ typedef struct ZoneReport
 	int64		ambiguous;
 	int64		forgotten;
 	int64		unexpected;
+	int64		without_readings;
 	int64		duplicates;
 	int64		unchanged;
 	int64		kept;
@@ -125,9 +127,11 @@ typedef struct ZoneReport
 
 /*
  * The columns of the report that are written down: all but elapsed.  That was
- * the last one in 1.0, and is the last but one, before unexpected, in 1.1.
+ * the last one in 1.0, and stands before the ZONE_N_ADDED of 1.1: unexpected,
+ * without_readings.
  */
-#define ZONE_N_REPORTED 22
+#define ZONE_N_REPORTED 23
+#define ZONE_N_ADDED 2
 
 /* What is to become of the rows of objects that have vanished. */
 typedef enum ZoneVanished
@@ -348,6 +352,8 @@ typedef struct ZoneRun
 	ZoneSource	source[ZONE_N_TABLES];
 	StediHashes affected;		/* renew: people whose records have changed */
 	StediConsentSet *set;		/* renew: by which readings are read */
+	int64		n_shared;		/* devices with more than one holder */
+	bool		shares_more;	/* than before the run */
 	bool	   *anew;			/* renew: its members whose rows are all made
 								 * anew */
 	MemoryContext cxt;			/* lives as long as the run */
@@ -1169,12 +1175,30 @@ typedef struct ZoneRecordWish
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
 
+/* zone_share.c */
+
+/* Set run->n_shared, before and after the bookkeeping of devices is written. */
+extern void stedi_zone_share_count(ZoneRun *run);
+
+/* Warn of shared devices, when the step readings have been read. */
+extern void stedi_zone_share_warn(const ZoneRun *run);
+
+/*
+ * Keep the relation "shared" (serialnumber, holders, records, key, byte_offset)
+ * of the relations that audit_people keeps; the hashes of the serial numbers.
+ */
+extern StediHashes *stedi_zone_share_keep(ZoneRun *run);
+
+/* Answer a row of stedi.quality for each, and for their readings. */
+extern void stedi_zone_share_answer(const ZoneSession *session, int64 n_readings);
+
 /* zone_audit.c */
 
 /*
  * Keep, of the landing zone as it is now, the relations "insider": customers
  * who are in, as customer_trusted must have them; and "device": those that one
- * customer holds (serialnumber, holder, handed_on).
+ * customer holds (serialnumber, holder, handed_on); and "claim": of each device
+ * and customer who ever named it, whether the customer holds it.
  */
 extern void stedi_zone_audit_people(const ZoneSession *session);
 

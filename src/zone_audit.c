@@ -81,18 +81,21 @@ static const char *const spelling_query =
 "SELECT DISTINCT email, landed AS spelling FROM customer_record"
 " WHERE email IS NOT NULL AND landed ~ '[^ -~]'";
 
-/* Devices that one customer holds; handed_on: another has held it. */
-static const char *const device_query =
-"SELECT serialnumber, min(email) FILTER (WHERE holds) AS holder, count(*) > 1 AS handed_on"
-" FROM (SELECT serialnumber, email, bool_or(holds) AS holds FROM ("
+/* Of each device and customer: is it theirs, or was it once? */
+static const char *const claim_query =
+"SELECT serialnumber, email, bool_or(holds) AS holds FROM ("
 "     SELECT serialnumber, email, true AS holds FROM decider"
 "     UNION ALL"
 "     SELECT r.serialnumber, r.email, CASE WHEN r.rejected"
 "         THEN r.lastupdatedate IS NULL OR s.newest IS NULL OR r.lastupdatedate >= s.newest"
 "         ELSE r.lastupdatedate IS NULL OR r.lastupdatedate > {now} END"
 "     FROM customer_record r JOIN standing s ON s.email = r.email) c"
-"   WHERE serialnumber <> '' GROUP BY serialnumber, email) c"
-" GROUP BY serialnumber HAVING count(*) FILTER (WHERE holds) = 1";
+"   WHERE serialnumber <> '' GROUP BY serialnumber, email";
+
+/* Devices that one customer holds; handed_on: another has held it. */
+static const char *const device_query =
+"SELECT serialnumber, min(email) FILTER (WHERE holds) AS holder, count(*) > 1 AS handed_on"
+" FROM claim GROUP BY serialnumber HAVING count(*) FILTER (WHERE holds) = 1";
 
 /* Whose steps count: those of customer_curated, from when on a device is theirs. */
 static const char *const holding_query =
@@ -230,7 +233,7 @@ keep_due(const ZoneSession *session, const char *name, ZoneTableId id, const cha
 void
 stedi_zone_audit_people(const ZoneSession *session)
 {
-	ZoneRecordWish wish = {.rejects = true};
+	ZoneRecordWish wish = {.rejects = true,.places = true};
 
 	stedi_zone_record_keep(session->run, "customer_record", ZONE_CUSTOMER_TRUSTED, &wish);
 	stedi_zone_audit_judge(session);
@@ -249,6 +252,7 @@ stedi_zone_audit_judge(const ZoneSession *session)
 		stedi_zone_store_keep(session->run, "insider", psprintf("%s%s", insider_query, not_forgotten));
 	else
 		keep(session, "insider", insider_query);
+	keep(session, "claim", claim_query);
 	keep(session, "device", device_query);
 }
 

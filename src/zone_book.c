@@ -68,7 +68,7 @@ static const BookTable books[ZONE_N_BOOKS] = {
 		" objects_read bigint, bytes_read bigint, records_read bigint, superseded bigint, no_consent bigint,"
 		" before_consent bigint, unknown_owner bigint, ambiguous bigint, forgotten bigint, duplicates bigint,"
 		" unchanged bigint, kept bigint, rejected bigint, rows_in bigint, rows_out bigint, rows bigint, head text",
-		.added = "unexpected bigint",
+		.added = "unexpected bigint, without_readings bigint",
 		.valid = "run IS NOT NULL AND table_name IS NOT NULL",
 		.comment = "What each run of stedi.materialize reported, one row a table.",
 	},
@@ -165,6 +165,16 @@ others_granted(ZoneRun *run, const BookTable *book, const char *which)
 										  " WHERE c.relnamespace = %u AND c.relname = %s AND grantee NOT IN (c.relowner, %u)"
 										  " AND %s",
 										  run->store.schema, quote_literal_cstr(book->name), run->owner, which));
+}
+
+/* Add columns, given as in CREATE TABLE, to a table. */
+static void
+add_columns(const char *table, const char *columns)
+{
+	char	   *rest = pstrdup(columns);
+
+	for (char *column; (column = strsep(&rest, ",")) != NULL;)
+		stedi_zone_query_run(psprintf("ALTER TABLE %s ADD %s", table, column));
 }
 
 /* All columns that the table should have. */
@@ -296,7 +306,7 @@ stedi_zone_book_make(ZoneRun *run, ZoneBook book)
 
 		(void) find_fault(run, &books[book], relid, &is_old);
 		if (is_old)
-			stedi_zone_query_run(psprintf("ALTER TABLE %s ADD %s", name, books[book].added));
+			add_columns(name, books[book].added);
 	}
 	stedi_zone_store_leave(&user);
 }

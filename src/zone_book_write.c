@@ -239,7 +239,7 @@ put_report(const ZoneRun *run, ZoneTableId id)
 
 	for (int i = 6; i < lengthof(types); i++)
 		types[i] = INT8OID;
-	types[lengthof(types) - 2] = TEXTOID;	/* head */
+	types[lengthof(types) - ZONE_N_ADDED - 1] = TEXTOID;	/* head */
 	values[0] = Int64GetDatum(run->number);
 	values[1] = TimestampTzGetDatum(run->report[id].started);
 	values[2] = TimestampTzGetDatum(run->report[id].finished);

@@ -28,7 +28,7 @@ const char *const stedi_zone_device_rows =
 "   CASE WHEN d.ambiguous THEN 'ambiguous'"
 "        WHEN d.forgotten THEN 'forgotten'"
 "        WHEN NOT d.granted THEN 'none'"
-"        WHEN c.email IS NOT NULL THEN 'granted' ELSE 'unknown' END AS standing"
+"        WHEN c.email IS NOT NULL THEN 'granted' ELSE 'without_readings' END AS standing"
 " FROM device d LEFT JOIN (SELECT DISTINCT email, serialnumber FROM {customer_curated}) c"
 "   ON c.email = d.email AND c.serialnumber = d.serialnumber"
 " WHERE d.email IS NOT NULL";
@@ -174,9 +174,11 @@ stedi_zone_person_read(ZoneRun *run)
 	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, person_query));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, device_query));
+	stedi_zone_share_count(run);
 	stedi_zone_store_run(run, run->renew ?
 						 "DELETE FROM {books}.stedi_device WHERE device IN (SELECT verdict FROM verdict)" :
 						 "DELETE FROM {books}.stedi_device");
 	stedi_zone_store_run(run, exception_query);
+	stedi_zone_share_count(run);
 	report_records(run);
 }

@@ -168,6 +168,7 @@ typedef struct Profile
 	bool		of_email;		/* who: an e-mail */
 	StediTimeUnit unit;			/* of its times */
 	const StediConsentSet *set; /* whose values may be shown; NULL: nobody's */
+	const StediHashes *shared;	/* devices with more than one holder; or NULL */
 	Column	   *columns;		/* of each attribute; no name: it is dropped */
 	int			n_columns;
 	int			who;			/* numbers of columns; -1: there is none */
@@ -176,6 +177,7 @@ typedef struct Profile
 	/* what is found */
 	int64		n_read;			/* records, rejects included */
 	int64		n_records;		/* that can be read */
+	int64		n_shared;		/* of these, of shared devices */
 	int64		n_rejects[N_REASONS];	/* of records as a whole */
 	Tuplestorestate *hashes;	/* of records that can be read */
 	const char *hash_name;		/* their relation's */
@@ -313,6 +315,7 @@ note_record(Profile *profile, const Datum *values, const bool *nulls)
 	hashes[HASH_FORM] = Int64GetDatum((int64) record_hash);
 	hashes[HASH_SKELETON] = Int64GetDatum(profile->of_email ?
 										  (int64) stedi_zone_alike_hash(profile->run, who) : 0);
+	profile->n_shared += profile->shared != NULL && stedi_hashes_has(profile->shared, record_hash);
 	for (int i = 0; i < profile->n_columns; i++)
 	{
 		Column	   *column = &profile->columns[i];
@@ -533,16 +536,17 @@ put_profile(const ZoneSession *session, const Profile *profile)
 	}
 }
 
-/* Look at the landing table that feeds a zone table; see Profile. */
-static void
-look_at(const ZoneSession *session, ZoneTableId id, bool of_email, const StediConsentSet *set)
+/* Look at the landing table that feeds a zone table; see Profile.  n_shared of it. */
+static int64
+look_at(const ZoneSession *session, ZoneTableId id, bool of_email, const StediConsentSet *set,
+		const StediHashes *shared)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi profile",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(cxt);
 	ZoneRun    *run = session->run;
 	bool		customers = (id == ZONE_CUSTOMER_TRUSTED);
-	Profile		profile = {.run = run,.id = id,.of_email = of_email,.set = set,
+	Profile		profile = {.run = run,.id = id,.of_email = of_email,.set = set,.shared = shared,
 	.hash_name = customers ? "customer_hash" : "record_hash"};
 	Relation	relation = table_open(run->source[id].relid, AccessShareLock);
 
@@ -552,10 +556,13 @@ look_at(const ZoneSession *session, ZoneTableId id, bool of_email, const StediCo
 	put_profile(session, &profile);
 	table_close(relation, NoLock);
 	MemoryContextSwitchTo(caller);
+
+	/* e-mails of readings are held against those of customers */
 	if (customers)
-		return;					/* e-mails of readings are held against theirs */
+		return 0;
 	stedi_zone_query_drop(run);
 	MemoryContextDelete(cxt);
+	return profile.n_shared;
 }
 
 /*
@@ -584,9 +591,13 @@ quality(PG_FUNCTION_ARGS)
 	else
 		run->since = true;
 	stedi_zone_audit_people(&session);
-	look_at(&session, ZONE_CUSTOMER_TRUSTED, true, NULL);
-	look_at(&session, ZONE_ACCELEROMETER_TRUSTED, true, stedi_zone_query_set(run, person_set, true));
-	look_at(&session, ZONE_STEP_TRAINER_CURATED, false, stedi_zone_query_set(run, device_set, false));
+	(void) look_at(&session, ZONE_CUSTOMER_TRUSTED, true, NULL, NULL);
+	(void) look_at(&session, ZONE_ACCELEROMETER_TRUSTED, true,
+				   stedi_zone_query_set(run, person_set, true), NULL);
+	stedi_zone_share_answer(&session,
+							look_at(&session, ZONE_STEP_TRAINER_CURATED, false,
+									stedi_zone_query_set(run, device_set, false),
+									stedi_zone_share_keep(run)));
 	if (stedi_zone_session_has_book(&session, ZONE_BOOK_EXPECTATION))
 		stedi_zone_session_answer(&session, expectation_query);
 	stedi_zone_session_end(&session);

@@ -20,6 +20,7 @@ stedi_zone_report_begin(ZoneRun *run)
 		report->superseded = report->no_consent = report->before_consent = -1;
 		report->unknown_owner = report->ambiguous = report->forgotten = -1;
 		report->duplicates = report->unchanged = report->kept = report->unexpected = -1;
+		report->without_readings = -1;
 	}
 }
 
@@ -55,7 +56,7 @@ stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool
 	};
 	int			n = 0;
 
-	StaticAssertStmt(lengthof(counts) + 5 == ZONE_N_REPORTED,
+	StaticAssertStmt(lengthof(counts) + 4 + ZONE_N_ADDED == ZONE_N_REPORTED,
 					 "a column of the report is missing");
 	values[n++] = CStringGetTextDatum(stedi_zone_tables[id].name);
 	values[n++] = CStringGetTextDatum(report->mode);
@@ -68,7 +69,9 @@ stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool
 	nulls[n] = run->head == NULL;
 	values[n++] = run->head != NULL ? CStringGetTextDatum(run->head) : (Datum) 0;
 	nulls[n] = report->unexpected < 0;
-	values[n] = Int64GetDatum(report->unexpected);
+	values[n++] = Int64GetDatum(report->unexpected);
+	nulls[n] = report->without_readings < 0;
+	values[n] = Int64GetDatum(report->without_readings);
 }
 
 void
@@ -77,14 +80,15 @@ stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 	Datum		values[ZONE_N_REPORTED + 1];
 	bool		nulls[ZONE_N_REPORTED + 1] = {false};
 	Interval   *elapsed = palloc0(sizeof(Interval));
+	const int	first_added = ZONE_N_REPORTED - ZONE_N_ADDED;
 
 	stedi_zone_report_values(run, id, values, nulls);
 	elapsed->time = run->report[id].elapsed;
 
 	/* where the objects are of 1.0, the answer ends with elapsed */
-	values[ZONE_N_REPORTED] = values[ZONE_N_REPORTED - 1];
-	nulls[ZONE_N_REPORTED] = nulls[ZONE_N_REPORTED - 1];
-	values[ZONE_N_REPORTED - 1] = IntervalPGetDatum(elapsed);
-	nulls[ZONE_N_REPORTED - 1] = false;
+	memmove(values + first_added + 1, values + first_added, ZONE_N_ADDED * sizeof(Datum));
+	memmove(nulls + first_added + 1, nulls + first_added, ZONE_N_ADDED * sizeof(bool));
+	values[first_added] = IntervalPGetDatum(elapsed);
+	nulls[first_added] = false;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

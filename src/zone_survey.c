@@ -168,7 +168,7 @@ put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnu
 
 /* A row of customer_trusted. */
 static void
-survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unknown, Datum ambiguous)
+survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unread, Datum ambiguous)
 {
 	int			key = survey->devices ? TRUSTED_SERIAL : TRUSTED_EMAIL;
 	uint64		hash = stedi_zone_table_hash(survey->run, rows, key);
@@ -189,7 +189,7 @@ survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unkno
 		values[3] = ambiguous;
 	else if (survey->devices &&
 			 !stedi_hashes_has(&survey->curated, stedi_zone_table_hash(survey->run, rows, TRUSTED_EMAIL)))
-		values[3] = unknown;
+		values[3] = unread;
 	stedi_consent_add(survey->building, values, nulls);
 	if (stedi_hashes_has(survey->renewed, hash) ||
 		is_named(&survey->gone, survey->anybody_gone, hash))
@@ -203,7 +203,7 @@ static void
 survey_rows(Survey *survey)
 {
 	Datum		granted = CStringGetTextDatum("granted");
-	Datum		unknown = CStringGetTextDatum("unknown");
+	Datum		unread = CStringGetTextDatum("without_readings");
 	Datum		ambiguous = CStringGetTextDatum("ambiguous");
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "stedi row",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -215,7 +215,7 @@ survey_rows(Survey *survey)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row_cxt);
 
-		survey_row(survey, &rows, granted, unknown, ambiguous);
+		survey_row(survey, &rows, granted, unread, ambiguous);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row_cxt);
 	}

@@ -219,7 +219,9 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 	report->superseded = 0;
 	report->unknown_owner = (int64) stats->standings[STEDI_STANDING_UNKNOWN];
 	report->no_consent = (int64) stats->standings[STEDI_STANDING_NONE];
-	report->ambiguous = (int64) stats->standings[STEDI_STANDING_AMBIGUOUS];
+	report->without_readings = (int64) stats->standings[STEDI_STANDING_WITHOUT_READINGS];
+	report->ambiguous = (int64) (stats->standings[STEDI_STANDING_AMBIGUOUS] +
+								 stats->standings[STEDI_STANDING_HANDED_ON]);
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
 	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
@@ -243,6 +245,8 @@ stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows)
 							  (unsigned long) n_older,
 							  stedi_zone_tables[id].name, (long long) n_older),
 				errhint("The rule consent => 'since_consent' leaves them out."));
+	if (id == ZONE_STEP_TRAINER_CURATED)
+		stedi_zone_share_warn(run);
 }
 
 void
@@ -252,7 +256,7 @@ stedi_zone_table_report_customers(ZoneRun *run)
 	int64		n_refused;
 
 	report->before_consent = report->unknown_owner = report->ambiguous = 0;
-	report->duplicates = 0;
+	report->without_readings = report->duplicates = 0;
 
 	/* of the rows that the run has made */
 	stedi_zone_query_values(psprintf("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"

@@ -753,7 +753,7 @@ class Zone:
             elif self.customers[email].consent is None:
                 counts["no_consent"] += 1
             elif email not in self.moved:
-                counts["unknown_owner"] += 1
+                counts["without_readings"] += 1
             elif self.in_time(self.customers[email], time, counts):
                 kept.add((time, serial, record.get("distancefromobject")))
         self.tables["step_trainer_curated"] = kept.rows

@@ -337,7 +337,7 @@ step AS (
             THEN 'ambiguous'
             WHEN customer.forgotten THEN 'forgotten'
             WHEN trusted.email IS NULL THEN 'no_consent'
-            WHEN curated.email IS NULL THEN 'unknown_owner'
+            WHEN curated.email IS NULL THEN 'without_readings'
             WHEN rule = 'since_consent' AND s.taken < trusted.research THEN 'before_consent'
             WHEN 'step_trainer_curated' = ANY (dropping) AND (s.distance > 1) IS NOT TRUE
             THEN 'unexpected'
@@ -411,6 +411,7 @@ counted AS (
             'no_consent', count(*) FILTER (WHERE fate = 'no_consent'),
             'before_consent', count(*) FILTER (WHERE fate IN ('before_consent', 'early')),
             'unknown_owner', count(*) FILTER (WHERE fate = 'unknown_owner'),
+            'without_readings', count(*) FILTER (WHERE fate = 'without_readings'),
             'ambiguous', count(*) FILTER (WHERE fate = 'ambiguous'),
             'forgotten', count(*) FILTER (WHERE fate = 'forgotten'),
             'unexpected',

@@ -60,6 +60,7 @@ LEFT_OUT = {
     "accelerometer_trusted": (
         "rejected",
         "unknown_owner",
+        "without_readings",
         "no_consent",
         "ambiguous",
         "forgotten",

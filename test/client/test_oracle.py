@@ -25,6 +25,7 @@ COUNTERS = (
     "no_consent",
     "before_consent",
     "unknown_owner",
+    "without_readings",
     "ambiguous",
     "forgotten",
     "duplicates",
@@ -39,6 +40,7 @@ SUMS = {
     "accelerometer_trusted": (
         "rejected",
         "unknown_owner",
+        "without_readings",
         "no_consent",
         "ambiguous",
         "forgotten",

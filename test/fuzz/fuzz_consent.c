@@ -68,13 +68,13 @@ find_listed(StediSlice key)
 static void
 read_member(uint8_t a, uint8_t b, Member *member)
 {
-	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown", "before", "Granted", ""};
+	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown", "without_readings", "Granted", ""};
 	StediSlice	word = {words[a % 8], strlen(words[a % 8])};
 	StediStanding standing;
 
 	if (!stedi_consent_parse_standing(word, &standing))
 	{
-		CLAIM(a % 8 >= 5);
+		CLAIM(a % 8 >= 6);
 		standing = STEDI_STANDING_NONE;
 	}
 	memset(member, 0, sizeof(*member));
@@ -86,8 +86,8 @@ read_member(uint8_t a, uint8_t b, Member *member)
 static void
 list_member(StediSlice key, const Member *given)
 {
-	static const int strictness[] = {[STEDI_STANDING_UNKNOWN] = 1,[STEDI_STANDING_GRANTED] = 0,[STEDI_STANDING_NONE] = 2,
-	[STEDI_STANDING_AMBIGUOUS] = 3,[STEDI_STANDING_FORGOTTEN] = 4};
+	static const int strictness[] = {[STEDI_STANDING_UNKNOWN] = 2,[STEDI_STANDING_GRANTED] = 0,[STEDI_STANDING_NONE] = 3,
+	[STEDI_STANDING_AMBIGUOUS] = 4,[STEDI_STANDING_FORGOTTEN] = 5,[STEDI_STANDING_WITHOUT_READINGS] = 1};
 	Listed	   *listed = find_listed(key);
 
 	if (listed == NULL)
@@ -136,7 +136,7 @@ claim_found(const StediConsentSet *set, StediSlice who, int64_t time)
 		 * nobody is read from before it is known whose it is, or without
 		 * consent
 		 */
-		CLAIM(time >= want->owned_since || standing == STEDI_STANDING_AMBIGUOUS);
+		CLAIM(time >= want->owned_since || standing == STEDI_STANDING_AMBIGUOUS || standing == STEDI_STANDING_HANDED_ON);
 		CLAIM(standing != STEDI_STANDING_GRANTED || want->standing == STEDI_STANDING_GRANTED);
 		CLAIM(standing != STEDI_STANDING_GRANTED || time >= want->since || older);
 		CLAIM(standing != STEDI_STANDING_BEFORE || time < want->since);

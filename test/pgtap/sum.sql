@@ -39,7 +39,7 @@ BEGIN
             RETURN NEXT r.table_name || ': another rule';
         END IF;
         CONTINUE WHEN r.records_read IS NULL;
-        IF r.records_read <> (r.rejected + r.superseded + r.no_consent + r.unknown_owner + r.ambiguous + r.forgotten + coalesce(r.unexpected, 0) + r.duplicates + r.unchanged + r.kept
+        IF r.records_read <> (r.rejected + r.superseded + r.no_consent + r.unknown_owner + r.without_readings + r.ambiguous + r.forgotten + coalesce(r.unexpected, 0) + r.duplicates + r.unchanged + r.kept
             + CASE r.consent WHEN 'since_consent' THEN r.before_consent ELSE 0 END) THEN
             RETURN NEXT r.table_name || ': the records do not add up';
         END IF;

@@ -13,7 +13,7 @@ CREATE SERVER regress_zone_later FOREIGN DATA WRAPPER stedi_fdw OPTIONS (url :'l
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_zone INTO regress_zone_landing;
 IMPORT FOREIGN SCHEMA landing FROM SERVER regress_zone_later INTO regress_zone_later;
 SET search_path = regress_zone, stedi_books_regress_zone;
-\set counts 'table_name, mode, consent, objects_listed AS listed, objects_read AS read, records_read AS records, superseded, no_consent, before_consent AS before, unknown_owner AS unknown, ambiguous, forgotten, duplicates, rejected, rows_in, rows_out, rows'
+\set counts 'table_name, mode, consent, objects_listed AS listed, objects_read AS read, records_read AS records, superseded, no_consent, before_consent AS before, unknown_owner AS unknown, without_readings AS without, ambiguous, forgotten, duplicates, rejected, rows_in, rows_out, rows'
 
 -- what a statement answers, whoever runs this
 CREATE FUNCTION answer(statement text) RETURNS text LANGUAGE plpgsql AS $$

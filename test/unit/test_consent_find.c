@@ -52,12 +52,12 @@ test_hash(void)
 static void
 test_standings(void)
 {
-	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown"};
+	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown", "without_readings"};
 	static const StediStanding standings[] = {STEDI_STANDING_GRANTED, STEDI_STANDING_NONE, STEDI_STANDING_AMBIGUOUS,
-	STEDI_STANDING_FORGOTTEN, STEDI_STANDING_UNKNOWN};
+	STEDI_STANDING_FORGOTTEN, STEDI_STANDING_UNKNOWN, STEDI_STANDING_WITHOUT_READINGS};
 	StediStanding standing;
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		ok(stedi_consent_parse_standing(slice(words[i]), &standing) && standing == standings[i], "the word %s", words[i]);
 	ok(!stedi_consent_parse_standing(slice("Granted"), &standing), "no word: in another case");
 	ok(!stedi_consent_parse_standing(slice(""), &standing), "no word: empty");
@@ -70,11 +70,11 @@ test_standings(void)
 static void
 test_restrict(void)
 {
-	static const StediStanding by_strictness[] = {STEDI_STANDING_GRANTED, STEDI_STANDING_UNKNOWN, STEDI_STANDING_NONE,
+	static const StediStanding by_strictness[] = {STEDI_STANDING_GRANTED, STEDI_STANDING_WITHOUT_READINGS, STEDI_STANDING_UNKNOWN, STEDI_STANDING_NONE,
 	STEDI_STANDING_AMBIGUOUS, STEDI_STANDING_FORGOTTEN};
 
-	for (int i = 0; i < 5; i++)
-		for (int j = 0; j < 5; j++)
+	for (int i = 0; i < 6; i++)
+		for (int j = 0; j < 6; j++)
 		{
 			Member		one = MEMBER(i, -i, by_strictness[i]);
 			Member		other = MEMBER(j, -j, by_strictness[j]);
@@ -127,7 +127,7 @@ test_find(void)
 		   consent_hash_key(42, key.len == NO_KEY ? slice("bob@example.com") : key), "its hash");
 	}
 	place = SET_PLACES(set)[0];
-	is_int(stedi_consent_standing(set, place, 49, &older), STEDI_STANDING_AMBIGUOUS, "before it was owned");
+	is_int(stedi_consent_standing(set, place, 49, &older), STEDI_STANDING_HANDED_ON, "before it was owned");
 	is_int(stedi_consent_standing(set, place, 99, &older), STEDI_STANDING_BEFORE, "before consent");
 	is_int(stedi_consent_standing(set, place, 100, &older), STEDI_STANDING_GRANTED, "from consent on");
 	ok(!older, "it is not older");
