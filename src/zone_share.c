@@ -51,7 +51,7 @@ void
 stedi_zone_share_warn(const ZoneRun *run)
 {
 	int64		n_readings =
-		(int64) run->source[ZONE_STEP_TRAINER_CURATED].stats.standings[STEDI_STANDING_AMBIGUOUS];
+	(int64) run->source[ZONE_STEP_TRAINER_CURATED].stats.standings[STEDI_STANDING_AMBIGUOUS];
 
 	if (run->n_shared == 0 || (run->renew && !run->shares_more && n_readings == 0))
 		return;

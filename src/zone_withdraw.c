@@ -160,6 +160,8 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 		return;
 	if (!stedi_zone_withdraw_is_unreadable(run, error))
 		ReThrowError(error);
+	if (run->source[ZONE_CUSTOMER_TRUSTED].listing == NULL)
+		ReThrowError(error);	/* no customer object is known */
 	reading = run->reading;
 	*run = asked;
 	other = try_steps(run, uncovered_steps, &withdrawal);
