@@ -115,6 +115,21 @@ def look_alikes(zone, table):
     return column, sum(len(alike[email.translate(LOOKS)]) > 1 for email in mine)
 
 
+def shared(zone, now):
+    """Rows of devices with more than one holder, and of their readings."""
+    rules = oracle.Rules(now)
+    devices = rules.devices(rules.customers(zone["customer_landing"]))
+    found = {serial: device for serial, device in devices.items() if len(device.holders) > 1}
+    named = collections.Counter(record.get("serialnumber") for record in zone["customer_landing"])
+    for serial, device in found.items():
+        yield ("customer_landing", "serialnumber", named[serial], None, len(device.holders), None, None,
+               "device with more than one holder, first named")
+    n = sum(record.get("serialnumber") in found for record in zone["step_trainer_landing"] if not record.rejected)
+    if n:
+        yield ("step_trainer_landing", "serialnumber", n, None, None, None, None,
+               "of a device with more than one holder")
+
+
 def expected(zone, consent, now):
     """The rows of stedi.quality, but for the reasons of rejects: all are 'rejected'."""
     covered = Covered(zone, consent, now)
@@ -134,7 +149,7 @@ def expected(zone, consent, now):
                 problems.update((column, trouble(column, value, now)) for value in known if value is not None)
         rows += [(table, column, n, None, None, None, None, problem)
                  for (column, problem), n in problems.items() if n and problem]
-    return sorted(rows, key=sort_key)
+    return sorted(rows + list(shared(zone, now)), key=sort_key)
 
 
 class QualityTest(ServerTest):
@@ -145,6 +160,8 @@ class QualityTest(ServerTest):
         with self.db.conn.transaction():
             now = self.db.value("SELECT floor(extract(epoch FROM now()) * 1000)::bigint")
             rows = self.db.rows("SELECT * FROM stedi.quality(%s, %s)", target, lake)
+        # where a device is named first is test/sql/share.sql's
+        rows = [(*row[:7], row[7] and row[7].partition(" in object ")[0]) for row in rows]
         rejected = collections.Counter()
         for row in rows:
             if (row[7] or "").startswith("rejected: "):
