@@ -322,16 +322,40 @@ class Sequence(Steps):
 
     @other
     def stopped(self):
-        """A late phase ends in an error: a reject among the step readings."""
+        """A late phase ends in an error, a reject among the step readings: withdrawals go through."""
         done = self.any_change()
         reject = self.zone.text(without(self.step(), "sensorReadingTime"))
         self.zone.write(f"step_trainer/{SUBFOLDER}/reject-{len(self.story)}", Object([reject]))
         stop = "ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (ADD on_error 'stop')"
-        with self.unchanged(), self.test.assertRaises(psycopg.Error):
+        before = self.state()
+        try:
             with self.db.conn.transaction():
                 self.db.run(stop)
-                self.db.materialize("target", **self.arguments())
+                report, now = self.db.materialize_at("target", **self.arguments())
+                self.db.run(stop.replace("ADD on_error 'stop'", "DROP on_error"))
+        except psycopg.Error:
+            self.test.assertEqual(self.state(), before)
+            return done
+        self.check_withdrawals(report, now, before[1])
         return done
+
+    def check_withdrawals(self, report, now, before):
+        """Rows have gone, none has come, and nobody is in who is out by the rules."""
+        after = self.db.tables("target")
+        self.test.assertEqual({line["mode"] for line in report}, {"withdrawals"})
+        for line in report:
+            table = line["table_name"]
+            self.test.assertEqual(line["rows"], len(after[table]), table)
+            self.test.assertEqual(
+                line["rows"] - line["rows_in"] + line["rows_out"], len(before[table]), table
+            )
+            if not table.startswith("customer"):
+                came = collections.Counter(after[table]) - collections.Counter(before[table])
+                self.test.assertEqual(came, collections.Counter(), table)
+        rows, _ = self.expected(now)
+        insiders = {row[1] for row in rows["customer_trusted"]}
+        for table, column in (("customer_trusted", 1), ("accelerometer_trusted", 0), ("customer_curated", 1)):
+            self.test.assertLessEqual({row[column] for row in after[table]}, insiders, table)
 
     @other
     def terminated(self):
