@@ -44,8 +44,6 @@
 #define MAX_ETAG_LEN 128
 #define MAX_CLASS_LEN 40
 
-#define USECS_PER_SEC INT64_C(1000000)
-
 /* Deepest path that we look at: root, result, Credentials, AccessKeyId. */
 #define MAX_PATH 4
 
@@ -158,63 +156,24 @@ parse_size(const char *text, int64_t *size)
 }
 
 /*
- * n digits at *text, within min and max, and what follows them (NUL: it is
- * not looked at); moves *text behind that.
+ * 2026-11-23T22:18:00.000Z, with or without the fraction: of the times that
+ * landing data may have, those that S3 writes.
  */
-static bool
-parse_digits(const char **text, int n, int min, int max, char end, int *value)
-{
-	*value = 0;
-	for (; n > 0; n--, (*text)++)
-	{
-		if (**text < '0' || **text > '9')
-			return false;
-		*value = *value * 10 + (**text - '0');
-	}
-	if (end != '\0' && *(*text)++ != end)
-		return false;
-	return *value >= min && *value <= max;
-}
-
-/* Days from 1970-01-01 to a date of the Gregorian calendar. */
-static int64_t
-days_from_date(int year, int month, int day)
-{
-	static const int before_month[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-	int64_t		past = year - 1;	/* whole years since 0001-01-01 */
-	bool		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return past * 365 + past / 4 - past / 100 + past / 400 +
-		before_month[month - 1] + (month > 2 && leap ? 1 : 0) + (day - 1) - 719162;
-}
-
-/* 2026-11-23T22:18:00.000Z, with or without the fraction. */
 static bool
 parse_time(const char *text, int64_t *modified_us)
 {
-	int			year;
-	int			month;
-	int			day;
-	int			hour;
-	int			minute;
-	int			second;
-	int64_t		fraction = 0;
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	const size_t form_len = sizeof(form) - 1;
+	StediField	field = {STEDI_FIELD_STRING, {text, strlen(text)}};
 
-	if (!parse_digits(&text, 4, 1, 9999, '-', &year) ||
-		!parse_digits(&text, 2, 1, 12, '-', &month) ||
-		!parse_digits(&text, 2, 1, 31, 'T', &day) ||
-		!parse_digits(&text, 2, 0, 23, ':', &hour) ||
-		!parse_digits(&text, 2, 0, 59, ':', &minute) ||
-		!parse_digits(&text, 2, 0, 60, '\0', &second))
+	if (field.text.len <= form_len || text[field.text.len - 1] != 'Z')
 		return false;
-	if (*text == '.')
-		for (int64_t unit = USECS_PER_SEC / 10; *++text >= '0' && *text <= '9'; unit /= 10)
-			fraction += (*text - '0') * unit;
-	if (strcmp(text, "Z") != 0)
+	for (size_t i = 0; i < form_len; i++)
+		if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+			return false;
+	if (text[form_len] != '.' && text[form_len] != 'Z')
 		return false;
-	*modified_us = (((days_from_date(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
-		* USECS_PER_SEC + fraction;
-	return true;
+	return stedi_value_time(&field, modified_us) == STEDI_REASON_NONE;
 }
 
 /* Copy text that is no longer than room allows. */
@@ -304,7 +263,7 @@ end_of_entry_element(Parse *parse, const char *name)
 	}
 	else if (strcmp(name, "LastModified") == 0)
 	{
-		if (!parse_time(parse->text, &parse->modified_us))
+		if (parse->text_cut || !parse_time(parse->text, &parse->modified_us))
 			give_up(parse, "a time of modification is not a time");
 	}
 	else if (strcmp(name, "StorageClass") == 0)

@@ -269,13 +269,70 @@ is_time(const char *text, int64_t want)
 }
 
 static void
+is_no_time(const char *text)
+{
+	char		xml[512];
+
+	snprintf(xml, sizeof(xml), ENTRY("<Key>a</Key><Size>1</Size><LastModified>%s</LastModified>"), text);
+	ok(!parse(xml), "\"%s\" is no time", text);
+}
+
+/* Every day that a calendar may or may not have, each year of 1900 to 2101. */
+static void
+test_days(void)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int			wrong = 0;
+	int64_t		day_no = -25567;	/* 1900-01-01 */
+
+	for (int year = 1900; year <= 2101; year++)
+		for (int month = 0; month <= 13; month++)
+			for (int day = 0; day <= 32; day++)
+			{
+				bool		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+				bool		real = month >= 1 && month <= 12 && day >= 1 &&
+				day <= days[month - 1] + (month == 2 && leap);
+				char		xml[512];
+
+				snprintf(xml, sizeof(xml), ENTRY("<Key>a</Key><Size>1</Size>"
+												 "<LastModified>%04d-%02d-%02dT00:00:00.000Z</LastModified>"),
+						 year, month, day);
+				wrong += parse(xml) != real;
+				wrong += real && seen.modified_us[0] != day_no * INT64_C(86400000000);
+				day_no += real;
+			}
+	is_int(wrong, 0, "days from 1900 on are those of the calendar");
+}
+
+static void
 test_times(void)
 {
+	static const char *const none[] = {
+		"", "Z", "T", "2026-02-31T00:00:00Z", "2026-11-31T00:00:00Z", "2026-02-29T00:00:00Z",
+		"1900-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-01-00T00:00:00Z",
+		"2026-00-01T00:00:00Z", "2026-13-01T00:00:00Z", "0000-01-01T00:00:00Z",
+		"2026-01-01T24:00:00Z", "2026-01-01T23:60:00Z", "2026-01-01T23:59:61Z",
+		"2026-01-01T99:00:00Z", "-026-01-01T00:00:00Z", "+2026-01-01T00:00:00Z",
+		"2026-1-01T00:00:00Z", "2026-01-1T00:00:00Z", "2026-01-01T0:00:00Z",
+		"2026-01-01T00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z",
+		"2026-01-01T00:00:00.0", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00ZZ",
+		"2026-01-01T00:00:00Z ", " 2026-01-01T00:00:00Z", "2026-01-01 00:00:00Z",
+		"2026-01-01t00:00:00z", "2026-01-01T00:00:00z", "2026-01-01T00:00:-1Z",
+		"2026-01-01T 0:00:00Z", "2026-01-01T00:00:00.-1Z", "2026-01-01T00:00:00,5Z",
+		"20260101T000000Z", "2026-001T00:00:00Z", "02026-01-01T00:00:00Z",
+		"12026-01-01T00:00:00Z", "1764600000000", "1764600000000Z", "yesterday",
+		"Wed, 12 Oct 2009 17:50:00 GMT", "infinity", "epoch",
+	};
+
 	is_time("1970-01-01T00:00:00Z", 0);
 	is_time("1970-01-01T00:00:00.000001Z", 1);
 	is_time("2000-02-29T23:59:59.5Z", INT64_C(951868799500000));
-	is_time("2024-03-01T00:00:00.123456789Z", INT64_C(1709251200123456));
+	is_time("2024-03-01T00:00:00.123456789Z", INT64_C(1709251200123457));
 	is_time("1969-12-31T23:59:59.000Z", INT64_C(-1000000));
+	is_time("2016-12-31T23:59:60Z", INT64_C(1483228800000000));
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		is_no_time(none[i]);
+	test_days();
 }
 
 static void
@@ -358,6 +415,8 @@ test_keys(void)
 	ok(!parse_keys(STS_KEYS("")), "not without a token");
 	ok(!parse_keys(STS_KEYS("<SessionToken>T</SessionToken><Expiration>soon</Expiration>")),
 	   "not with an end that is no time");
+	ok(!parse_keys(STS_KEYS("<SessionToken>T</SessionToken><Expiration>2026-02-30T00:00:00Z</Expiration>")),
+	   "nor on a day that there is not");
 	ok(!parse_keys(STS("")), "not without credentials");
 	ok(!parse_keys("<Credentials><AccessKeyId>AK</AccessKeyId></Credentials>"), "not somewhere else");
 	ok(!parse_keys(denied), "not of an error");
