@@ -46,6 +46,7 @@ OBJS = \
 	src/sign.o \
 	src/s3xml.o \
 	src/ini.o \
+	src/near.o \
 	src/list.o \
 	src/list_near.o \
 	src/beneath.o \

@@ -398,7 +398,8 @@ stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 				errmsg("remote schema \"%s\" does not exist", stmt->remote_schema),
-				errhint("Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing, or \"inferred\", which has one for each folder under the server's url."));
+				errhint("%s", stedi_near_hint(stmt->remote_schema, (const char *[]) {"landing", "inferred", NULL},
+											  "Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing, or \"inferred\", which has one for each folder under the server's url.")));
 	if (stmt->options != NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

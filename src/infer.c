@@ -219,7 +219,7 @@ infer(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("server must not be null"));
+				errmsg("argument \"server\" must not be null"));
 	serverid = stedi_option_find_server(NameStr(*PG_GETARG_NAME(0)));
 	opts = stedi_option_get_prefix(serverid, PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	InitMaterializedSRF(fcinfo, 0);

@@ -24,13 +24,9 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/varlena.h"
 
 /* Folders that a message names. */
 #define MOST_NAMED 8
-
-/* How many letters may be wrong, and not more than half of them. */
-#define MOST_WRONG 3
 
 /* Folders that are looked into to find the one that is meant. */
 #define MOST_ASKED 6
@@ -161,24 +157,20 @@ static const char *
 find_nearest(List *names, const char *name, bool landing)
 {
 	const char *nearest = NULL;
-	int			limit = Min(MOST_WRONG, (int) strlen(name) / 2);
+	StediNear	near;
 	ListCell   *lc;
 
+	stedi_near_begin(&near, name, (int) strlen(name) / 2);
 	foreach(lc, names)
 	{
 		const char *candidate = lfirst(lc);
 		const char *compared = landing ? without_landing(candidate) : candidate;
-		int			distance;
 
 		if (compared == NULL || strcmp(candidate, name) == 0)
 			continue;
-		distance = varstr_levenshtein_less_equal(name, (int) strlen(name),
-												 compared, (int) strlen(compared),
-												 1, 1, 1, limit, true);
-		if (distance > limit)
-			continue;
-		nearest = candidate;
-		limit = distance - 1;	/* the next one has to be better */
+		stedi_near_offer(&near, compared);
+		if (near.found == compared)
+			nearest = candidate;
 	}
 	return nearest;
 }

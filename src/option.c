@@ -174,17 +174,37 @@ catalog_name(Oid catalog)
 	}
 }
 
-/* The options that an object of this catalog has: for the hint. */
+/*
+ * What to do about a name that is no option of this catalog: the one that may
+ * be meant, or the object whose option it is; and those that there are.
+ */
 static char *
-list_options(Oid catalog)
+hint_name(const char *name, Oid catalog)
 {
-	StringInfoData names;
+	const char *names[lengthof(options) + 1] = {NULL};
+	int			n = 0;
+	StringInfoData hint;
 
-	initStringInfo(&names);
+	initStringInfo(&hint);
 	for (int i = 0; i < lengthof(options); i++)
+	{
 		if (options[i].catalog == catalog)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", options[i].name);
-	return names.data;
+			names[n++] = options[i].name;
+		else if (strcmp(options[i].name, name) == 0)
+			appendStringInfo(&hint, "Option \"%s\" belongs to a %s. ", name, catalog_name(options[i].catalog));
+	}
+	if (n == 0)
+	{
+		appendStringInfo(&hint, "A %s has no options.", catalog_name(catalog));
+		return hint.data;
+	}
+	if (hint.len == 0 && stedi_near_find(name, names) != NULL)
+		appendStringInfo(&hint, "Perhaps you meant option \"%s\". ", stedi_near_find(name, names));
+	appendStringInfo(&hint, "Options of a %s are: ", catalog_name(catalog));
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&hint, "%s%s", i > 0 ? ", " : "", names[i]);
+	appendStringInfoChar(&hint, '.');
+	return hint.data;
 }
 
 static const Option *
@@ -250,7 +270,8 @@ parse_option_choice(const Option *option, const char *value)
 		initStringInfo(&names);
 		for (int i = 0; option->choices[i] != NULL; i++)
 			appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option->choices[i]);
-		bad_value(option, value, psprintf("Give one of: %s.", names.data));
+		bad_value(option, value, stedi_near_hint(value, option->choices,
+												 psprintf("Give one of: %s.", names.data)));
 	}
 	return choice;
 }
@@ -492,16 +513,10 @@ check_options(List *given, Oid catalog)
 		const Option *option = find_option(def->defname, catalog);
 
 		if (option == NULL)
-		{
-			char	   *valid = list_options(catalog);
-
 			ereport(ERROR,
 					errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					errmsg("invalid option \"%s\"", def->defname),
-					valid[0] != '\0' ?
-					errhint("Options of a %s are: %s.", catalog_name(catalog), valid) :
-					errhint("A %s has no options.", catalog_name(catalog)));
-		}
+					errhint("%s", hint_name(def->defname, catalog)));
 		check_value(option, defGetString(def));
 	}
 }

@@ -291,6 +291,25 @@ extern void stedi_list_forget(void);
 /* A copy in the current context, names and all. */
 extern StediListing *stedi_list_copy(const StediListing *listing);
 
+/* near.c: which word may be meant by one that is none of those known */
+
+typedef struct StediNear
+{
+	const char *given;			/* borrowed */
+	const char *found;			/* borrowed: the word that is most like it; NULL: none is */
+	int			limit;			/* letters in which a better one may differ */
+} StediNear;
+
+/* Offer words, one by one, that may differ in so many letters, and not in many. */
+extern void stedi_near_begin(StediNear *near, const char *given, int limit);
+extern void stedi_near_offer(StediNear *near, const char *word);
+
+/* Of lower-case words up to a NULL, the one that may be meant; or NULL. */
+extern const char *stedi_near_find(const char *given, const char *const *words);
+
+/* A hint in the current context, with that word before it where there is one. */
+extern char *stedi_near_hint(const char *given, const char *const *words, const char *hint);
+
 /* list_near.c: which prefix may be meant by one with nothing under it */
 
 /*

@@ -52,7 +52,8 @@ choice_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"%s\": \"%s\"", name, given),
-				errhint("Give '%s' or '%s'.", first, second));
+				errhint("%s", stedi_near_hint(given, (const char *[]) {first, second, NULL},
+											  psprintf("Give '%s' or '%s'.", first, second))));
 	return given;
 }
 

@@ -47,7 +47,7 @@ PG_FUNCTION_INFO_V1(unexpect);
 PG_FUNCTION_INFO_V1(expectations);
 
 /* By ZoneAction. */
-static const char *const actions[ZONE_N_ACTIONS] = {"warn", "drop", "fail"};
+static const char *const actions[ZONE_N_ACTIONS + 1] = {"warn", "drop", "fail", NULL};
 
 /* What a process counts that is alone. */
 #define LEADER 0
@@ -523,9 +523,12 @@ typedef struct Call
 static void
 read_call(FunctionCallInfo fcinfo, Call *call)
 {
+	const char *tables[ZONE_N_TABLES + 1] = {NULL};
 	char	   *table;
 
 	call->n_args = PG_NARGS();
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		tables[id] = stedi_zone_tables[id].name;
 	for (int arg = 0; arg < call->n_args; arg++)
 		stedi_zone_session_need_argument(fcinfo, arg, argument_names[arg]);
 	table = text_to_cstring(PG_GETARG_TEXT_PP(ARG_TABLE));
@@ -534,7 +537,7 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"table\": \"%s\"", table),
-				errhint("Give one of: customer_trusted, accelerometer_trusted, customer_curated, step_trainer_curated, machine_learning_curated."));
+				errhint("%s", stedi_near_hint(table, tables, "Give one of: customer_trusted, accelerometer_trusted, customer_curated, step_trainer_curated, machine_learning_curated.")));
 	call->entry.name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
 	if (call->entry.name[0] == '\0')
 		ereport(ERROR,
@@ -553,7 +556,7 @@ read_condition(FunctionCallInfo fcinfo, Call *call)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"action\": \"%s\"", action),
-				errhint("Give 'warn', 'drop' or 'fail'."));
+				errhint("%s", stedi_near_hint(action, actions, "Give 'warn', 'drop' or 'fail'.")));
 	if (!may_act(call->entry.id, call->entry.action))
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

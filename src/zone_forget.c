@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(unforget);
 
 /* Why somebody may have to be forgotten: article 17 (1) of the GDPR, a to f. */
 static const char *const reasons[] = {
-	"not_needed", "consent_withdrawn", "objection", "unlawful", "legal_obligation", "child",
+	"not_needed", "consent_withdrawn", "objection", "unlawful", "legal_obligation", "child", NULL
 };
 
 /* Whom a call is about. */
@@ -355,19 +355,17 @@ forget(PG_FUNCTION_ARGS)
 {
 	ZoneRun    *run;
 	char	   *reason;
-	bool		known = false;
 
 	stedi_zone_session_need_argument(fcinfo, 0, "target");
 	stedi_zone_session_need_argument(fcinfo, 1, "email");
 	stedi_zone_session_need_argument(fcinfo, 2, "reason");
 	reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	for (int i = 0; i < lengthof(reasons); i++)
-		known |= strcmp(reason, reasons[i]) == 0;
-	if (!known)
+	if (stedi_form_choice(reason, reasons) < 0)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"reason\""),	/* it may be the e-mail */
-				errhint("Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child."));
+				errhint("%s", stedi_near_hint(reason, reasons,
+											  "Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child.")));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, PG_GETARG_OID(0), 3);
 	stedi_zone_run(run, forget_steps, fcinfo);
