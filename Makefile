@@ -51,6 +51,7 @@ OBJS = \
 	src/list_near.o \
 	src/beneath.o \
 	src/local.o \
+	src/local_denied.o \
 	src/request.o \
 	src/trouble.o \
 	src/cure.o \

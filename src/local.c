@@ -151,7 +151,7 @@ open_root(const StediOptions *opts)
 	ereport(ERROR,
 			errcode_for_file_access(),
 			errmsg("could not open folder \"%s\": %m", opts->root),
-			errhint("Check option \"url\" of the server."));
+			stedi_local_explain(opts, NULL));
 	return NULL;				/* not reached */
 }
 
@@ -180,7 +180,8 @@ open_key(const LocalRoot *root, const char *key, StediBeneathFor purpose)
 				errhint("Run the query again."));
 	ereport(ERROR,
 			errcode_for_file_access(),
-			errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), folder));
+			errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), folder),
+			stedi_local_explain(root->opts, key));
 	return -1;					/* not reached */
 }
 
@@ -204,7 +205,8 @@ report_folder(const LocalRoot *root, const char *prefix)
 {
 	ereport(ERROR,
 			errcode_for_file_access(),
-			errmsg("could not list folder \"%s/%s\": %m", root->opts->root, stedi_tuple_show(prefix)));
+			errmsg("could not list folder \"%s/%s\": %m", root->opts->root, stedi_tuple_show(prefix)),
+			stedi_local_explain(root->opts, prefix[0] != '\0' ? prefix : NULL));
 }
 
 /* Begin to read the names in the folder with this prefix; false when it is gone. */
@@ -305,7 +307,8 @@ walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *nam
 			return;				/* renamed or removed meanwhile */
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), root->opts->root));
+				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), root->opts->root),
+				stedi_local_explain(root->opts, key));
 	}
 	noted = S_ISDIR(st.st_mode) ? &names->folders : S_ISLNK(st.st_mode) ? &names->links : NULL;
 	if (noted != NULL)
@@ -524,7 +527,8 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 					errdetail("A symbolic link or \"..\" leads out of it."));
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not open object \"%s\": %m", stedi_tuple_show(object->key)));
+				errmsg("could not open object \"%s\": %m", stedi_tuple_show(object->key)),
+				stedi_local_explain(opts, object->key));
 	}
 	close_root(root);
 	check_same(local);

@@ -340,6 +340,15 @@ extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject 
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
 
+/* local_denied.c: why a file or folder may not be read */
+
+/*
+ * An argument of ereport, behind errcode_for_file_access(): detail and hint of
+ * what refuses, if that is it.  key is that of an object, or a prefix, below
+ * the folder of the url; NULL: it is that folder.
+ */
+extern int	stedi_local_explain(const StediOptions *opts, const char *key);
+
 /* cure.c: what ends an error, as SQL to copy */
 
 /*
