@@ -27,8 +27,12 @@ PG_FUNCTION_INFO_V1(customer_records);
 static Relation
 open_landing_table(Oid relid)
 {
-	Relation	relation = table_open(relid, AccessShareLock);
+	Relation	relation = try_table_open(relid, AccessShareLock);
 
+	if (relation == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", relid));
 	if (!stedi_option_is_landing(relid))
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),

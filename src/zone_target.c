@@ -37,8 +37,8 @@
  */
 #define RUN_MEMORY "32MB"
 
-/* A run is under way in this session. */
-static bool running = false;
+/* The function whose run is under way in this session, or NULL. */
+static const char *running = NULL;
 
 /* The name of a schema, palloc'd; an error when there is none of that OID. */
 static const char *
@@ -79,7 +79,7 @@ lock_target(ZoneRun *run)
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				errmsg("cannot materialize in a transaction of isolation level %s",
+				errmsg("cannot run %s in a transaction of isolation level %s", run->function,
 					   XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
 				errhint("Use READ COMMITTED."));
 }
@@ -354,6 +354,7 @@ stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg)
 	ZoneRun    *run = palloc0(sizeof(ZoneRun));
 
 	run->cxt = CurrentMemoryContext;
+	run->function = psprintf("stedi.%s", get_func_name(fcinfo->flinfo->fn_oid));
 	run->target = target;
 	run->target_name = run->landing_name = schema_name(target);
 	run->landing_given = landing_arg >= 0 && !PG_ARGISNULL(landing_arg);
@@ -413,11 +414,11 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	int			security;
 	int			nest_level;
 
-	PreventCommandIfReadOnly("stedi.materialize");
-	if (running)
+	PreventCommandIfReadOnly(run->function);
+	if (running != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_IN_USE),
-				errmsg("stedi.materialize is already running in this session"),
+				errmsg("%s is already running in this session", running),
 				errhint("A trigger or function that a run calls cannot begin another one."));
 
 	/* whoever may not does not learn that somebody else does */
@@ -430,7 +431,7 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	SetUserIdAndSecContext(run->owner, security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	stedi_zone_pin_settings();
-	running = true;
+	running = run->function;
 	PG_TRY();
 	{
 		if (run->dry_run)
@@ -440,7 +441,7 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	}
 	PG_FINALLY();
 	{
-		running = false;
+		running = NULL;
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);

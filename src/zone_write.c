@@ -235,7 +235,7 @@ put_in_place(ZoneRun *run, ZoneTableId id)
 
 	/* a cursor of our own session holds no lock against us */
 	relation = table_open(run->relid[id], NoLock);
-	CheckTableNotInUse(relation, "stedi.materialize");
+	CheckTableNotInUse(relation, run->function);
 	table_close(relation, NoLock);
 	ATExecChangeOwner(storage, run->owner, true, AccessExclusiveLock);
 	CommandCounterIncrement();
