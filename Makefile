@@ -157,6 +157,7 @@ REGRESS = \
 	share \
 	reject \
 	infer \
+	message \
 	privilege
 
 # pg_regress reads test/sql and compares with expected.

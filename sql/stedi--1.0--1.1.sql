@@ -113,3 +113,24 @@ CREATE FUNCTION stedi.keyed_hash(key bytea, email text, form integer) RETURNS by
     AS 'MODULE_PATHNAME', 'keyed_hash_of_form';
 COMMENT ON FUNCTION stedi.keyed_hash(bytea, text, integer) IS
     'the same in a former form of e-mails: 1 is that of stedi 1.0, ASCII''s alone, by which entries of the consent history from before the update know people; 2 is that of today';
+
+/* ---- lineage: a name for each form ---- */
+
+-- A literal is a table's row as well as a schema, so stedi.lineage('project.t', 'landing') meant
+-- either.  The form of a row gets a name of its own, which views on it take over.  Whoever gives
+-- stedi.lineage a tid or a regnamespace gets what they got; literals are text before all else.
+ALTER FUNCTION stedi.lineage(regclass, tid, regnamespace) RENAME TO lineage_of_row;
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, landing text)
+    RETURNS TABLE(object text, etag text, rows bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'lineage_of_name';
+COMMENT ON FUNCTION stedi.lineage(regclass, text) IS
+    'the same; it takes the schema of the landing tables as a literal, which could be a tid otherwise';
+
+CREATE FUNCTION stedi.lineage(zone_table regclass, place tid, landing regnamespace DEFAULT NULL)
+    RETURNS TABLE(object text, etag text, line bigint, byte_offset bigint, length bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'lineage_of_row';
+COMMENT ON FUNCTION stedi.lineage(regclass, tid, regnamespace) IS
+    'stedi.lineage_of_row under the name that it had in 1.0';

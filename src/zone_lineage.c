@@ -135,6 +135,7 @@ static const char *const place_query =
 " FROM (%s) r JOIN (%s) t ON %s JOIN record_object o ON o.object = r.object";
 
 PG_FUNCTION_INFO_V1(lineage);
+PG_FUNCTION_INFO_V1(lineage_of_name);
 PG_FUNCTION_INFO_V1(lineage_of_row);
 
 /* Which of the five tables is it? */
@@ -258,7 +259,22 @@ lineage(PG_FUNCTION_ARGS)
 }
 
 /*
- * lineage(zone_table regclass, place tid, landing regnamespace)
+ * lineage(zone_table regclass, landing text): the same, with a schema's name.
+ * Of two literals, PostgreSQL takes the second for text where a function of the
+ * name takes text.
+ */
+Datum
+lineage_of_name(PG_FUNCTION_ARGS)
+{
+	if (!PG_ARGISNULL(ARG_LANDING))
+		fcinfo->args[ARG_LANDING].value =
+			DirectFunctionCall1(regnamespacein,
+								CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(ARG_LANDING))));
+	return lineage(fcinfo);
+}
+
+/*
+ * lineage_of_row(zone_table regclass, place tid, landing regnamespace)
  *		-> (object text, etag text, line bigint, byte_offset bigint, length bigint)
  */
 Datum
