@@ -157,6 +157,7 @@ REGRESS = \
 	share \
 	reject \
 	infer \
+	setting \
 	message \
 	privilege
 

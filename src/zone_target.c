@@ -305,6 +305,8 @@ stedi_zone_pin_settings(void)
 		const char *value;
 	}			settings[] = {
 		{"search_path", "pg_catalog, pg_temp"},
+		{"standard_conforming_strings", "on"},
+		{"transform_null_equals", "off"},
 		{"datestyle", "ISO, YMD"},
 		{"extra_float_digits", "1"},	/* numbers as text are to be whole */
 		{"row_security", "off"},
