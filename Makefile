@@ -71,6 +71,7 @@ OBJS = \
 	src/consent_find.o \
 	src/consent_set.o \
 	src/consent.o \
+	src/consent_text.o \
 	src/sketch.o \
 	src/filter.o \
 	src/prune.o \

@@ -134,3 +134,20 @@ CREATE FUNCTION stedi.lineage(zone_table regclass, place tid, landing regnamespa
     AS 'MODULE_PATHNAME', 'lineage_of_row';
 COMMENT ON FUNCTION stedi.lineage(regclass, tid, regnamespace) IS
     'stedi.lineage_of_row under the name that it had in 1.0';
+
+/* ---- consent sets: dumped and restored ---- */
+
+CREATE FUNCTION stedi.consent_set_recv(internal) RETURNS stedi.consent_set
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.consent_set_recv(internal) IS 'a consent set that stedi.consent_set_send gave';
+
+CREATE FUNCTION stedi.consent_set_send(stedi.consent_set) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stedi.consent_set_send(stedi.consent_set) IS 'a consent set for binary COPY: digests, and nobody''s name';
+
+ALTER TYPE stedi.consent_set SET (RECEIVE = stedi.consent_set_recv, SEND = stedi.consent_set_send);
+COMMENT ON FUNCTION stedi.consent_set_in(cstring) IS 'a consent set that stedi.consent_set_out gave';
+COMMENT ON FUNCTION stedi.consent_set_out(stedi.consent_set) IS
+    'a consent set for dumps: how many it has, and digests of who they are; nobody''s name, though an e-mail can be tried';

@@ -4,7 +4,7 @@
  *		Who consented, as of when: a set that is asked once a record.
  *
  * It can be a parameter of a scan, be handed to parallel workers, and be
- * stored; its text form shows a count and nobody's name.
+ * stored; consent_text.c has its text form.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,8 +23,6 @@ typedef struct Fetched
 	const StediConsentSet *set; /* NULL: none yet */
 } Fetched;
 
-PG_FUNCTION_INFO_V1(consent_set_in);
-PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consents);
 PG_FUNCTION_INFO_V1(normalize_email);
 
@@ -152,6 +150,8 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 				   uint32 *place)
 {
 	char		room[SHORT_KEY];
+	char		digest[DIGEST_LEN];
+	char	   *copy = NULL;
 	const Member *member;
 
 	if (set->flags & SET_FOLD)
@@ -164,13 +164,21 @@ stedi_consent_find(const StediConsentSet *set, StediSlice who, uint64 *hash,
 				*hash = stedi_consent_name_hash(set->seed, who, true);
 			return false;
 		}
+		if (form.data != room)
+			copy = unconstify(char *, form.data);
 		who = form;
 	}
 	if (*hash == 0)
 		*hash = stedi_consent_hash_text(set->seed, who);
+	if ((set->flags & SET_DIGEST) && stedi_consent_has_hash(set, SET_SLOTS(set), *hash))
+	{
+		stedi_consent_digest(set->seed, who, digest);
+		who.data = digest;
+		who.len = DIGEST_LEN;
+	}
 	member = consent_find_member(set, SET_SLOTS(set), set->n_slots, who, *hash);
-	if ((set->flags & SET_FOLD) && who.data != room)
-		pfree(unconstify(char *, who.data));
+	if (copy != NULL)
+		pfree(copy);
 	if (member != NULL)
 		*place = ((const char *) member - (const char *) set) / SET_ALIGN;
 	return member != NULL;
@@ -187,25 +195,6 @@ stedi_consent_get(Datum datum)
 				errmsg("the consent set is damaged, or of another version"),
 				errhint("Make it anew with the aggregate stedi.consent_set(who, since)."));
 	return set;
-}
-
-/* A set cannot be written by hand: it says who consented. */
-Datum
-consent_set_in(PG_FUNCTION_ARGS)
-{
-	ereport(ERROR,
-			errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			errmsg("cannot accept a value of type %s", "stedi.consent_set"),
-			errhint("Make one with the aggregate stedi.consent_set(who, since)."));
-	PG_RETURN_NULL();
-}
-
-Datum
-consent_set_out(PG_FUNCTION_ARGS)
-{
-	const StediConsentSet *set = stedi_consent_get(PG_GETARG_DATUM(0));
-
-	PG_RETURN_CSTRING(psprintf("consent_set(%u)", set->n_members));
 }
 
 /*

@@ -6,6 +6,7 @@
  *	 consent_find.c	keys hashed, placed and found; without a backend
  *	 consent_set.c	built, by the aggregate or by a run
  *	 consent.c		asked, once a record
+ *	 consent_text.c	as text, and back
  *
  *	 header | members, each with its key | places of the members | slots
  *
@@ -35,6 +36,10 @@
 #define SET_MAGIC 0x53544351
 #define SET_FOLD 0x01			/* keys are e-mails, in their normal form */
 #define SET_SINCE 0x02			/* rule since_consent: before is out */
+#define SET_DIGEST 0x04			/* it was text: a member's key is a digest */
+
+/* Of a digest in place of a key: as many bytes of a SHA-256. */
+#define DIGEST_LEN 16
 
 typedef struct Member
 {
@@ -262,5 +267,18 @@ extern void stedi_consent_close(StediConsentSet *set, const Place *places,
 
 /* Which standing is it that a word names?  False: none. */
 extern bool stedi_consent_parse_standing(StediSlice word, StediStanding *standing);
+
+/* consent_set.c, which has a backend */
+
+struct StediConsentBuilder;
+
+/* Add somebody of whom the digest of the key is known, or restrict whom it has. */
+extern void stedi_consent_add_digest(struct StediConsentBuilder *building, const Member *given,
+									 uint64_t hash, StediSlice digest);
+
+/* consent_text.c, likewise */
+
+/* The digest of a key in the encoding of the database, DIGEST_LEN bytes. */
+extern void stedi_consent_digest(uint64_t seed, StediSlice key, char *digest);
 
 #endif							/* STEDI_CONSENT_H */

@@ -130,6 +130,21 @@ stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash, StediStandi
 	building_append(building, &member, hash, nothing, NO_KEY);
 }
 
+/* See consent.h. */
+void
+stedi_consent_add_digest(StediConsentBuilder *building, const Member *given, uint64 hash,
+						 StediSlice digest)
+{
+	Member	   *member;
+
+	building->set->flags |= SET_DIGEST;
+	member = consent_find_member(building->set, building->slots, building->set->n_slots, digest, hash);
+	if (member != NULL)
+		stedi_consent_restrict(member, given);
+	else
+		building_append(building, given, hash, digest, (uint32) digest.len);
+}
+
 StediConsentBuilder *
 stedi_consent_begin(MemoryContext cxt, bool fold_keys, bool since_rule, uint64 seed)
 {
@@ -150,11 +165,19 @@ static Building *
 building_get(FunctionCallInfo fcinfo, bool fold_keys, bool since_rule)
 {
 	MemoryContext cxt;
+	uint64		seed;
 
 	if (!AggCheckCallContext(fcinfo, &cxt))
 		elog(ERROR, "aggregate function called in non-aggregate context");
-	return PG_ARGISNULL(0) ? stedi_consent_begin(cxt, fold_keys, since_rule, 0) :
-		(Building *) PG_GETARG_POINTER(0);
+	if (!PG_ARGISNULL(0))
+		return (Building *) PG_GETARG_POINTER(0);
+
+	/* its digests are to be those of no other set */
+	if (!pg_strong_random(&seed, sizeof(seed)))
+		ereport(ERROR,
+				errcode(ERRCODE_INTERNAL_ERROR),
+				errmsg("could not draw random numbers"));
+	return stedi_consent_begin(cxt, fold_keys, since_rule, seed);
 }
 
 /*

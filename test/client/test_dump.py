@@ -3,7 +3,8 @@
 Proves that the forgotten stay forgotten, that the next run goes on from where
 the last one was, and that the history of consent is whole and goes on, too, as do
 expectations; also where the database is of another encoding than it was.
-Guards src/zone_book.c, src/zone_expect.c, and the hashes of src/consent.c and src/zone_key.c.
+Consent sets that somebody stores come back, too, and answer as before.
+Guards src/zone_book.c, src/zone_expect.c, src/consent_text.c, and the hashes of src/consent.c and src/zone_key.c.
 """
 import json
 import subprocess
@@ -33,6 +34,30 @@ def move(number, time, x=1):
 
 def step(number, time):
     return {"sensorReadingTime": time, "serialNumber": f"S-{number}", "distanceFromObject": 7}
+
+
+# What a user may make of consent sets; and what all sets of it answer.
+SETS = """
+    CREATE SCHEMA sets;
+    CREATE TYPE sets.several AS (n integer, of stedi.consent_set[]);
+    CREATE TABLE sets.kept (n integer, alone stedi.consent_set, listed stedi.consent_set[], several sets.several);
+    INSERT INTO sets.kept SELECT n, s, ARRAY[NULL, s], (n, ARRAY[s])::sets.several FROM (
+        SELECT n, stedi.consent_set('p' || i || 'ä@example.com', i * 10, i, CASE WHEN i % 7 > 0 THEN 'granted' END, n > 1, n > 2) AS s
+        FROM generate_series(1, 3) n, generate_series(1, 100) i GROUP BY n) s;
+    CREATE MATERIALIZED VIEW sets.held AS SELECT n, alone FROM sets.kept;
+    CREATE VIEW sets.seen AS SELECT n, stedi.consents(alone, 'P3ä@EXAMPLE.com', 40) AS inside FROM sets.kept;
+    CREATE FUNCTION sets.inside(who text, of stedi.consent_set DEFAULT stedi.consent_set_in('consent_set(0) 1 fold since 0000000000000000'))
+        RETURNS boolean LANGUAGE sql AS 'SELECT stedi.consents(of, who, 40)';
+"""
+ANSWERS = """
+    SELECT n, count(*) FILTER (WHERE stedi.consents(alone, who, t)), count(*) FILTER (WHERE stedi.consents(listed[2], who, t)),
+        count(*) FILTER (WHERE stedi.consents((several).of[1], who, t)),
+        count(*) FILTER (WHERE stedi.consents((SELECT alone FROM sets.held h WHERE h.n = k.n), who, t)),
+        (SELECT inside FROM sets.seen s WHERE s.n = k.n), bool_or(sets.inside('p3ä@example.com', alone)), sets.inside('p3ä@example.com')
+    FROM sets.kept k, (SELECT f || i || 'ä@example.com' AS who FROM unnest('{p,P,q}'::text[]) f, generate_series(1, 120, 3) i) w,
+        unnest('{0,5,100,9000,19990,1000000}'::bigint[]) t
+    GROUP BY n ORDER BY n
+"""
 
 
 class DumpTest(ServerTest):
@@ -71,7 +96,7 @@ class DumpTest(ServerTest):
 
     def drop(self, name):
         with connect() as conn:
-            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def check(self, db, modes):
         report = db.materialize("target", landing="lake")
@@ -125,6 +150,33 @@ class DumpTest(ServerTest):
         db.run("DROP TABLE stedi_books_target.stedi_key")
         with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState):
             db.materialize("target", landing="lake")
+
+    def test_consent_sets(self):
+        self.db.run(SETS)
+        self.addCleanup(self.db.run, "DROP SCHEMA sets CASCADE")
+        answers = self.db.rows(ANSWERS)
+        self.assertEqual([row[0] for row in answers], [1, 2, 3])
+        self.assertGreater(min(row[1] for row in answers), 50)
+        for encoding in ("UTF8", "LATIN1"):
+            with self.subTest(encoding=encoding):
+                db, text = self.restored(self.db, encoding)
+                self.assertNotIn("p3ä@", text.lower().replace("'p3ä@example.com'", ""))
+                self.assertEqual(db.rows(ANSWERS), answers)
+                self.copy(self.db, db, answers)
+                db.conn.close()
+                self.drop(self.db.conn.info.dbname + "_restored")
+
+    def copy(self, one, other, answers):
+        """COPY, as text and binary, from one database into the other."""
+        for form in ("text", "csv", "binary"):
+            other.run("TRUNCATE sets.kept")
+            with one.conn.cursor() as read, other.conn.cursor() as write:
+                with read.copy(f"COPY sets.kept TO STDOUT (FORMAT {form})") as given:
+                    with write.copy(f"COPY sets.kept FROM STDIN (FORMAT {form})") as taken:
+                        for data in given:
+                            taken.write(data)
+            other.run("REFRESH MATERIALIZED VIEW sets.held")
+            self.assertEqual(other.rows(ANSWERS), answers, form)
 
     def test_encoding(self):
         """From LATIN1 into UTF8, and back: e-mails are other bytes then, and the same people."""

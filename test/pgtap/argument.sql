@@ -37,7 +37,7 @@ CREATE TEMPORARY TABLE given AS
 -- what the other arguments are given, by their names
 CREATE TEMPORARY TABLE others (name text, value text);
 INSERT INTO others VALUES ('target', $$'regress_argument'$$), ('email', $$'a@x'$$), ('reason', $$'objection'$$), ('table', $$'accelerometer_trusted'$$),
-    ('name', $$'x'$$), ('condition', $$'true'$$), ('place', $$'(0,1)'$$), ('zone_table', $$'regress_argument.customer_trusted'$$), ('options', $$'{a=b}'$$), ('catalog', '1417');
+    ('name', $$'x'$$), ('condition', $$'true'$$), ('place', $$'(0,1)'$$), ('zone_table', $$'regress_argument.customer_trusted'$$), ('options', $$'{a=b}'$$), ('catalog', '1417'), ('landing', $$'stedi'$$);
 CREATE TEMPORARY TABLE arguments AS
     SELECT p.oid::regprocedure AS function, p.proname, n AS place, p.proargnames[n] AS name, p.proargtypes[n - 1]::regtype AS type,
         n <= p.pronargs - p.pronargdefaults AS needed

@@ -28,6 +28,8 @@ INSERT INTO wanted VALUES
     ('stedi.birthday(text)', 'i', true, 's'),
     ('stedi.consent_set_in(cstring)', 'i', true, 's'),
     ('stedi.consent_set_out(stedi.consent_set)', 'i', true, 's'),
+    ('stedi.consent_set_recv(internal)', 'i', true, 's'),
+    ('stedi.consent_set_send(stedi.consent_set)', 'i', true, 's'),
     ('stedi.consent_set_add(internal,text,bigint)', 'i', false, 's'),
     ('stedi.consent_set_add(internal,text,bigint,bigint,text,boolean,boolean)', 'i', false, 's'),
     ('stedi.consent_set_final(internal)', 'i', false, 's'),

@@ -1,5 +1,5 @@
 -- Proves what stedi.consent_set and stedi.consents answer, in the scan and outside of it.
--- Guards src/consent.c, and the consent test in src/plan.c and src/filter.c.
+-- Guards src/consent.c, src/consent_text.c, and the consent test in src/plan.c and src/filter.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data
@@ -8,10 +8,9 @@ CREATE SCHEMA regress_consent;
 SET search_path = regress_consent;
 
 -- a set says how many it has, and names nobody
-SELECT stedi.consent_set(who, since) FROM (VALUES ('ann@x', 100::bigint), ('bob@x', 200), ('cat@x', NULL), (NULL, 1)) v (who, since);
+SELECT split_part(stedi.consent_set(who, since)::text, ' ', 1) FROM (VALUES ('ann@x', 100::bigint), ('bob@x', 200), ('cat@x', NULL), (NULL, 1)) v (who, since);
 SELECT stedi.consent_set(who, since) FROM (VALUES ('ann@x', 100::bigint)) v (who, since) WHERE false;
-SELECT stedi.consent_set(NULL, NULL);
-SELECT 'consent_set(1)'::stedi.consent_set; -- ERROR
+SELECT split_part(stedi.consent_set(NULL, NULL)::text, ' ', 1);
 
 -- who, when: since is the first moment that is covered; NULL is no consent
 CREATE TABLE person (who text, since bigint);
@@ -51,16 +50,15 @@ SELECT w, stedi.consents(bytes, w, 1) AS bytes, stedi.consents(folds, w, 1) AS f
     (SELECT stedi.consent_set(d, 0, NULL, 'granted', true, false) AS bytes, stedi.consent_set(d, 0, NULL, 'granted', NULL, NULL) AS folds FROM unnest(ARRAY['Dev 1', '']) d) s;
 SELECT stedi.consent_set('d', 0, NULL, 'maybe', true, true); -- ERROR
 
--- a set can be stored, copied and sent; it cannot be read back
+-- a set can be stored, copied and sent
 CREATE TABLE stored AS SELECT stedi.consent_set('p' || i || '@x', i) AS people FROM generate_series(1, 100000) i;
-SELECT people FROM stored;
+SELECT split_part(people::text, ' ', 1) AS text, people::text ~ '[@pP]' AS tells FROM stored;
 SELECT stedi.consents(people, 'P77777@X', 77777) AS inside, stedi.consents(people, 'p77777@x', 77776) AS before, stedi.consents(people, 'p0@x', 77777) AS others
     FROM stored;
 SELECT count(*) FILTER (WHERE stedi.consents(people, 'P' || i || '@X', i)) AS inside,
         count(*) FILTER (WHERE stedi.consents(people, 'p' || i || '@x', i - 1)) AS before,
         count(*) FILTER (WHERE stedi.consents(people, 'q' || i || '@x', i)) AS others
     FROM (SELECT stedi.consent_set('p' || i || '@x', i) AS people FROM generate_series(1, 100000) i OFFSET 0) s, generate_series(1, 100000, 7) i;
-COPY (SELECT people FROM stored) TO STDOUT;
 SELECT count(*) FROM (SELECT stedi.consent_set(w::text, 1) FROM generate_series(1, 10) w GROUP BY w % 3) s;
 SELECT stedi.consent_set(w, 1) OVER (ORDER BY w) FROM unnest(ARRAY['a', 'b', 'b']) w; -- ERROR: it is finished in place
 
@@ -70,9 +68,44 @@ SET LOCAL enable_material = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
 SET LOCAL enable_sort = off;
-SELECT v.n, s.people FROM generate_series(1, 3) v (n)
+SELECT v.n, split_part(s.people::text, ' ', 1) AS people FROM generate_series(1, 3) v (n)
     LEFT JOIN (SELECT g, stedi.consent_set('p' || g || '@x', 1) AS people FROM generate_series(1, 5) g GROUP BY g) s ON s.g = v.n ORDER BY v.n;
 COMMIT;
+
+CREATE FUNCTION pg_temp.attempt(given text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM given::stedi.consent_set;
+    RETURN 'ok';
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlstate;
+END $$;
+-- its text is read back as a set that answers alike: of any kind of member, of both rules, folded or not, alone, in arrays and in rows
+CREATE TYPE several AS (n integer, sets stedi.consent_set[]);
+CREATE TABLE kept (of_rule boolean, folded boolean, people stedi.consent_set);
+INSERT INTO kept SELECT of_rule, folded, stedi.consent_set(who, since, owned_since, standing, of_rule, folded)
+    FROM (VALUES ('Ann@x', 100::bigint, NULL::bigint, 'granted'), ('ann@x', 150, -5, 'granted'), ('bob@x', 100, 200, 'granted'), ('cat@x', 100, NULL, 'none'),
+        ('dan@x', 100, NULL, 'ambiguous'), ('eve@x', 100, NULL, 'forgotten'), ('fay@x', 100, NULL, 'unknown'), ('gus@x', NULL, NULL, NULL),
+        ('', 9223372036854775807, NULL, 'granted'), ('ÄNNE ; @x', -9223372036854775808, 9223372036854775807, 'granted'), (repeat('long', 100), 1, NULL, 'granted')) v (who, since, owned_since, standing),
+        unnest('{t,f}'::boolean[]) of_rule, unnest('{t,f}'::boolean[]) folded GROUP BY of_rule, folded;
+INSERT INTO kept SELECT true, true, stedi.consent_set('nobody', 1) FILTER (WHERE false);
+CREATE VIEW probe AS SELECT who, t FROM unnest(ARRAY['Ann@x', 'ann@x ', 'bob@x', 'cat@x', 'dan@x', 'eve@x', 'fay@x', 'gus@x', '', 'änne ; @x', 'ÄNNE ; @x', repeat('long', 100), 'zoe@x']) who,
+    unnest(ARRAY[-9223372036854775808, -6, 0, 99, 100, 150, 199, 200, 9223372036854775807]) t;
+CREATE FUNCTION differ(one stedi.consent_set, other stedi.consent_set) RETURNS bigint LANGUAGE sql AS
+    'SELECT count(*) FROM probe WHERE stedi.consents(one, who, t) IS DISTINCT FROM stedi.consents(other, who, t)';
+SELECT of_rule, folded, (SELECT count(*) FROM probe WHERE stedi.consents(people, who, t)) AS inside,
+        differ(people, people::text::stedi.consent_set) AS once, differ(people, people::text::stedi.consent_set::text::stedi.consent_set) AS twice,
+        people::text = people::text::stedi.consent_set::text AS same_text,
+        differ(people, (ARRAY[NULL, people]::text::stedi.consent_set[])[2]) AS in_array,
+        differ(people, (((1, ARRAY[people])::several)::text::several).sets[1]) AS in_row,
+        people::text ~* 'ann|@|long' AS tells
+    FROM kept ORDER BY of_rule, folded, people::text LIKE '%(0)%';
+-- nothing else is: every text that is cut off, has one character more or another one, is refused or is that of a set
+SELECT 'consent_set(1)'::stedi.consent_set; -- ERROR: as 1.0 had it
+SELECT count(*) FILTER (WHERE answer = '22P02') > 300 AS refused, count(*) FILTER (WHERE answer NOT IN ('22P02', 'ok')) AS others
+    FROM (SELECT people::text AS whole FROM kept WHERE of_rule AND NOT folded) k, generate_series(1, 250) i,
+        LATERAL (VALUES (left(whole, i)), (overlay(whole PLACING ' ' FROM i FOR 1)), (overlay(whole PLACING ';' FROM i FOR 0)), (overlay(whole PLACING 'g' FROM i FOR 1)),
+            (overlay(whole PLACING '' FROM i FOR 1)), (whole || chr(i)), (overlay(whole PLACING '-' FROM i FOR 1)), (overlay(whole PLACING '99999999999999999999' FROM i FOR 0))) v (text),
+        LATERAL (SELECT pg_temp.attempt(text) AS answer) a;
 
 -- in a scan: the same answers in the scan and above it
 SET client_min_messages = error;
