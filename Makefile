@@ -162,8 +162,11 @@ REGRESS = \
 	message \
 	privilege
 
-# pg_regress reads test/sql and compares with expected.
-REGRESS_OPTS = --inputdir=test --load-extension=stedi
+# pg_regress reads test/sql and compares with expected.  test/ready says where
+# the server may read what these files name; the database is of no locale, so
+# that it is alike on each server.
+REGRESS_PREP = ready
+REGRESS_OPTS = --inputdir=$(shell cat .build/ready) --load-extension=stedi --encoding=UTF8 --no-locale
 
 # pg_isolation_regress reads test/specs, each with zone.setup before it.
 ISOLATION = \
@@ -177,7 +180,7 @@ ISOLATION = \
 	materialize_drop
 
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
-	--launcher=test/specs/with_zone
+	--encoding=UTF8 --no-locale --launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
 UNIT_SOURCES = option_form glob beneath sign s3xml ini address checksum inflate frame decode plain json value email consent_find
@@ -237,7 +240,7 @@ OWN = \
 	check lint unit fuzz regress isolation pgtap client s3 \
 	check-versions check-faults check-memory check-mutants check-property check-security soak \
 	fuzz-coverage fuzz-merge fuzz-build replay-build cover-build \
-	demo demo-stop bench bench-decode bench-picture dist deb check-package manual help
+	demo demo-stop psql bench bench-decode bench-picture dist deb check-package manual help
 ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
@@ -245,7 +248,7 @@ endif
 
 all: ## build the extension
 install: ## install it into the server's folders
-installcheck: ## pg_regress and isolation tests against a running server that has it; needs no S3
+installcheck: ## pg_regress and isolation tests on a running server that has it, as a superuser of it: PGUSER, PGPORT
 clean: ## remove what was built
 
 ifneq (,$(and $(wildcard $(PGXS)),$(wildcard $(include_server)/postgres.h)))
@@ -257,6 +260,17 @@ override with_llvm = no
 endif
 
 include $(PGXS)
+
+# The server of this version may not be at the port that its programs take.
+ifneq (,$(filter installcheck,$(MAKECMDGOALS)))
+ifeq (,$(PGPORT)$(PGHOST)$(PGSERVICE))
+export PGPORT := $(or $(shell pg_lsclusters -h 2>/dev/null | \
+	awk '$$1 == "$(MAJORVERSION)" && $$4 ~ /^online/ { print $$3; exit }'),5432)
+endif
+endif
+
+ready: | .build
+	@test/ready $(PG_CONFIG) $(version) >.build/ready
 
 # PostgreSQL's makefiles track no headers on Debian.
 $(OBJS): $(wildcard src/*.h)
@@ -396,6 +410,8 @@ demo: ## install what is missing, build, run on a private cluster, show
 	@test/demo
 demo-stop: ## end the demo's cluster and remove it
 	@test/demo stop
+psql: ## psql on the demo's database
+	@test/demo psql
 
 bench: ## time it against DuckDB on the same files, and check that they agree
 	@test/install bench
@@ -451,4 +467,4 @@ help: ## this list
 print-%:
 	@echo '$($*)'
 
-.PHONY: $(OWN) all install installcheck clean indent
+.PHONY: $(OWN) all install installcheck clean indent ready

@@ -22,7 +22,7 @@ BEGIN
     EXECUTE statement INTO result;
     RETURN result;
 EXCEPTION WHEN OTHERS THEN
-    RETURN 'ERROR: ' || sqlstate || ' ' || replace(sqlerrm, current_user, 'me');
+    RETURN 'ERROR: ' || sqlstate || ' ' || sqlerrm;
 END $$;
 CREATE FUNCTION what_is_wrong(OUT table_name text, OUT problem text, OUT n bigint, OUT contents jsonb) RETURNS SETOF record LANGUAGE sql
     SET search_path = regress_evidence, stedi_books_regress_evidence

@@ -48,7 +48,7 @@ BEGIN
     EXECUTE statement INTO result;
     RETURN result;
 EXCEPTION WHEN OTHERS THEN
-    RETURN 'ERROR: ' || sqlstate || ' ' || replace(sqlerrm, current_user, 'me');
+    RETURN 'ERROR: ' || sqlstate || ' ' || sqlerrm;
 END $$;
 PREPARE forget(text, text) AS SELECT * FROM stedi.forget('regress_forget', $1, $2, 'regress_forget_landing');
 

@@ -25,7 +25,7 @@ BEGIN
 EXCEPTION WHEN check_violation OR foreign_key_violation OR object_in_use THEN
     RETURN 'ERROR: ' || sqlstate;
 WHEN OTHERS THEN
-    RETURN 'ERROR: ' || replace(sqlerrm, current_user, 'me');
+    RETURN 'ERROR: ' || replace(sqlerrm, format('"%s"', current_user), '"me"');
 END $$;
 
 -- nothing is there yet
