@@ -193,10 +193,11 @@ read_member(StediConsentBuilder *building, const char **text)
 	const char *word = take_word(&p, ' ');
 	char		digest[DIGEST_LEN];
 	StediSlice	key = {digest, DIGEST_LEN};
+	StediSlice	name = {word, strlen(word)};
 	StediStanding standing;
 
 	if (hash == 0 || strlen(hex) != 2 * DIGEST_LEN || strspn(hex, "0123456789abcdef") != 2 * DIGEST_LEN ||
-		!stedi_consent_parse_standing((StediSlice) {word, strlen(word)}, &standing))
+		!stedi_consent_parse_standing(name, &standing))
 		refuse();
 	hex_decode(hex, 2 * DIGEST_LEN, digest);
 	member.standing = standing;

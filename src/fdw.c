@@ -392,13 +392,15 @@ import_inferred(ImportForeignSchemaStmt *stmt, Oid serverOid)
 static List *
 stediImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 {
+	static const char *const schemas[] = {"landing", "inferred", NULL};
+
 	if (strcmp(stmt->remote_schema, "landing") == 0)
 		return stedi_import_landing(stmt->options, stmt->server_name);
 	if (strcmp(stmt->remote_schema, "inferred") != 0)
 		ereport(ERROR,
 				errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 				errmsg("remote schema \"%s\" does not exist", stmt->remote_schema),
-				errhint("%s", stedi_near_hint(stmt->remote_schema, (const char *[]) {"landing", "inferred", NULL},
+				errhint("%s", stedi_near_hint(stmt->remote_schema, schemas,
 											  "Import the remote schema \"landing\", which has the tables customer_landing, accelerometer_landing and step_trainer_landing, or \"inferred\", which has one for each folder under the server's url.")));
 	if (stmt->options != NIL)
 		ereport(ERROR,

@@ -296,13 +296,14 @@ extern StediListing *stedi_list_copy(const StediListing *listing);
 typedef struct StediNear
 {
 	const char *given;			/* borrowed */
-	const char *found;			/* borrowed: the word that is most like it; NULL: none is */
+	const char *found;			/* borrowed: the word that is most like it;
+								 * NULL: none is */
 	int			limit;			/* letters in which a better one may differ */
-} StediNear;
+}			StediNear;
 
 /* Offer words, one by one, that may differ in so many letters, and not in many. */
-extern void stedi_near_begin(StediNear *near, const char *given, int limit);
-extern void stedi_near_offer(StediNear *near, const char *word);
+extern void stedi_near_begin(StediNear * near, const char *given, int limit);
+extern void stedi_near_offer(StediNear * near, const char *word);
 
 /* Of lower-case words up to a NULL, the one that may be meant; or NULL. */
 extern const char *stedi_near_find(const char *given, const char *const *words);

@@ -43,6 +43,7 @@ static const char *
 choice_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 				const char *first, const char *second)
 {
+	const char *const words[] = {first, second, NULL};
 	char	   *given;
 
 	if (PG_NARGS() <= arg || PG_ARGISNULL(arg))
@@ -52,7 +53,7 @@ choice_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"%s\": \"%s\"", name, given),
-				errhint("%s", stedi_near_hint(given, (const char *[]) {first, second, NULL},
+				errhint("%s", stedi_near_hint(given, words,
 											  psprintf("Give '%s' or '%s'.", first, second))));
 	return given;
 }

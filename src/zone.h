@@ -288,7 +288,8 @@ typedef struct ZoneRun
 {
 	/* what was asked for: set by zone.c before anything else */
 	Oid			target;
-	const char *function;		/* that was called, with its schema: for messages */
+	const char *function;		/* that was called, with its schema: for
+								 * messages */
 	const char *target_name;
 	const char *landing_name;
 	const char *asked;			/* the rule; NULL: as before */
