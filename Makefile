@@ -95,6 +95,7 @@ OBJS = \
 	src/zone_rows.o \
 	src/zone_key.o \
 	src/zone_store.o \
+	src/zone_grant.o \
 	src/zone_adopt.o \
 	src/zone_hold.o \
 	src/zone_book.o \
@@ -327,7 +328,7 @@ check-security: ## privileges, hostile owners, addresses, canaries and encodings
 		make -s installcheck REGRESS="option privilege" ISOLATION= && \
 		createdb pgtap && pg_prove --dbname pgtap test/pgtap/privilege.sql test/pgtap/object.sql && \
 		cd test/client && /usr/bin/python3 -m unittest -v test_address test_tls test_hostile \
-		test_hostile_owner test_keys test_secrets test_encodings test_dump test_exchange'
+		test_hostile_owner test_sweep test_keys test_secrets test_encodings test_dump test_exchange'
 
 lint: ## the project's own rules on its files
 	@test/lint/run

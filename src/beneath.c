@@ -80,6 +80,18 @@ open_flags(StediBeneathFor purpose)
 	}
 }
 
+/* As openat, again where a signal broke it off: a network's file system may. */
+static int
+open_at(int folder, const char *name, int flags)
+{
+	int			fd;
+
+	do
+		fd = openat(folder, name, flags | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 /* Close, and keep errno. */
 static void
 close_quietly(int fd)
@@ -237,7 +249,7 @@ open_name(const Walk *walk, const char *name, int flags, bool *is_link, char *ta
 		}
 		if (errno != EINVAL)
 			return -1;
-		fd = openat(walk->here, name, flags | O_NOFOLLOW | O_CLOEXEC);
+		fd = open_at(walk->here, name, flags | O_NOFOLLOW);
 		if (fd >= 0)
 		{
 			/* looking at a link is no error, but no way to go on either */
@@ -326,7 +338,7 @@ walk_path(int top, const char *top_path, const char *path, int flags)
 
 	/* it ended at "." or "..", or in front of a / */
 	if (ok && opened < 0)
-		opened = openat(walk.here, ".", flags | O_CLOEXEC);
+		opened = open_at(walk.here, ".", flags);
 	leave(&walk);
 	return opened;
 }
@@ -335,7 +347,7 @@ walk_path(int top, const char *top_path, const char *path, int flags)
 int
 stedi_beneath_root_walk(const char *path)
 {
-	int			top = open("/", BENEATH_LOOK | O_DIRECTORY | O_CLOEXEC);
+	int			top = open_at(AT_FDCWD, "/", BENEATH_LOOK | O_DIRECTORY);
 	int			root;
 
 	if (top < 0)

@@ -49,12 +49,16 @@ static inline int
 beneath_openat2(int folder, const char *path, int flags, BeneathRule rule)
 {
 	struct open_how how;
+	int			fd;
 
 	memset(&how, 0, sizeof(how));
 	how.flags = (uint64_t) (flags | O_CLOEXEC);
 	how.resolve = RESOLVE_NO_MAGICLINKS |
 		(rule == BENEATH_STAY ? RESOLVE_BENEATH : RESOLVE_NO_SYMLINKS);
-	return (int) syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	do
+		fd = (int) syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	while (fd < 0 && errno == EINTR);
+	return fd;
 }
 
 #else

@@ -576,6 +576,7 @@ extern int	stedi_beneath_open(int root, const char *root_path, const char *path,
 							   StediBeneathFor purpose);
 extern int	stedi_beneath_walk(int root, const char *root_path, const char *path,
 							   StediBeneathFor purpose);
+
 /* email.c */
 
 /*

@@ -44,6 +44,7 @@ static const struct
 	{STEDI_STANDING_AMBIGUOUS, "ambiguous"},
 	{STEDI_STANDING_FORGOTTEN, "forgotten"},
 	{STEDI_STANDING_UNKNOWN, "unknown"},
+	{STEDI_STANDING_WITHOUT_READINGS, "without_readings"},
 };
 
 PG_FUNCTION_INFO_V1(consent_set_in);
@@ -194,7 +195,7 @@ read_member(StediConsentBuilder *building, const char **text)
 	char		digest[DIGEST_LEN];
 	StediSlice	key = {digest, DIGEST_LEN};
 	StediSlice	name = {word, strlen(word)};
-	StediStanding standing;
+	StediStanding standing = STEDI_STANDING_NONE;
 
 	if (hash == 0 || strlen(hex) != 2 * DIGEST_LEN || strspn(hex, "0123456789abcdef") != 2 * DIGEST_LEN ||
 		!stedi_consent_parse_standing(name, &standing))

@@ -62,6 +62,7 @@ static const Rule rules[] = {
 struct StediJudge
 {
 	StediClock	clock;
+	const StediTuple *tuple;	/* borrowed */
 	StediTimeUnit other_unit;	/* of the last record that had one */
 	int			n_duties;
 	struct
@@ -79,6 +80,7 @@ stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc, const StediTuple *
 	const char *table = get_rel_name(opts->relid);
 
 	judge->clock = opts->clock;
+	judge->tuple = tuple;
 	for (int i = 0; i < lengthof(rules); i++)
 	{
 		if (table == NULL || strcmp(rules[i].table, table) != 0)
@@ -99,12 +101,11 @@ stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc, const StediTuple *
 	return judge;
 }
 
-/* Is there something in the field? */
+/* Is there something in the field, for that column? */
 static bool
-is_present(const StediField *field)
+is_present(const StediJudge *judge, int attno, const StediField *field)
 {
-	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL ||
-		field->kind == STEDI_FIELD_UNREADABLE)
+	if (stedi_tuple_is_null(judge->tuple, attno, field) || field->kind == STEDI_FIELD_UNREADABLE)
 		return false;
 	if (field->kind != STEDI_FIELD_STRING)
 		return true;
@@ -146,13 +147,16 @@ stedi_judge_other_unit(const StediJudge *judge)
 }
 
 /* See stedi.h. */
-int64
-stedi_judge_latest(int64 updated, StediTimeUnit unit)
+bool
+stedi_judge_latest(Datum *updated, StediTimeUnit unit)
 {
 	StediTimeUnit other;
-	int64_t		latest;
+	int64_t		latest = DatumGetInt64(*updated);
+	TimestampTz time;
 
-	return stedi_value_other_unit(updated, unit, &other, &latest) ? latest : updated;
+	(void) stedi_value_other_unit(latest, unit, &other, &latest);
+	*updated = Int64GetDatum(latest);
+	return stedi_time_from_ms(latest, &time);
 }
 
 /* Do these fit timestamptz, in the unit that they are given in? */
@@ -180,7 +184,7 @@ stedi_judge_record(StediJudge *judge, const StediField *fields, int *attno)
 		const StediField *field = &fields[judge->duties[i].field];
 		Duty		duty = judge->duties[i].duty;
 		bool		must_be = (duty != DUTY_TIME && duty != DUTY_DECIDING_TIME);
-		bool		present = is_present(field);
+		bool		present = is_present(judge, judge->duties[i].attno, field);
 		StediReason reason = STEDI_REASON_NONE;
 
 		*attno = judge->duties[i].attno;

@@ -29,7 +29,7 @@ typedef struct Refusal
 	char	   *path;			/* NULL: nothing that can be told by its mode */
 	const char *right;			/* that is missing there */
 	bool		above;			/* it is outside of the url's folder */
-}			Refusal;
+} Refusal;
 
 static bool
 may_not(const char *path, int mode)
@@ -74,7 +74,7 @@ find_refusal(const char *path, size_t root_len)
 
 /* What gives the right, as a shell takes it; NULL where it would need care. */
 static char *
-make_command(const Refusal * refusal, const char *user)
+make_command(const Refusal *refusal, const char *user)
 {
 	if (refusal->path[strcspn(refusal->path, "'\r\n")] != '\0')
 		return NULL;
@@ -84,7 +84,7 @@ make_command(const Refusal * refusal, const char *user)
 
 /* Detail and hint for whoever may know as whom the server runs. */
 static void
-explain_in_full(const Refusal * refusal)
+explain_in_full(const Refusal *refusal)
 {
 	struct passwd *entry = getpwuid(geteuid());
 	char	   *user = entry != NULL ? pstrdup(entry->pw_name) : psprintf("%u", (unsigned) geteuid());

@@ -39,7 +39,7 @@ is_swapped(const char *a, const char *b)
 
 /* See stedi.h. */
 void
-stedi_near_begin(StediNear * near, const char *given, int limit)
+stedi_near_begin(StediNear *near, const char *given, int limit)
 {
 	near->given = given;
 	near->found = NULL;
@@ -48,7 +48,7 @@ stedi_near_begin(StediNear * near, const char *given, int limit)
 
 /* See stedi.h. */
 void
-stedi_near_offer(StediNear * near, const char *word)
+stedi_near_offer(StediNear *near, const char *word)
 {
 	int			distance;
 

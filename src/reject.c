@@ -140,7 +140,7 @@ customer_records(PG_FUNCTION_ARGS)
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
 			if (rejected && !nulls[i] && strcmp(stedi_judge_customers[i].name, "lastupdatedate") == 0)
-				values[i] = Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[i]), unit));
+				nulls[i] = !stedi_judge_latest(&values[i], unit);
 		}
 		values[STEDI_N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);
 		nulls[STEDI_N_CUSTOMER_COLUMNS] = false;

@@ -451,8 +451,6 @@ scan_decode(StediScan *scan)
 
 	if (!scan->decoded)
 		reason = stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
-	if (scan->opts->n_null_values > 0)
-		stedi_tuple_set_nulls(scan->tuple, scan->fields);
 	if (reason != STEDI_REASON_NONE)
 	{
 		const char *column = NULL;
@@ -480,12 +478,15 @@ scan_decode(StediScan *scan)
 static bool
 scan_test_consent(StediScan *scan, StediTest *test)
 {
+	const StediField *time = &scan->fields[test->time_field];
+	static const StediField no_time = {.kind = STEDI_FIELD_NULL};
 	bool		older;
 	StediStanding standing;
 
 	test->hash = scan->steps[scan->next_step - 1].hash;
 	standing = stedi_filter_consent(test, &scan->fields[test->field],
-									&scan->fields[test->time_field], &older);
+									stedi_tuple_is_null(scan->tuple, test->time_attno, time) ? &no_time : time,
+									&older);
 	scan->stats.standings[standing]++;
 	scan->stats.older += older;
 	if (scan->sketch != NULL)
@@ -578,8 +579,6 @@ scan_give_reject(StediScan *scan, bool framed)
 		int			where;
 
 		(void) stedi_decode_record(&scan->decoder, scan->record, scan->fields, &where);
-		if (scan->opts->n_null_values > 0)
-			stedi_tuple_set_nulls(scan->tuple, scan->fields);
 	}
 	else if (!framed)
 		memset(scan->fields, 0, scan->decoder.n_keys * sizeof(StediField));

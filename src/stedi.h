@@ -299,11 +299,11 @@ typedef struct StediNear
 	const char *found;			/* borrowed: the word that is most like it;
 								 * NULL: none is */
 	int			limit;			/* letters in which a better one may differ */
-}			StediNear;
+} StediNear;
 
 /* Offer words, one by one, that may differ in so many letters, and not in many. */
-extern void stedi_near_begin(StediNear * near, const char *given, int limit);
-extern void stedi_near_offer(StediNear * near, const char *word);
+extern void stedi_near_begin(StediNear *near, const char *given, int limit);
+extern void stedi_near_offer(StediNear *near, const char *word);
 
 /* Of lower-case words up to a NULL, the one that may be meant; or NULL. */
 extern const char *stedi_near_find(const char *given, const char *const *words);
@@ -622,8 +622,11 @@ typedef struct StediPlace
  */
 extern StediTuple *stedi_tuple_open(const StediOptions *opts, TupleDesc tupdesc, const bool *wanted);
 
-/* Fields that are a string of option "null_values", and no text, become null. */
-extern void stedi_tuple_set_nulls(const StediTuple *tuple, StediField *fields);
+/*
+ * Is the field missing or null for the column?  A string of option "null_values"
+ * is, unless the column is text: of two columns that read one key, each decides.
+ */
+extern bool stedi_tuple_is_null(const StediTuple *tuple, int attno, const StediField *field);
 
 /*
  * How a bigint column of the zone's times is read; NULL: as a number that is
@@ -713,9 +716,10 @@ extern StediTimeUnit stedi_judge_other_unit(const StediJudge *judge);
 
 /*
  * A rejected record's lastUpdateDate may be of another unit: then it is older
- * than what is newer than all that it may mean.
+ * than what is newer than all that it may mean.  Sets *updated to the latest of
+ * these; false: it is no time in any unit, as if it could not be read.
  */
-extern int64 stedi_judge_latest(int64 updated, StediTimeUnit unit);
+extern bool stedi_judge_latest(Datum *updated, StediTimeUnit unit);
 
 /* NONE, or why the zone cannot use the record and *attno, for want of what. */
 extern StediReason stedi_judge_record(StediJudge *judge,

@@ -41,6 +41,7 @@ struct Column
 	Converter	convert;		/* RECORD */
 	text	   *room;			/* text: SHORT_TEXT bytes */
 	const StediClock *clock;	/* borrowed: of times */
+	bool		takes_text;		/* what option "null_values" names is a text */
 	int32		typmod;
 	Oid			typioparam;
 	FmgrInfo	input;			/* of types that read text themselves */
@@ -57,7 +58,6 @@ struct StediTuple
 
 	/* option "null_values" */
 	const StediOptions *opts;	/* borrowed */
-	bool	   *takes_text;		/* field -> a column shows its text */
 };
 
 char *
@@ -390,7 +390,6 @@ stedi_tuple_open(const StediOptions *opts, TupleDesc tupdesc, const bool *wanted
 	StediTuple *tuple = palloc0(sizeof(StediTuple));
 
 	tuple->opts = opts;
-	tuple->takes_text = palloc0(tupdesc->natts * sizeof(bool));
 	tuple->columns = palloc0(tupdesc->natts * sizeof(Column));
 	tuple->wanted = palloc(tupdesc->natts * sizeof(int));
 	tuple->keys = palloc0(tupdesc->natts * sizeof(StediSlice));
@@ -414,23 +413,31 @@ stedi_tuple_open(const StediOptions *opts, TupleDesc tupdesc, const bool *wanted
 		}
 		open_record_column(column, opts, attr);
 		column->field = add_key(tuple, given.key);
-		tuple->takes_text[column->field] |=
-			column->convert == convert_text || column->convert == convert_jsonb;
+		column->takes_text = column->convert == convert_text || column->convert == convert_jsonb;
 	}
 	return tuple;
 }
 
-/* See stedi.h. */
-void
-stedi_tuple_set_nulls(const StediTuple *tuple, StediField *fields)
+/* Is the field what option "null_values" names, in a column that is no text? */
+static inline bool
+is_null_value(const StediTuple *tuple, const Column *column, const StediField *field)
 {
-	for (int i = 0; i < tuple->n_keys; i++)
-		for (int k = 0; fields[i].kind == STEDI_FIELD_STRING && !tuple->takes_text[i] &&
-			 k < tuple->opts->n_null_values; k++)
-			if (fields[i].text.len == tuple->opts->null_values[k].len &&
-				memcmp(fields[i].text.data, tuple->opts->null_values[k].data,
-					   fields[i].text.len) == 0)
-				fields[i].kind = STEDI_FIELD_NULL;
+	if (likely(tuple->opts->n_null_values == 0) || column->takes_text ||
+		field->kind != STEDI_FIELD_STRING)
+		return false;
+	for (int i = 0; i < tuple->opts->n_null_values; i++)
+		if (field->text.len == tuple->opts->null_values[i].len &&
+			memcmp(field->text.data, tuple->opts->null_values[i].data, field->text.len) == 0)
+			return true;
+	return false;
+}
+
+/* See stedi.h. */
+bool
+stedi_tuple_is_null(const StediTuple *tuple, int attno, const StediField *field)
+{
+	return field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL ||
+		is_null_value(tuple, &tuple->columns[attno], field);
 }
 
 /* See stedi.h. */
@@ -536,7 +543,8 @@ convert_column(StediTuple *tuple, Column *column, const StediField *fields,
 		return STEDI_REASON_NONE;
 	}
 	field = &fields[column->field];
-	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL)
+	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL ||
+		is_null_value(tuple, column, field))
 		reason = STEDI_REASON_NONE;
 	else if (field->kind == STEDI_FIELD_UNREADABLE)
 		reason = STEDI_REASON_TWO_KEYS; /* decode.c has reported it better */

@@ -200,8 +200,8 @@ make_steps(ZoneRun *run, void *arg)
 	stedi_zone_expect_settle(run);
 	stedi_zone_change_end(run);
 	stedi_zone_book_run(run);
-	stedi_zone_query_forget(run);
 	stedi_zone_delete_check(run);
+	stedi_zone_query_forget(run);
 	stedi_zone_write_swap(run);
 }
 

@@ -9,6 +9,7 @@
  *	 zone_rows.c	a table's rows, one after the other
  *	 zone_key.c		hashes of people, under the target's key
  *	 zone_store.c	in which schema the bookkeeping is, and whose
+ *	 zone_grant.c	who may read it
  *	 zone_adopt.c	bookkeeping of others, brought there
  *	 zone_book.c	what is kept from run to run: the tables
  *	 zone_book_write.c	what a run writes into them
@@ -71,6 +72,7 @@
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "utils/array.h"
+#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -232,15 +234,16 @@ typedef struct ZoneUser
 {
 	Oid			role;
 	int			security;
+	int			nest_level;		/* of settings; 0: they are as they were */
 } ZoneUser;
 
-/* Have the five tables triggers or rules of their owner? */
-typedef enum ZoneHooks
+/* Rows that had to go, where code of the tables' owner could keep them. */
+typedef struct ZoneMeant
 {
-	ZONE_HOOKS_UNKNOWN,			/* not asked yet */
-	ZONE_HOOKS_NONE,
-	ZONE_HOOKS_SOME,
-} ZoneHooks;
+	ZoneTableId id;
+	EphemeralNamedRelation rows;	/* of one column: a_row; owned */
+	int64		n_left;			/* rows like them that may be there */
+} ZoneMeant;
 
 #define ZONE_KEY_LEN 32
 
@@ -322,9 +325,7 @@ typedef struct ZoneRun
 
 	List	   *held;			/* relations that are open until the run ends;
 								 * owned */
-	ZoneHooks	hooks;			/* of the five tables */
-	int64		counted[ZONE_N_TABLES]; /* rows, and one, when the table was
-										 * written; 0: not counted */
+	List	   *meant;			/* ZoneMeant: rows that went; owned */
 
 	/* the bookkeeping: where it is */
 	ZoneStore	store;
@@ -666,8 +667,14 @@ extern void stedi_zone_write_drop(ZoneRun *run, ZoneTableId id);
  */
 extern void stedi_zone_store_find(ZoneRun *run);
 
-/* Who may read it, and so owns the five tables; InvalidOid: nothing says so. */
+/*
+ * Who may read it, and so owns the five tables; InvalidOid: nothing says so.
+ * An error when two roles may hand on that they may read it.
+ */
 extern Oid	stedi_zone_store_reader(const ZoneRun *run);
+
+/* The owner of a relation; InvalidOid when it is not there. */
+extern Oid	stedi_zone_store_relation_owner(Oid relid);
 
 /* Make it, or bring it over, and see to its name and privileges.  As the owner. */
 extern void stedi_zone_store_open(ZoneRun *run);
@@ -686,6 +693,14 @@ extern void stedi_zone_store_values(const ZoneRun *run, const char *template, in
 									int64 *values);
 extern char *stedi_zone_store_text(const ZoneRun *run, const char *template);
 extern void stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template);
+
+/* zone_grant.c */
+
+/*
+ * Let the owner of the five tables read the bookkeeping, and no owner before,
+ * nor anybody to whom that one granted it.  As the bookkeeping's owner.
+ */
+extern void stedi_zone_grant(const ZoneRun *run);
 
 /* zone_adopt.c */
 
@@ -727,8 +742,7 @@ extern int64 stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 /* The same of the rows t of which a template holds. */
 extern int64 stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template);
 
-/* The table is written; and, at the end: an error when rows have come back. */
-extern void stedi_zone_delete_note(ZoneRun *run, ZoneTableId id);
+/* At the end of a run: an error when rows that went have come back. */
 extern void stedi_zone_delete_check(ZoneRun *run);
 
 /* zone_summary.c */
@@ -827,6 +841,9 @@ extern void stedi_zone_book_run(ZoneRun *run);
 extern void stedi_zone_book_settle(ZoneRun *run);
 
 /* zone_object.c */
+
+/* What a definition says of the landing tables, without the rules before it. */
+extern const char *stedi_zone_object_definition(const char *definition);
 
 /* Set run->definition. */
 extern void stedi_zone_object_define(ZoneRun *run);
@@ -943,6 +960,9 @@ extern void stedi_zone_table_close(ZoneTableRows *rows);
 /* Keep values of a row, which may lie outside of it; sets values. */
 extern void stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values,
 								 bool *nulls);
+
+/* The hash of the e-mail in the present row, which a run that goes on needs; else an error. */
+extern uint64 stedi_zone_table_person(const ZoneRun *run, const ZoneTableRows *rows, int column);
 
 /* The hash of a text column of the present row; 0: there is nothing in it. */
 extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);

@@ -214,6 +214,13 @@ refuse(const ZoneRun *run, const BookTable *book, const char *fault)
 			errhint("Restore it from a backup; what it holds cannot be made anew."));
 }
 
+/* Is it one that every target has, and that nobody can make anew? */
+static bool
+is_lost_for_good(ZoneBook book)
+{
+	return book == ZONE_BOOK_KEY || book == ZONE_BOOK_FORGOTTEN || book == ZONE_BOOK_HISTORY;
+}
+
 /* See zone.h. */
 void
 stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book)
@@ -238,6 +245,11 @@ stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode)
 	bool		is_old;
 
 	if (!OidIsValid(relid))
+		return InvalidOid;
+
+	/* whoever may make tables in a target of 1.0 must not stand in its way */
+	if (!run->store.ours && !is_lost_for_good(book) &&
+		stedi_zone_store_relation_owner(relid) != run->store.owner)
 		return InvalidOid;
 	relid = stedi_zone_lock_table(run, run->store.name, books[book].name, run->store.owner, mode);
 	if (!OidIsValid(relid))

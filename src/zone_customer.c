@@ -253,8 +253,8 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 		}
 	}
 	if (rejected && !nulls[CUSTOMER_UPDATED])
-		values[CUSTOMER_UPDATED] =
-			Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[CUSTOMER_UPDATED]), customers->opts->clock.unit));
+		nulls[CUSTOMER_UPDATED] = !stedi_judge_latest(&values[CUSTOMER_UPDATED],
+													  customers->opts->clock.unit);
 	claim.updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX : DatumGetInt64(values[CUSTOMER_UPDATED]);
 	claim.fresh = known->state != ZONE_OBJECT_SAME;
 	note_claim(run, place->object, known, &claim, values, nulls);
@@ -390,7 +390,7 @@ find_rows(ZoneRun *run)
 	while (stedi_zone_table_next(&rows))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row_cxt);
-		uint64		who = stedi_zone_table_hash(run, &rows, CUSTOMER_EMAIL);
+		uint64		who = stedi_zone_table_person(run, &rows, CUSTOMER_EMAIL);
 
 		if (stedi_hashes_has(&run->affected, who))
 			keep_row(run, &rows, who);

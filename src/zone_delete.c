@@ -30,7 +30,10 @@ parts_of(Oid relid)
 	return parts.data;
 }
 
-/* The triggers and rules of the owner on the table and its parts; NULL: there are none. */
+/*
+ * What of the owner's can run code on the table and its parts when rows of it
+ * go or come; NULL: nothing.
+ */
 static char *
 hooks_of(const ZoneRun *run, Oid relid)
 {
@@ -41,8 +44,12 @@ hooks_of(const ZoneRun *run, Oid relid)
 										  " SELECT format('trigger %%I on %%s', tgname, tgrelid::regclass) AS hook"
 										  " FROM pg_trigger WHERE tgrelid IN (%s) AND NOT tgisinternal AND tgenabled <> 'D'"
 										  " UNION SELECT format('rule %%I on %%s', rulename, ev_class::regclass)"
-										  " FROM pg_rewrite WHERE ev_class IN (%s) AND ev_enabled <> 'D') h",
-										  parts, parts));
+										  " FROM pg_rewrite WHERE ev_class IN (%s) AND ev_enabled <> 'D'"
+										  " UNION SELECT format('index %%s', indexrelid::regclass) FROM pg_index"
+										  " WHERE indrelid IN (%s) AND (indexprs IS NOT NULL OR indpred IS NOT NULL)"
+										  " UNION SELECT format('constraint %%I on %%s', conname, conrelid::regclass)"
+										  " FROM pg_constraint WHERE conrelid IN (%s) AND contype IN ('c', 'x')) h",
+										  parts, parts, parts, parts));
 }
 
 static void
@@ -67,23 +74,63 @@ fail(const ZoneRun *run, ZoneTableId id, int64 n)
 			errhint("A trigger or rule must neither keep rows from being deleted nor put them back: drop or disable it."));
 }
 
-static int64
-count_rows(const ZoneRun *run, ZoneTableId id)
+/* Can code of the owner run while the run writes one of the tables? */
+static bool
+is_hooked(const ZoneRun *run)
 {
-	return stedi_zone_query_count(psprintf("SELECT FROM %s",
-										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name)));
+	bool		found = run->expectations != NULL;
+
+	for (int id = 0; id < ZONE_N_TABLES && !found; id++)
+		found = OidIsValid(run->relid[id]) && hooks_of(run, run->relid[id]) != NULL;
+	return found;
 }
 
-/* Can code of the owner run when a row of one of the tables goes? */
-static bool
-is_hooked(ZoneRun *run)
+/* How many rows of the table are like those that had to go. */
+static int64
+count_like(const ZoneRun *run, ZoneTableId id, const char *meant)
 {
-	for (int id = 0; run->hooks == ZONE_HOOKS_UNKNOWN && id < ZONE_N_TABLES; id++)
-		if (OidIsValid(run->relid[id]) && hooks_of(run, run->relid[id]) != NULL)
-			run->hooks = ZONE_HOOKS_SOME;
-	if (run->hooks == ZONE_HOOKS_UNKNOWN)
-		run->hooks = ZONE_HOOKS_NONE;
-	return run->hooks == ZONE_HOOKS_SOME;
+	return stedi_zone_query_count(psprintf("SELECT FROM %s t WHERE t IN (SELECT a_row FROM %s)",
+										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name),
+										   meant));
+}
+
+/*
+ * Keep the rows that have to go, until the run ends, and how many like them
+ * there may be then: in run->meant.
+ */
+static ZoneMeant *
+keep_meant(ZoneRun *run, ZoneTableId id, const char *places, int64 n_meant)
+{
+	const char *name = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+	MemoryContext caller;
+	ZoneMeant  *meant;
+
+	stedi_zone_query_keep(run, psprintf("meant_%d", list_length(run->meant)),
+						  psprintf("SELECT t AS a_row FROM %s t JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
+								   name, places));
+	caller = MemoryContextSwitchTo(run->cxt);
+	meant = palloc0(sizeof(ZoneMeant));
+	meant->id = id;
+
+	/*
+	 * those that are kept for a while are dropped in their order: not this
+	 * one
+	 */
+	meant->rows = llast(run->kept);
+	run->kept = list_delete_last(run->kept);
+	run->meant = lappend(run->meant, meant);
+	MemoryContextSwitchTo(caller);
+	meant->n_left = count_like(run, id, meant->rows->md.name) - n_meant;
+	return meant;
+}
+
+static void
+check_meant(const ZoneRun *run, const ZoneMeant *meant)
+{
+	int64		n_more = count_like(run, meant->id, meant->rows->md.name) - meant->n_left;
+
+	if (n_more > 0)
+		fail(run, meant->id, n_more);
 }
 
 /* See zone.h. */
@@ -92,33 +139,27 @@ stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 {
 	const char *name = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 	int64		n_meant = stedi_zone_query_count(psprintf("SELECT DISTINCT part, place FROM %s", places));
-	int64		n_before = 0;
+	ZoneMeant  *meant = NULL;
 	int64		n_stayed;
 	int64		n;
 
 	if (n_meant == 0)
 		return 0;
 	if (is_hooked(run))
-		n_before = count_rows(run, id);
+		meant = keep_meant(run, id, places, n_meant);
 	n = stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
 									  name, places));
-	if (is_hooked(run))
-	{
-		n_stayed = count_rows(run, id) - (n_before - n_meant);
-		if (n_stayed > 0)
-			fail(run, id, n_stayed);
-		/* rows that others took along on the way are gone, too */
-		n = n_meant;
-	}
-	else if (n < n_meant)
-	{
-		n_stayed = stedi_zone_query_count(psprintf("SELECT FROM %s t JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
-												   name, places));
-		if (n_stayed > 0)
-			fail(run, id, n_stayed);
-	}
+	n_stayed = n == n_meant ? 0 :
+		stedi_zone_query_count(psprintf("SELECT FROM %s t JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
+										name, places));
+	if (n_stayed > 0)
+		fail(run, id, n_stayed);
+	if (meant != NULL)
+		check_meant(run, meant);
 	stedi_zone_summary_forget(run, id, places);
-	return n;
+
+	/* rows that others took along on the way are gone, too */
+	return n_meant;
 }
 
 /* See zone.h. */
@@ -138,24 +179,20 @@ stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template)
 
 /* See zone.h. */
 void
-stedi_zone_delete_note(ZoneRun *run, ZoneTableId id)
-{
-	if (is_hooked(run))
-		run->counted[id] = count_rows(run, id) + 1;
-}
-
-/* See zone.h. */
-void
 stedi_zone_delete_check(ZoneRun *run)
 {
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
-		int64		n_more;
+	ListCell   *lc;
 
-		if (run->counted[id] == 0 || OidIsValid(run->staged[id]))
-			continue;
-		n_more = count_rows(run, id) + 1 - run->counted[id];
-		if (n_more > 0)
-			fail(run, id, n_more);
+	foreach(lc, run->meant)
+	{
+		ZoneMeant  *meant = lfirst(lc);
+
+		/* storage that is swapped in is made of what was read */
+		if (!OidIsValid(run->staged[meant->id]))
+			check_meant(run, meant);
+		if (SPI_unregister_relation(meant->rows->md.name) != SPI_OK_REL_UNREGISTER)
+			elog(ERROR, "could not unregister relation %s", meant->rows->md.name);
+		tuplestore_end(meant->rows->reldata);
 	}
+	run->meant = NIL;
 }

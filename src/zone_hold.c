@@ -20,6 +20,8 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -156,9 +158,19 @@ is_distributed(Oid relid)
 
 /* A part of a table: rows that are elsewhere cannot be taken out here. */
 static void
-check_part(Relation relation, const char *table)
+check_part(const ZoneRun *run, Relation relation, const char *table)
 {
 	char		kind = relation->rd_rel->relkind;
+
+	if (relation->rd_rel->relowner != run->owner)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("part \"%s\" of table \"%s\" belongs to role \"%s\", the table to role \"%s\"",
+					   RelationGetRelationName(relation), table,
+					   GetUserNameFromId(relation->rd_rel->relowner, true),
+					   GetUserNameFromId(run->owner, true)),
+				errhint("%s", alter(relation, psprintf("OWNER TO %s",
+													   quote_identifier(GetUserNameFromId(run->owner, true))))));
 
 	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) ||
 		is_distributed(RelationGetRelid(relation)))
@@ -168,7 +180,8 @@ check_part(Relation relation, const char *table)
 					   RelationGetRelationName(relation), table),
 				errdetail("Rows of people who withdraw could not be taken out of it."),
 				errhint("Detach it, and have a plain table in its place."));
-	if (relation->rd_rel->relforcerowsecurity)
+	if (relation->rd_rel->relrowsecurity && relation->rd_rel->relforcerowsecurity &&
+		!has_bypassrls_privilege(relation->rd_rel->relowner))
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("row-level security of table \"%s\" holds for its owner, too",
@@ -221,7 +234,7 @@ stedi_zone_hold_table(ZoneRun *run, ZoneTableId id, LOCKMODE mode)
 	{
 		Relation	relation = stedi_zone_hold(run, lfirst_oid(lc));
 
-		check_part(relation, stedi_zone_tables[id].name);
+		check_part(run, relation, stedi_zone_tables[id].name);
 		run->cascades |= relation->rd_rel->relhastriggers;
 		if (lfirst_oid(lc) == run->relid[id])
 			check_parents(run, relation);

@@ -6,7 +6,8 @@
  * Where keys are called otherwise than the columns, in snake_case say, records
  * are read without trouble and nobody is in.  A run that meets no value of a
  * column that decides says so, with the key that looks like it.  The keys are
- * looked for in the first records that lack one, and no value is looked at.
+ * looked for in the first records that lack one, and no value is looked at.  A key
+ * that may have somebody's value in it is not shown.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,9 @@
 /* Letters that two names must share at their beginning, and a distance of two that look alike. */
 #define FEWEST_SHARED 6
 #define FARTHEST 2
+
+/* What may follow in a key that begins like a column: more may be somebody's value. */
+#define MOST_BEHIND 8
 
 /* How a key looks like a column, the best last. */
 enum
@@ -92,7 +96,10 @@ stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno)
 	return lack;
 }
 
-/* The letters and digits of a key, in lower case; false: it is no such key. */
+/*
+ * The letters and digits of a key, in lower case; false: it is none that is
+ * shown.  Somebody's value may have come to be a key.
+ */
 static bool
 fold_key(StediSlice key, char *folded, char *lower)
 {
@@ -107,7 +114,7 @@ fold_key(StediSlice key, char *folded, char *lower)
 		lower[i] = c;
 		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
 			folded[len++] = c;
-		else if (c < ' ' || IS_HIGHBIT_SET(c))
+		else if (c != '_' && c != '.' && c != ' ' && c != '-')
 			return false;
 	}
 	folded[len] = lower[key.len] = '\0';
@@ -128,7 +135,10 @@ likeness_of(const char *folded, const char *column)
 	if (len >= FEWEST_SHARED && varstr_levenshtein_less_equal(folded, len, column, column_len, 1, 1, 1,
 															  FARTHEST, true) <= FARTHEST)
 		return NEARLY_LIKE;
-	if (shared == column_len || (shared == len && shared >= FEWEST_SHARED))
+	if (shared == len && shared >= FEWEST_SHARED)
+		return BEGINS_LIKE;
+	if (shared == column_len && len - shared <= MOST_BEHIND &&
+		folded[shared + strcspn(folded + shared, "0123456789")] == '\0')
 		return BEGINS_LIKE;
 	return UNLIKE;
 }

@@ -21,10 +21,12 @@
 
 /*
  * What the landing tables and their server say that decides what is read.
- * Changed words of these make every object another one.
+ * Changed words of these make every object another one.  A line each: what
+ * is in a value cannot look like the lines that follow in the bookkeeping
+ * (ZONE_FORM, ZONE_DROPPING), as behind its line breaks there is a blank.
  */
 static const char *const definition_query =
-"SELECT string_agg(concat_ws('; ', c.relname,"
+"SELECT string_agg(replace(concat_ws('; ', c.relname,"
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(s.srvoptions) o"
 "    WHERE split_part(o, '=', 1) IN ('url', 'endpoint')),"
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(f.ftoptions) o"
@@ -32,7 +34,7 @@ static const char *const definition_query =
 "      'time_unit', 'time_zone', 'null_values')),"
 "   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions),"
 "      ', ' ORDER BY a.attname) FROM pg_attribute a"
-"    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)),"
+"    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)), E'\\n', E'\\n '),"
 "  E'\\n' ORDER BY c.relname)"
 " FROM pg_class c JOIN pg_foreign_table f ON f.ftrelid = c.oid JOIN pg_foreign_server s ON s.oid = f.ftserver"
 " WHERE c.oid IN (";
@@ -44,9 +46,9 @@ static const char *const definition_query =
  */
 #define RULES "rules 2\n"
 
-/* What a definition says of the landing tables. */
-static const char *
-landing_definition(const char *definition)
+/* See zone.h. */
+const char *
+stedi_zone_object_definition(const char *definition)
 {
 	return strncmp(definition, RULES, strlen(RULES)) == 0 ? definition + strlen(RULES) : definition;
 }
@@ -56,7 +58,8 @@ static bool
 is_redefined(const ZoneRun *run)
 {
 	return run->definition_before != NULL &&
-		strcmp(landing_definition(run->definition), landing_definition(run->definition_before)) != 0;
+		strcmp(stedi_zone_object_definition(run->definition),
+			   stedi_zone_object_definition(run->definition_before)) != 0;
 }
 
 const char *
@@ -196,7 +199,7 @@ compare(ZoneRun *run, ZoneTableId id)
 
 /* May objects of this table vanish in this run, however many? */
 static void
-check_vanished(const ZoneRun *run, ZoneTableId id)
+check_vanished(ZoneRun *run, ZoneTableId id)
 {
 	const ZoneSource *source = &run->source[id];
 	bool		customers = (id == ZONE_CUSTOMER_TRUSTED);
@@ -206,13 +209,18 @@ check_vanished(const ZoneRun *run, ZoneTableId id)
 		run->vanished == ZONE_VANISHED_REMOVE ||
 		(run->vanished == ZONE_VANISHED_KEEP && !customers))
 		return;
+
+	/* of readings it is as if these could not be read: withdrawals go through */
+	if (!customers)
+		run->reading = source->relid;
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("%d of %d objects of landing table \"%s\" have vanished since the last run",
 				   source->n_vanished, source->n_booked, stedi_zone_tables[id].landing),
 			errdetail("What was made from them would be removed."),
-			errhint("See that the landing zone is whole. Say vanished => 'remove' to go on%s.",
-					customers ? "" : ", or vanished => 'keep' to keep their readings"));
+			errhint("See that the landing zone is whole. Say vanished => 'remove' to go on%s",
+					customers ? ". Withdrawals wait until then." :
+					", or vanished => 'keep' to keep their readings."));
 }
 
 void

@@ -3,6 +3,9 @@
  * zone_query.c
  *		SQL with names filled in, run through SPI.
  *
+ * Settings are pinned before each statement: code of the tables' owner that ran
+ * in the one before may have set search_path, for the rest of the run.
+ *
  *-------------------------------------------------------------------------
  */
 #include "zone.h"
@@ -124,7 +127,10 @@ stedi_zone_query_call(const ZoneRun *run, const char *function, const char *more
 int64
 stedi_zone_query_run(const char *sql)
 {
-	int			result = SPI_execute(sql, false, 0);
+	int			result;
+
+	stedi_zone_pin_settings();
+	result = SPI_execute(sql, false, 0);
 
 	if (result < 0)
 		elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(result));
@@ -248,6 +254,7 @@ stedi_zone_query_with(const char *sql, int n, const Oid *types, const Datum *val
 	SPIExecuteOptions options = {0};
 	int			result;
 
+	stedi_zone_pin_settings();
 	options.params = make_params(n, types, values, nulls);
 	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
@@ -274,6 +281,8 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 	int			result;
 
 	MemoryContextSwitchTo(caller);
+	stedi_zone_pin_settings();
+
 	/* a table that long values come from may be gone before they are used */
 	SetTuplestoreDestReceiverParams(dest, store, run->cxt, true, NULL, NULL);
 	options.read_only = run->read_only;
@@ -360,8 +369,10 @@ check_types(TupleDesc tupdesc, const char *types)
 void
 stedi_zone_query_open(ZoneQueryRows *rows, const char *sql, const char *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+	SPIPlanPtr	plan;
 
+	stedi_zone_pin_settings();
+	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	/* not read-only: it is to see what the run has written */

@@ -186,8 +186,7 @@ put_columns(Reading *reading, bool rejected)
 		nulls[i] = reading->row_nulls[reading->attno[i]];
 	}
 	if (rejected && reading->kind->columns == customer_columns && !nulls[CUSTOMER_UPDATED])
-		values[CUSTOMER_UPDATED] =
-			Int64GetDatum(stedi_judge_latest(DatumGetInt64(values[CUSTOMER_UPDATED]), reading->unit));
+		nulls[CUSTOMER_UPDATED] = !stedi_judge_latest(&values[CUSTOMER_UPDATED], reading->unit);
 	if (reading->kind->of_email && !nulls[0])
 	{
 		values[0] = PointerGetDatum(stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[0]))));

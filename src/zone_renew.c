@@ -167,7 +167,6 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 	report->rows_in = come == NULL ? 0 :
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  name_of(run, id), columns, columns, come));
-	stedi_zone_delete_note(run, id);
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
 	if (n_cascaded > 0 || stedi_zone_stats_are_stale(run, id, &held) ||
 		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)

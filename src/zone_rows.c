@@ -152,6 +152,23 @@ stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values, b
 	tuplestore_putvalues(store, tupdesc, values, nulls);
 }
 
+/* See zone.h. */
+uint64
+stedi_zone_table_person(const ZoneRun *run, const ZoneTableRows *rows, int column)
+{
+	uint64		hash = stedi_zone_table_hash(run, rows, column);
+
+	if (hash == 0)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("table \"%s\" has a row without an e-mail, which no run has written",
+					   RelationGetRelationName(rows->relation)),
+				errdetail("Whose readings have to be taken out could not be told by it."),
+				errhint("Call %s, which makes the tables anew.",
+						stedi_zone_query_call(run, "materialize", ", full_refresh => true")));
+	return hash;
+}
+
 uint64
 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column)
 {

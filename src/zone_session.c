@@ -173,7 +173,11 @@ enter(const ZoneSession *session, const char *template, ZoneUser *user)
 	if (strstr(template, "{books}") != NULL)
 		stedi_zone_store_enter(session->run, user);
 	else
+	{
+		user->nest_level = 0;
 		GetUserIdAndSecContext(&user->role, &user->security);
+		stedi_zone_pin_settings();
+	}
 }
 
 char *

@@ -45,6 +45,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -52,7 +53,7 @@
 #define STORE_PREFIX "stedi_books_"
 
 /* Names that are tried before a run gives up: others may have taken the first. */
-#define MOST_CANDIDATES 100
+#define MOST_CANDIDATES 99
 
 /* Bytes behind a name that is cut: its hash, and the number of the candidate. */
 #define CUT_SUFFIX_LEN (1 + 8 + 1 + 2)
@@ -166,10 +167,11 @@ follow_dependency(Oid schema, bool forward)
 
 /*
  * Who owns the five tables, as the bookkeeping has it: the role that may hand
- * on what it may.  InvalidOid: its own owner.
+ * on what it may.  InvalidOid: its own owner.  Of several, the one that is
+ * preferred, or any other.
  */
 static Oid
-granted_owner(Oid schema)
+granted_owner(Oid schema, Oid preferred)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	Oid			owner;
@@ -190,7 +192,8 @@ granted_owner(Oid schema)
 			const AclItem *item = &ACL_DAT(acl)[i];
 
 			if (item->ai_grantor == owner && item->ai_grantee != owner &&
-				(ACLITEM_GET_GOPTIONS(*item) & ACL_USAGE) != 0)
+				(ACLITEM_GET_GOPTIONS(*item) & ACL_USAGE) != 0 &&
+				(!OidIsValid(found) || item->ai_grantee == preferred))
 				found = item->ai_grantee;
 		}
 	}
@@ -207,9 +210,9 @@ set_store(ZoneRun *run, Oid schema, bool ours)
 	run->store.ours = ours;
 }
 
-/* The owner of a table; InvalidOid when it is not there. */
-static Oid
-relation_owner(Oid relid)
+/* See zone.h. */
+Oid
+stedi_zone_store_relation_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner = InvalidOid;
@@ -227,7 +230,7 @@ static bool
 has_old_books(const ZoneRun *run)
 {
 	for (int book = 0; book < ZONE_N_BOOKS && OidIsValid(run->owner); book++)
-		if (relation_owner(get_relname_relid(stedi_zone_book_name(book), run->target)) == run->owner)
+		if (stedi_zone_store_relation_owner(get_relname_relid(stedi_zone_book_name(book), run->target)) == run->owner)
 			return true;
 	return false;
 }
@@ -248,11 +251,16 @@ stedi_zone_store_find(ZoneRun *run)
 	/* what was restored belongs to nobody yet */
 	for (int n = 1; n <= MOST_CANDIDATES; n++)
 	{
+		char	   *name = candidate_name(run->target_name, n);
 		Oid			owner;
 
-		schema = get_namespace_oid(candidate_name(run->target_name, n), true);
+		schema = get_namespace_oid(name, true);
 		if (!OidIsValid(schema))
 			break;
+
+		/* it may be the first name of another target's */
+		if (n > 1 && OidIsValid(get_namespace_oid(name + strlen(STORE_PREFIX), true)))
+			continue;
 		owner = schema_owner(schema);
 		if (is_trusted(owner) && !OidIsValid(follow_dependency(schema, true)))
 		{
@@ -280,7 +288,9 @@ stedi_zone_store_reader(const ZoneRun *run)
 
 	if (!OidIsValid(run->store.schema) || !run->store.ours)
 		return InvalidOid;
-	reader = granted_owner(run->store.schema);
+	if (run->owner == run->store.owner)
+		return run->owner;
+	reader = granted_owner(run->store.schema, run->owner);
 	return OidIsValid(reader) ? reader : run->store.owner;
 }
 
@@ -341,28 +351,6 @@ check_lost(ZoneRun *run)
 					stedi_zone_query_call(run, "materialize", ", consent => 'since_consent'")));
 }
 
-/* Let the owner of the five tables read, and no owner before. */
-static void
-grant_store(const ZoneRun *run)
-{
-	const char *name = quote_identifier(run->store.name);
-	Oid			before = granted_owner(run->store.schema);
-	const char *grantee;
-
-	if (OidIsValid(before) && before != run->owner)
-	{
-		grantee = quote_identifier(GetUserNameFromId(before, false));
-		stedi_zone_query_run(psprintf("REVOKE ALL ON SCHEMA %s FROM %s CASCADE", name, grantee));
-		stedi_zone_query_run(psprintf("REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM %s CASCADE", name, grantee));
-	}
-	if (before == run->owner || run->owner == run->store.owner)
-		return;
-	grantee = quote_identifier(GetUserNameFromId(run->owner, false));
-	stedi_zone_query_run(psprintf("GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION", name, grantee));
-	stedi_zone_query_run(psprintf("GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %s WITH GRANT OPTION",
-								  name, grantee));
-}
-
 /* Record that the bookkeeping is the target's, where nothing says so yet. */
 static void
 link_store(const ZoneRun *run)
@@ -378,7 +366,10 @@ link_store(const ZoneRun *run)
 	CommandCounterIncrement();
 }
 
-/* The first name of the target's that no schema has; or, as the n-th, has now. */
+/*
+ * The first name of the target's that no schema has, or that the bookkeeping
+ * has now; where others have taken them all, any.
+ */
 static char *
 free_name(const ZoneRun *run)
 {
@@ -390,11 +381,17 @@ free_name(const ZoneRun *run)
 		if (!OidIsValid(schema) || (run->store.ours && schema == run->store.schema))
 			return name;
 	}
-	ereport(ERROR,
-			errcode(ERRCODE_DUPLICATE_SCHEMA),
-			errmsg("schema \"%s\" exists, and is not the bookkeeping of schema \"%s\"",
-				   candidate_name(run->target_name, 1), run->target_name),
-			errhint("Rename it."));
+	if (!run->store.ours)
+	{
+		uint64		number;
+
+		if (!pg_strong_random(&number, sizeof(number)))
+			ereport(ERROR,
+					errcode(ERRCODE_INTERNAL_ERROR),
+					errmsg("could not generate random values"));
+		return psprintf(STORE_PREFIX "%016llx", (unsigned long long) number);
+	}
+	return pstrdup(run->store.name);
 }
 
 /* The target was renamed since: so is its bookkeeping. */
@@ -454,7 +451,7 @@ stedi_zone_store_open(ZoneRun *run)
 	link_store(run);
 	if (!before.ours)
 		stedi_zone_adopt_put(run);
-	grant_store(run);
+	stedi_zone_grant(run);
 	stedi_zone_store_leave(&user);
 }
 
@@ -466,12 +463,18 @@ stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before)
 	if (before->role != run->store.owner)
 		SetUserIdAndSecContext(run->store.owner,
 							   before->security | SECURITY_LOCAL_USERID_CHANGE);
+
+	/* code of the tables' owner may have set search_path to schemas of theirs */
+	before->nest_level = NewGUCNestLevel();
+	stedi_zone_pin_settings();
 }
 
 /* See zone.h. */
 void
 stedi_zone_store_leave(const ZoneUser *before)
 {
+	if (before->nest_level > 0)
+		AtEOXact_GUC(false, before->nest_level);
 	SetUserIdAndSecContext(before->role, before->security);
 }
 

@@ -30,7 +30,7 @@
 	"SELECT i.indexrelid, i.indrelid, coalesce((SELECT o.option_value::bigint" \
 	"   FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'pages_per_range'), 128) AS n_blocks" \
 	" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam" \
-	" WHERE a.amname = 'brin' AND i.indisvalid AND i.indrelid = "
+	" WHERE a.amname = 'brin' AND c.relkind = 'i' AND i.indisvalid AND i.indrelid = "
 
 /* See zone.h. */
 void

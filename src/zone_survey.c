@@ -131,7 +131,7 @@ read_curated(Survey *survey)
 
 	stedi_zone_table_open(&rows, survey->run->relid[ZONE_CUSTOMER_CURATED], columns, 1);
 	while (stedi_zone_table_next(&rows))
-		(void) stedi_hashes_add(&survey->curated, stedi_zone_table_hash(survey->run, &rows, 0));
+		(void) stedi_hashes_add(&survey->curated, stedi_zone_table_person(survey->run, &rows, 0));
 	stedi_zone_table_close(&rows);
 }
 
@@ -171,7 +171,8 @@ static void
 survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unread, Datum ambiguous)
 {
 	int			key = survey->devices ? TRUSTED_SERIAL : TRUSTED_EMAIL;
-	uint64		hash = stedi_zone_table_hash(survey->run, rows, key);
+	uint64		hash = survey->devices ? stedi_zone_table_hash(survey->run, rows, key) :
+	stedi_zone_table_person(survey->run, rows, key);
 	const Exception *exception = survey->devices ? find_exception(survey, hash) : NULL;
 	Datum		values[4];
 	bool		nulls[4] = {false};

@@ -329,7 +329,6 @@ stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
 {
 	int64		n_rows = stedi_zone_delete_where(run, id, prunes[id]);
 
-	stedi_zone_delete_note(run, id);
 	if (n_rows == 0)
 		return;
 	stedi_zone_write_analyze(run, id, n_rows);

@@ -165,21 +165,23 @@ note_old_books(ZoneRun *run)
 
 /*
  * Who owns the five tables may have their bookkeeping: the key, and whom it
- * knows.  When they have been given to another role, one who may act as both
- * must say so, by a call.
+ * knows.  When they have been given to another role, a superuser must say so by
+ * a grant: whoever calls may not know that the tables are others than before.
  */
 static void
 check_reader(const ZoneRun *run)
 {
 	Oid			reader = stedi_zone_store_reader(run);
 
-	if (OidIsValid(reader) && reader != run->owner && !has_privs_of_role(GetUserId(), reader))
+	if (OidIsValid(reader) && reader != run->owner)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("the tables of schema \"%s\" belong to role \"%s\", their bookkeeping is for role \"%s\"",
 					   run->target_name, GetUserNameFromId(run->owner, true),
 					   GetUserNameFromId(reader, true)),
-				errhint("Have a superuser, or a member of both roles, make this call once."));
+				errhint("If the tables were given to that role, have a superuser give it the bookkeeping, too: GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION;",
+						quote_identifier(run->store.name),
+						quote_identifier(GetUserNameFromId(run->owner, true))));
 }
 
 void
@@ -330,9 +332,9 @@ stedi_zone_pin_settings(void)
 void
 stedi_zone_check_published(ZoneRun *run)
 {
-	char	   *name =
+	char	   *found =
 	stedi_zone_query_text(run,
-						  psprintf("SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
+						  psprintf("SELECT c.oid::text FROM pg_class c WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
 								   " AND (c.relname LIKE 'stedi\\_%%' OR c.relname IN ('customer_trusted', 'accelerometer_trusted',"
 								   "  'customer_curated', 'step_trainer_curated', 'machine_learning_curated'))"
 								   " AND (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i"
@@ -343,11 +345,16 @@ stedi_zone_check_published(ZoneRun *run)
 								   "  AND EXISTS (SELECT FROM pg_get_publication_tables(p.pubname) t WHERE t.relid = c.oid))"
 								   " ORDER BY c.relname LIMIT 1", run->target, run->store.schema));
 
-	if (name != NULL)
+	if (found != NULL)
+	{
+		Oid			relid = atooid(found);
+
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot materialize table %s: it is published, and has no replica identity", name),
-				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", name));
+				errmsg("cannot materialize table \"%s\": it is published, and has no replica identity",
+					   get_rel_name(relid)),
+				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", stedi_zone_query_relation(relid)));
+	}
 }
 
 ZoneRun *

@@ -33,7 +33,8 @@
 
 /*
  * Customer objects that are tried and cannot be read: each may take as long as
- * retry_timeout.  After so many, the others count as unreadable untried.
+ * retry_timeout.  After so many, others that have not changed since the last
+ * run, and so bring nothing new, count as unreadable untried.
  */
 #define MOST_UNREADABLE 8
 
@@ -41,7 +42,7 @@
 static const char *const batch_query =
 "SELECT object + %d AS object, rejected, byte_offset, email, customername, phone, birthday, serialnumber,"
 "   registrationdate, lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate,"
-"   sharewithfriendsasofdate FROM %s";
+"   sharewithfriendsasofdate, landed FROM %s";
 
 #define ROW_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
 
@@ -51,14 +52,14 @@ static const char *const stand_in_query =
 "   phone COLLATE \"C\", birthday::text COLLATE \"C\", serialnumber COLLATE \"C\","
 "   " ROW_MS("registrationdate") ", " ROW_MS("lastupdatedate") ", "
 ROW_MS("sharewithresearchasofdate") ", " ROW_MS("sharewithpublicasofdate") ", "
-ROW_MS("sharewithfriendsasofdate")
+ROW_MS("sharewithfriendsasofdate") ", email COLLATE \"C\" AS landed"
 " FROM {customer_trusted} t WHERE (tableoid, ctid) IN (SELECT part, place FROM named)";
 
 /* These alone; %s: that query. */
 static const char *const all_stand_in_query =
 "SELECT * FROM (%s) r (object, rejected, byte_offset, email, customername, phone, birthday, serialnumber,"
 "   registrationdate, lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate,"
-"   sharewithfriendsasofdate)";
+"   sharewithfriendsasofdate, landed)";
 
 /* Who is in, but from a later date on. */
 static const char *const later_query =
@@ -235,7 +236,8 @@ read_records(ZoneRun *run, int *n_unreadable)
 		if (end < n_objects)
 			source->objects[end].unreadable = true;
 		first = end + 1;
-		for (; *n_unreadable >= MOST_UNREADABLE && first < n_objects; first++)
+		for (; *n_unreadable >= MOST_UNREADABLE && first < n_objects &&
+			 source->objects[first].state == ZONE_OBJECT_SAME && !source->objects[first].due; first++)
 		{
 			source->objects[first].unreadable = true;
 			++*n_unreadable;
@@ -363,7 +365,7 @@ remove_rows(ZoneRun *run, ZoneWithdrawal *withdrawal)
 		ZoneReport *report = &run->report[id];
 
 		report->started = report->finished = GetCurrentTimestamp();
-		report->rows = run->rows_before[id];
+		report->rows = OidIsValid(run->relid[id]) ? run->rows_before[id] : 0;
 		if (!OidIsValid(run->relid[id]))
 			continue;
 		if (id != ZONE_MACHINE_LEARNING_CURATED || !run->match_time)
@@ -391,9 +393,9 @@ mark_pending(ZoneRun *run, bool devices)
 	const StediSlice key = {run->key, ZONE_KEY_LEN};
 	ZoneHasher *hasher = stedi_zone_key_begin();
 	static const char *const update = "UPDATE {books}.stedi_forgotten SET pending = true"
-		" WHERE who = $1 AND name = $2 AND proof = $3";
+	" WHERE who = $1 AND name = $2 AND proof = $3";
 	static const char *const insert = "INSERT INTO {books}.stedi_forgotten VALUES"
-		" ($1, $2, $3, 'consent_withdrawn', pg_catalog.now(), pg_catalog.now(), true)";
+	" ($1, $2, $3, 'consent_withdrawn', pg_catalog.now(), pg_catalog.now(), true)";
 	ZoneQueryRows rows;
 	Datum		email;
 	bool		isnull;
@@ -461,14 +463,16 @@ write_down(ZoneRun *run, const ZoneWithdrawal *withdrawal)
 static bool
 is_defined_as_before(const ZoneRun *run)
 {
-	const char *found = run->definition_before == NULL ? NULL :
-	strstr(run->definition_before, run->definition);
+	const char *customers = stedi_zone_object_definition(run->definition);
+	const char *before = run->definition_before;
+	const char *found = before == NULL ? NULL :
+	strstr(stedi_zone_object_definition(before), customers);
 	char		end;
 
 	if (found == NULL)
-		return run->definition_before == NULL;
-	end = found[strlen(run->definition)];
-	return (found == run->definition_before || found[-1] == '\n') && (end == '\0' || end == '\n');
+		return before == NULL;
+	end = found[strlen(customers)];
+	return (found == before || found[-1] == '\n') && (end == '\0' || end == '\n');
 }
 
 /* The target as it is, and the customer objects. */
@@ -496,7 +500,9 @@ begin_steps(ZoneRun *run)
 	stedi_zone_book_rule(run);
 	run->wanted[ZONE_MACHINE_LEARNING_CURATED] = wanted;
 	stedi_zone_object_define(run);
-	if (!is_defined_as_before(run))
+
+	/* e-mails of another form are not those of the records */
+	if (!is_defined_as_before(run) || run->form_before != STEDI_EMAIL_FORM)
 		return false;
 	for (int id = 0; id < ZONE_N_TABLES && !run->complete; id++)
 		if (OidIsValid(run->relid[id]))

@@ -140,6 +140,23 @@ hint_nobody(const ZoneRun *run, ErrorData *error, Oid reading)
 								 stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "")));
 }
 
+/*
+ * A run that fails while it reads nothing, in which no expectation failed, which
+ * says so itself: customer_trusted can be made by itself, if its objects are there.
+ */
+static void
+hint_wait(const ZoneRun *run, ErrorData *error)
+{
+	if (!run->all || run->source[ZONE_ACCELEROMETER_TRUSTED].listing == NULL ||
+		ends_call(error) || error->sqlerrcode == ERRCODE_CHECK_VIOLATION)
+		return;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+		if (!OidIsValid(run->relid[id]))
+			return;
+	add_hint(error, psprintf("Those who have withdrawn their consent since the last run are still in the tables. Until this is cured, call %s, which takes their rows out of all five tables.",
+							 stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "")));
+}
+
 /* See zone.h. */
 void
 stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
@@ -159,7 +176,10 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	if (error == NULL)
 		return;
 	if (!stedi_zone_withdraw_is_unreadable(run, error))
+	{
+		hint_wait(run, error);
 		ReThrowError(error);
+	}
 	if (run->source[ZONE_CUSTOMER_TRUSTED].listing == NULL)
 		ReThrowError(error);	/* no customer object is known */
 	reading = run->reading;
@@ -176,5 +196,7 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 		add_hint(error, psprintf("Who has withdrawn is not known: %s.", other->message));
 	else if (other == NULL && withdrawal.known)
 		hint_nobody(run, error, reading);
+	else if (other == NULL)
+		add_hint(error, "Withdrawals wait until it can be read: a landing table is defined otherwise than in the last run, a table is missing, or the tables are of an earlier version.");
 	ReThrowError(error);
 }

@@ -26,6 +26,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/toasting.h"
 #include "commands/cluster.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -35,6 +36,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -141,7 +143,6 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		stedi_zone_query_drop(run);
 	}
 	stedi_zone_query_drop(run);
-	stedi_zone_delete_note(run, id);
 	stedi_zone_write_drop(run, id);
 }
 
@@ -169,29 +170,53 @@ grant_storage(const ZoneRun *run, Oid storage)
 									  quote_identifier(GetUserNameFromId(run->owner, false))));
 }
 
+/* The options of a relation as the catalog has them, a copy; 0: there are none. */
+static Datum
+options_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Datum		options;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	options = isnull ? (Datum) 0 : PointerGetDatum(DatumGetArrayTypePCopy(options));
+	ReleaseSysCache(tuple);
+	return options;
+}
+
 /*
- * New storage to take the table's place.  Until then it belongs to the
- * bookkeeping's owner: code of the tables' owner must not write into pages
- * that are being formed.
+ * New storage to take the table's place, as make_new_heap() makes it, but out
+ * of reach of the tables' owner until then: code of that role must not write
+ * into pages that are being formed, and nobody can take its name.
  */
 static Oid
 make_successor(ZoneRun *run, ZoneTableId id)
 {
-	Relation	relation = table_open(run->relid[id], ShareRowExclusiveLock);
-	Oid			successor = make_new_heap(run->relid[id], relation->rd_rel->reltablespace,
-										  relation->rd_rel->relam,
-										  relation->rd_rel->relpersistence,
-										  ShareRowExclusiveLock);
+	Oid			relid = run->relid[id];
+	Relation	relation = table_open(relid, ShareRowExclusiveLock);
+	Form_pg_class form = relation->rd_rel;
 	ZoneUser	user;
+	Oid			successor;
 
-	table_close(relation, NoLock);
-	CommandCounterIncrement();
-	(void) stedi_zone_hold(run, successor);
 	stedi_zone_store_enter(run, &user);
-	ATExecChangeOwner(successor, run->store.owner, true, ShareRowExclusiveLock);
+	successor = heap_create_with_catalog(psprintf("stedi_staged_%u", relid), run->store.schema,
+										 form->reltablespace, InvalidOid, InvalidOid, InvalidOid,
+										 run->store.owner, form->relam, RelationGetDescr(relation),
+										 NIL, RELKIND_RELATION, form->relpersistence, false, false,
+										 ONCOMMIT_NOOP, options_of(relid), false, true, true,
+										 relid, NULL);
+	CommandCounterIncrement();
+	LockRelationOid(successor, ShareRowExclusiveLock);
+	if (OidIsValid(form->reltoastrelid))
+		NewHeapCreateToastTable(successor, options_of(form->reltoastrelid), ShareRowExclusiveLock,
+								form->reltoastrelid);
 	CommandCounterIncrement();
 	grant_storage(run, successor);
 	stedi_zone_store_leave(&user);
+	table_close(relation, NoLock);
+	(void) stedi_zone_hold(run, successor);
 	return successor;
 }
 
@@ -396,6 +421,7 @@ stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query)
 	int			result;
 
 	stedi_progress_phase(STEDI_PHASE_WRITING, run->relid[id]);
+	stedi_zone_pin_settings();
 	options.dest = stedi_zone_heap_receiver(heap);
 	result = SPI_execute_extended(query, &options);
 	if (result < 0)

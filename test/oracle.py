@@ -580,6 +580,8 @@ class Rules:
         if date is not None and "units" not in self.without:
             # Read as: of another unit, it is the latest that this can mean.
             date = other_unit(date) or date
+        if date is not None and not FIRST_MS <= date < END_MS:
+            date = None  # Read as: what is no time cannot be read.
         dates = [record.get("lastupdatedate") for record in records]
         return "unreadable" not in self.without and (
             date is None or all(other is None or date >= other for other in dates)

@@ -87,6 +87,8 @@ class FakeS3:
                 pass
 
         class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128  # a run opens more connections at once than the 5 of the library
+
             def handle_error(self, request, client_address):
                 """A client that leaves in the middle is none."""
 

@@ -128,6 +128,8 @@ class Loopback:
                 pass
 
         class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128  # a run opens more connections at once than the 5 of the library
+
             daemon_threads = True
 
             def handle_error(self, request, client_address):

@@ -153,9 +153,9 @@ class ConcurrencyTest(ServerTest):
 
     def test_a_failed_run_changes_nothing(self):
         before = self.db.tables("lake")
-        self.withdraw(2)
         self.db.run("ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (ADD on_error 'stop')")
-        self.write("step_trainer/2.json", '{"sensorReadingTime":"soon","serialNumber":"s1"}\n')
+        good = '{"sensorReadingTime":1655564376361,"serialNumber":"s1","distanceFromObject":1}\n'
+        self.write("step_trainer/2.json", good + '{"sensorReadingTime":"soon","serialNumber":"s1"}\n')
         self.addCleanup((self.zone / "step_trainer/2.json").unlink)
         with self.assertRaises(psycopg.Error):
             self.db.materialize("lake")

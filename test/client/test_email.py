@@ -250,20 +250,20 @@ class FormerTest(TargetTest):
         self.write("step_trainer/1.json", *map(step, ("S1", "S2", "S3")))
         self.materialize()
         self.assertEqual(self.db.counts("target"), [3] * 5)
-        self.key = bytes(self.db.value("SELECT key FROM target.stedi_key"))
+        self.key = bytes(self.db.value("SELECT key FROM stedi_books_target.stedi_key"))
         for table in ("customer_trusted", "customer_curated", "accelerometer_trusted"):
             for new, old in self.OLD.items():
                 self.db.run(f"UPDATE target.{table} SET email = %s WHERE email = %s", old, new)
-        self.db.run("UPDATE target.stedi_state SET definition = regexp_replace(definition, '\\ne-mails of form [0-9]+', '')")
-        self.db.run("UPDATE target.stedi_object SET people = '' WHERE people IS NOT NULL")
+        self.db.run("UPDATE stedi_books_target.stedi_state SET definition = regexp_replace(definition, '\\ne-mails of form [0-9]+', '')")
+        self.db.run("UPDATE stedi_books_target.stedi_object SET people = '' WHERE people IS NOT NULL")
 
     def forget_formerly(self, email):
         """As 1.0 wrote it down: by the hashes of a form that ours is not."""
         who = hmac.digest(self.key, email.encode(), hashlib.sha256)
         name = siphash(struct.unpack("<Q", self.key[:8])[0], email)
         proof = hmac.digest(self.key, who, hashlib.sha256)
-        self.db.run("INSERT INTO target.stedi_forgotten VALUES (%s, %s, %s, 'objection', now(), NULL, false)", who, name, proof)
-        self.db.run("UPDATE target.stedi_state SET forgotten = forgotten + 1")
+        self.db.run("INSERT INTO stedi_books_target.stedi_forgotten VALUES (%s, %s, %s, 'objection', now(), NULL, false)", who, name, proof)
+        self.db.run("UPDATE stedi_books_target.stedi_state SET forgotten = forgotten + 1")
         self.assertEqual(who, self.db.value("SELECT stedi.keyed_hash(%s, %s, 1)", self.key, f" {email} "))
 
     def test_brought_over(self):

@@ -144,8 +144,9 @@ class HostileTest(ServerTest):
         self.db.materialize("lake", consent="since_consent")
         self.assertEqual(self.db.counts("lake")[1], 3)
         for change in (
-            "UPDATE stedi_books_lake.stedi_rule SET consent = 'since_consent '",
-            "INSERT INTO stedi_books_lake.stedi_rule SELECT 'granted', match, since FROM stedi_books_lake.stedi_rule",
+            "ALTER TABLE stedi_books_lake.stedi_rule DROP CONSTRAINT stedi_rule_valid;"
+            " UPDATE stedi_books_lake.stedi_rule SET consent = 'since_consent '",
+            "INSERT INTO stedi_books_lake.stedi_rule SELECT 'granted', match, since, landing FROM stedi_books_lake.stedi_rule",
             "DELETE FROM stedi_books_lake.stedi_rule",
         ):
             with self.subTest(change=change):

@@ -344,13 +344,11 @@ class HostileOwnerTest(ServerTest):
             self.db.run(undo)
 
     def test_what_hangs_on_the_tables(self):
-        """Each kind, on the five tables and the bookkeeping, under each call."""
+        """Each kind, on the five tables, under each call; the bookkeeping is out of reach."""
         seen = {}
         self.make_zone()
         tables = self.tables()
-        books = [table for table in tables if table[0].startswith("stedi_")]
-        ours = [table for table in tables if table[0] in TABLES]
-        self.assertEqual((len(ours), len(books), len(tables)), (5, 9, 14))
+        self.assertEqual(sorted(table[0] for table in tables), sorted(TABLES))
         for kind in HANGS:
             for some in [[table] for table in tables] if LONG else [tables]:
                 with self.subTest(kind=kind, tables=[name for name, _, _ in some]):

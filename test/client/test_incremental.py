@@ -500,6 +500,7 @@ class Sequence(Steps):
         """Is there nothing that a run could have found to do?"""
         return (
             self.story[-1:] == ["nothing: "]
+            and not self.story[-2:][0].startswith("from the start, forget")
             and self.read is not None
             and self.due is None
             and self.consent == self.ran_with

@@ -401,7 +401,7 @@ class ProgressTest(ServerTest):
 
         # after a run that failed, a scan is a scan
         with self.assertRaises(psycopg.errors.UndefinedTable):
-            self.runner.execute("SELECT stedi.materialize('made', 'public')")
+            self.runner.execute("SELECT stedi.materialize('made', 'public', full_refresh => true)")
         with self.s3.hold("step_trainer/2.json"), self.during(SCAN):
             self.assertEqual(self.reaches(self.held_scan(2))["action"], "scan")
 

@@ -51,7 +51,7 @@ class PublicationTest(unittest.TestCase):
         server = ("-h", info.host, "-p", str(info.port), "-U", info.user)
         run_program(
             self.cluster.programs / "pg_dump", *server, "-d", "publisher", "-s", "-f", dump,
-            "--no-publications", "-n", "project",
+            "--no-publications", "-n", "project", "-n", "stedi_books_project",
         )
         self.copy = self.cluster.make_database("subscriber")
         self.addCleanup(self.copy.conn.close)

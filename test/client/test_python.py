@@ -154,9 +154,10 @@ class PythonTest(ServerTest):
     def test_scientist_sees_nothing_else(self):
         conn = self.scientist()
         conn.autocommit = True
-        for table in TABLES[:-1] + ("stedi_history", "stedi_key", "stedi_run"):
+        books = [f"stedi_books_project.stedi_{name}" for name in ("history", "key", "run")]
+        for table in [f"project.{table}" for table in TABLES[:-1]] + books:
             with self.assertRaises(psycopg.errors.InsufficientPrivilege):
-                conn.execute(f"SELECT FROM project.{table}")
+                conn.execute(f"SELECT FROM {table}")
         with self.assertRaises(psycopg.errors.InsufficientPrivilege):
             conn.execute("SELECT FROM landing.customer_landing")
 

@@ -300,18 +300,21 @@ class SecretsTest(ServerTest):
                 self.db.run(f"DROP TRIGGER stop ON target.{table}")
         for table in ("stedi_forgotten", "stedi_history", "stedi_object", "stedi_state"):
             self.db.run(
-                f"CREATE TRIGGER stop BEFORE INSERT OR UPDATE OR DELETE ON target.{table}"
+                f"CREATE TRIGGER stop BEFORE INSERT OR UPDATE OR DELETE ON stedi_books_target.{table}"
                 " FOR EACH ROW EXECUTE FUNCTION target.stop()"
             )
             if table != "stedi_object":
                 self.fails(self.db.rows, FORGET, EMAIL)
             if table != "stedi_forgotten":
                 self.fails(self.run_zone)
-            self.db.run(f"DROP TRIGGER stop ON target.{table}")
-        # a record that stops a run, wherever it is
+            self.db.run(f"DROP TRIGGER stop ON stedi_books_target.{table}")
+        # a record that stops a run, wherever it is: only who has to go goes, and then it fails
         for table in LANDING_TABLES[1:]:
             self.db.run(f"ALTER FOREIGN TABLE lake.{table} OPTIONS (ADD on_error 'stop')")
-            self.fails(self.run_zone)
+            with self.db.conn.transaction(force_rollback=True):
+                self.run_zone()
+                self.assertEqual(self.db.value("SELECT mode FROM stedi_books_target.stedi_run ORDER BY run DESC LIMIT 1"), "withdrawals")
+                self.fails(self.run_zone)
             self.db.run(f"ALTER FOREIGN TABLE lake.{table} OPTIONS (DROP on_error)")
         # a landing zone that is not there: a warning says so
         self.db.run("ALTER FOREIGN TABLE lake.step_trainer_landing OPTIONS (SET prefix 'nowhere')")

@@ -7,7 +7,8 @@ Then the owner calls each function.  The server must live, no error may be an
 internal one, nothing of the server's memory may be shown, and a run that says
 success has taken out whoever withdrew.
 
-Guards src/zone_hold.c, src/zone_delete.c, src/zone_store.c, src/zone_adopt.c,
+Guards src/zone_hold.c, src/zone_delete.c, src/zone_store.c, src/zone_grant.c,
+src/zone_adopt.c,
 src/zone_rows.c and src/zone_write.c.  STEDI_TEST_SECURITY=long tries every
 column with every value, and every statement at every moment.
 """
@@ -243,10 +244,13 @@ class SweepTest(ServerTest):
         cases = list(itertools.product(moments, relations, DEEDS))
         if not LONG:
             cases = random.Random(2).sample(cases, 160)
+        self.db.run("CREATE SEQUENCE elsewhere.deeds MINVALUE 0")
         for number, ((table, event), relation, deed) in enumerate(cases):
             run = RUNS[number % 4]
             with self.subTest(at=(table, event), relation=relation, deed=deed, run=run):
                 self.undone(self.hang(table, event, relation, deed), run, self.check_readable)
+        # no sequence is rolled back: the deeds were done
+        self.assertGreater(self.db.value("SELECT nextval('elsewhere.deeds')"), len(cases) / 2)
 
     def hang(self, table, event, relation, deed):
         """Statements that have the deed done to the relation when a run comes by."""
@@ -255,16 +259,18 @@ class SweepTest(ServerTest):
             if relation == f"target.{name}":
                 column = TABLE_COLUMNS[name][0]
         if relation.startswith("lake."):
-            column = {"customer": "email", "acceler": '"user"', "step_tr": "serialnumber"}[relation[5:12].split("_")[0]]
+            column = {"c": "email", "a": '"user"', "s": "serialnumber"}[relation[5]]
         other = "bytea" if column == "sensorreadingtime" else "bigint"
         deed = deed.format(column=column, other=other).replace("TABLE", "FOREIGN TABLE" if relation.startswith("lake.") else "TABLE", 1)
         names = {
-            "storage": "SELECT c.oid::regclass::text FROM pg_class c WHERE relname LIKE 'pg\\_temp\\_%' OR relname LIKE 'stedi\\_staged\\_%'",
+            "storage": "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname = 'stedi_books_target' AND relname LIKE 'stedi\\_staged\\_%' AND relkind = 'r'",
             "books": "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
             " WHERE nspname = 'stedi_books_target' AND relkind = 'r'",
         }.get(relation, f"SELECT '{relation}'")
         statement = deed.replace("%s", "%1$s").replace("'", "''")
         body = f"""DECLARE name text; BEGIN
+            PERFORM pg_catalog.nextval('elsewhere.deeds');
             FOR name IN {names} LOOP
                 BEGIN EXECUTE format('{statement}', name); EXCEPTION WHEN OTHERS THEN NULL; END;
             END LOOP;"""
@@ -330,6 +336,78 @@ class SweepTest(ServerTest):
         self.assertIn("trigger keeper on target.customer_trusted", caught.exception.diag.message_detail)
         self.db.run("ROLLBACK")
 
+    def test_rows_that_come_back(self):
+        """Functions of indexes, deeds that keep the count, triggers that are made in mid-run."""
+        was = """CREATE TABLE elsewhere.was AS SELECT * FROM target.accelerometer_trusted WHERE email = 'p0@example.com';
+            CREATE FUNCTION elsewhere.deed(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN PERFORM elsewhere.does(); RETURN $1; END $f$;
+            """
+        cases = {
+            "index": was + """CREATE FUNCTION elsewhere.does() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
+                IF NOT EXISTS (SELECT FROM target.accelerometer_trusted WHERE email = 'p0@example.com') THEN
+                INSERT INTO target.accelerometer_trusted SELECT * FROM elsewhere.was; END IF; END $f$;
+                CREATE INDEX ON target.machine_learning_curated (elsewhere.deed(serialnumber))""",
+            "another goes": """CREATE FUNCTION elsewhere.keep() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+                IF old.email = 'p0@example.com' THEN DELETE FROM target.accelerometer_trusted WHERE ctid =
+                (SELECT ctid FROM target.accelerometer_trusted WHERE email = 'p1@example.com' LIMIT 1); RETURN NULL; END IF; RETURN old; END $f$;
+                CREATE TRIGGER keeper BEFORE DELETE ON target.accelerometer_trusted FOR EACH ROW EXECUTE FUNCTION elsewhere.keep()""",
+            "trigger in mid-run": was + """CREATE FUNCTION elsewhere.back() RETURNS trigger LANGUAGE plpgsql AS
+                $f$ BEGIN INSERT INTO target.accelerometer_trusted SELECT old.*; RETURN old; END $f$;
+                CREATE FUNCTION elsewhere.does() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
+                IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'back') AND current_setting('a.b', true) = 'on' THEN
+                CREATE TRIGGER back AFTER DELETE ON target.accelerometer_trusted FOR EACH ROW EXECUTE FUNCTION elsewhere.back(); END IF; END $f$;
+                CREATE INDEX ON target.customer_trusted (elsewhere.deed(email)); SET a.b = 'on'""",
+        }
+        for how, before in cases.items():
+            for run in (RUNS[0], "SELECT count(*) FROM stedi.forget('target', 'p0@example.com', 'objection')"):
+                with self.subTest(how=how, run=run):
+                    outcome = self.undone(before, run, lambda: self.check_nobody_out(how))
+                    self.assertIn(outcome, ("ok", "27000"))
+
+    def test_settings(self):
+        """A search_path that the owner's code sets in mid-run leads no statement astray."""
+        lures = """CREATE TABLE elsewhere.log (who text);
+            CREATE FUNCTION elsewhere.inc(bigint) RETURNS bigint LANGUAGE plpgsql AS
+            $f$ BEGIN INSERT INTO elsewhere.log VALUES (current_user); RETURN 0::pg_catalog.int8; END $f$;
+            CREATE AGGREGATE elsewhere.count(*) (sfunc = elsewhere.inc, stype = bigint, initcond = 0);
+            CREATE FUNCTION elsewhere.alike(bytea, bytea) RETURNS boolean LANGUAGE plpgsql AS
+            $f$ BEGIN INSERT INTO elsewhere.log VALUES (current_user); RETURN false; END $f$;
+            CREATE OPERATOR elsewhere.= (leftarg = bytea, rightarg = bytea, function = elsewhere.alike);
+            CREATE DOMAIN elsewhere.text AS pg_catalog.text;
+            CREATE FUNCTION elsewhere.does() RETURNS void LANGUAGE plpgsql AS
+            $f$ BEGIN PERFORM pg_catalog.set_config('search_path', 'elsewhere, pg_catalog', false); END $f$;
+            CREATE FUNCTION elsewhere.path() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM elsewhere.does(); RETURN NULL; END $f$;
+            CREATE FUNCTION elsewhere.pred(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN PERFORM elsewhere.does(); RETURN true; END $f$;
+            CREATE INDEX ON target.customer_trusted (email) WHERE elsewhere.pred(1);"""
+        lures += "".join(
+            f"CREATE TRIGGER path AFTER INSERT OR DELETE ON target.{table} FOR EACH STATEMENT EXECUTE FUNCTION elsewhere.path();" for table in TABLES
+        )
+
+        def check():
+            self.db.run("SET search_path = pg_catalog")
+            self.assertEqual(self.db.rows("SELECT DISTINCT who FROM elsewhere.log"), [])
+            self.check_nobody_out("path", TABLES if run in RUNS[:4] else ())
+
+        for run in RUNS + LOOKS + ("SELECT stedi.expect('target', 'accelerometer_trusted', 'e', 'x > 0', 'warn')",):
+            with self.subTest(run=run):
+                self.assertEqual(self.undone(lures, run, check), "ok")
+
+    def test_handed_over(self):
+        """Nobody gets the bookkeeping by making the tables, whoever calls then."""
+        self.db.run("RESET ROLE")
+        self.db.run("CREATE ROLE regress_sweep_guest")
+        self.addCleanup(self.db.run, "RESET ROLE; DROP OWNED BY regress_sweep_guest CASCADE; DROP ROLE regress_sweep_guest")
+        self.db.run("GRANT ALL ON SCHEMA target, lake TO regress_sweep_guest; GRANT SELECT ON ALL TABLES IN SCHEMA lake TO regress_sweep_guest")
+        self.db.run("DROP TABLE " + ", ".join(f"target.{table}" for table in TABLES))
+        columns = ", ".join(f"{column} {TYPE_OF[column]}" for column in CUSTOMER)
+        self.db.run(f"SET ROLE regress_sweep_guest; CREATE TABLE target.customer_trusted ({columns}); RESET ROLE")
+        for call in (RUNS[0], LOOKS[1]):
+            with self.assertRaises(psycopg.errors.InsufficientPrivilege) as caught:
+                self.db.run(call)
+        # a superuser who means it says so
+        self.db.run(caught.exception.diag.message_hint.split(": ", 1)[1])
+        self.db.run(RUNS[0])
+        self.assertTrue(self.db.value("SELECT has_table_privilege('regress_sweep_guest', 'stedi_books_target.stedi_key', 'SELECT')"))
+
     def test_refused(self):
         """What cannot be right is refused, and the hint's statement cures."""
         self.db.run("RESET ROLE")
@@ -345,7 +423,7 @@ class SweepTest(ServerTest):
             cases = {
                 child: None,
                 parent: True,
-                "ALTER TABLE target.{t} FORCE ROW LEVEL SECURITY": True,
+                "ALTER TABLE target.{t} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY": True,
                 f"ALTER TABLE target.{{t}} ALTER {text} TYPE text COLLATE elsewhere.blind": True,
                 f"ALTER TABLE target.{{t}} DROP {text}, ADD {text} text GENERATED ALWAYS AS ('x') STORED": None,
             }
@@ -456,6 +534,168 @@ class SweepTest(ServerTest):
         with self.assertRaises(psycopg.errors.InsufficientPrivilege):
             other.execute(RUNS[0])
         self.db.run("COMMIT")
+
+    def make_roles(self, *names):
+        """Roles regress_sweep_... of one test; the session is a superuser's afterwards."""
+        self.db.run("RESET ROLE")
+        for name in names:
+            self.db.run(f"CREATE ROLE regress_sweep_{name}")
+            self.addCleanup(self.db.run, f"DROP OWNED BY regress_sweep_{name} CASCADE; DROP ROLE regress_sweep_{name}")
+        # no DROP OWNED takes what others than an object's owner granted
+        self.addCleanup(self.db.drop, "lake", "target", "elsewhere")
+        self.addCleanup(self.db.run, "RESET ROLE")
+
+    def as_role(self, role, *statements):
+        self.db.run(f"SET ROLE {role}")
+        outcome = self.attempt(*statements)
+        self.db.run("RESET ROLE")
+        return outcome
+
+    def grants(self):
+        """Grantor and grantee of all that is granted on the bookkeeping, but to its owner."""
+        return {
+            tuple(row)
+            for row in self.db.rows(
+                """WITH acls AS (
+                    SELECT nspowner AS owner, nspacl AS acl FROM pg_namespace WHERE nspname = 'stedi_books_target'
+                    UNION ALL SELECT relowner, relacl FROM pg_class WHERE relnamespace = 'stedi_books_target'::regnamespace
+                    UNION ALL SELECT relowner, attacl FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+                        WHERE relnamespace = 'stedi_books_target'::regnamespace)
+                SELECT DISTINCT CASE grantor WHEN owner THEN 'owner' ELSE grantor::regrole::text END,
+                    CASE grantee WHEN 0 THEN 'public' ELSE grantee::regrole::text END
+                FROM acls, aclexplode(acl) WHERE grantee <> owner"""
+            )
+        }
+
+    def test_handover(self):
+        """Nothing that a former owner granted of the bookkeeping survives a handover: table, column, schema."""
+        self.make_roles("mallory", "eve", "heir", "auditor")
+        self.db.run("GRANT USAGE ON FOREIGN SERVER lake TO regress_sweep_heir")
+        self.db.run("GRANT ALL ON SCHEMA target, lake TO regress_sweep_heir")
+        self.db.run("GRANT SELECT ON ALL TABLES IN SCHEMA lake TO regress_sweep_heir")
+        self.db.run("GRANT ALL ON SCHEMA elsewhere TO regress_sweep_mallory, regress_sweep_eve")
+        columns = dict(self.db.rows("""SELECT c.relname, string_agg(quote_ident(attname), ', ') FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid
+            WHERE relnamespace = 'stedi_books_target'::regnamespace AND relkind = 'r' AND attnum > 0 GROUP BY 1"""))
+        books = "stedi_books_target"
+        # a superuser's grant is no former owner's
+        self.db.run(f"GRANT USAGE ON SCHEMA {books} TO regress_sweep_auditor; GRANT SELECT (run) ON {books}.stedi_run TO regress_sweep_auditor")
+        column_grants = [f"GRANT SELECT ({names}, ctid) ON {books}.{name} TO regress_sweep_mallory" for name, names in columns.items()]
+        self.assertEqual(
+            self.as_role(
+                "regress_sweeper",
+                f"GRANT USAGE ON SCHEMA {books} TO regress_sweep_mallory WITH GRANT OPTION",
+                f"GRANT SELECT ON {books}.stedi_object TO PUBLIC",
+                f"GRANT SELECT ON {books}.stedi_run TO regress_sweep_mallory WITH GRANT OPTION",
+                *column_grants,
+            ),
+            "ok",
+        )
+        self.assertEqual(
+            self.as_role(
+                "regress_sweep_mallory",
+                f"GRANT USAGE ON SCHEMA {books} TO regress_sweep_eve",
+                f"GRANT SELECT (run) ON {books}.stedi_run TO regress_sweep_eve",
+                f"CREATE VIEW elsewhere.m AS SELECT key FROM {books}.stedi_key",
+            ),
+            "ok",
+        )
+        self.assertEqual(self.as_role("regress_sweep_eve", f"CREATE VIEW elsewhere.e AS SELECT run FROM {books}.stedi_run"), "ok")
+        self.assertEqual(self.as_role("regress_sweep_mallory", "SELECT * FROM elsewhere.m"), "ok")
+        # without a handover they stay
+        self.db.materialize("target")
+        self.assertIn(("regress_sweeper", "regress_sweep_mallory"), self.grants())
+        for table in TABLES:
+            self.db.run(f"ALTER TABLE target.{table} OWNER TO regress_sweep_heir")
+        self.assertEqual(self.as_role("regress_sweep_heir", RUNS[0]), "42501")
+        self.db.run(f"GRANT USAGE ON SCHEMA {books} TO regress_sweep_heir WITH GRANT OPTION")
+        self.db.run("SELECT count(*) FROM stedi.materialize('target', dry_run => true)")
+        self.assertIn(("regress_sweeper", "regress_sweep_mallory"), self.grants())
+        # a grant that is not committed yet is waited for, and not missed
+        late = self.connect()
+        self.addCleanup(late.close)
+        late.execute("SET ROLE regress_sweeper")
+        late.execute("BEGIN")
+        late.execute(f"GRANT SELECT (xmin) ON {books}.stedi_object TO regress_sweep_eve")
+        self.db.run("SET lock_timeout = '300ms'")
+        self.assertEqual(self.attempt(RUNS[0]), "55P03")
+        self.db.run("RESET lock_timeout")
+        late.execute("ROLLBACK")
+        self.db.materialize("target")
+        self.assertEqual(self.grants(), {("owner", "regress_sweep_heir"), ("owner", "regress_sweep_auditor")})
+        for role, view in (("regress_sweep_mallory", "m"), ("regress_sweep_eve", "e")):
+            self.assertEqual(self.as_role(role, f"SELECT * FROM elsewhere.{view}"), "42501")
+        # roles of which nothing is left can be dropped: the dependencies are gone, too
+        self.assertEqual(
+            self.db.rows("""SELECT DISTINCT refobjid::regrole::text FROM pg_shdepend WHERE deptype = 'a' AND refobjid::regrole::text LIKE 'regress_sweep%'
+                AND ((classid = 'pg_class'::regclass AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'stedi_books_target'::regnamespace))
+                    OR (classid = 'pg_namespace'::regclass AND objid = 'stedi_books_target'::regnamespace)) ORDER BY 1"""),
+            [("regress_sweep_auditor",), ("regress_sweep_heir",)],
+        )
+        self.assertEqual(self.as_role("regress_sweep_heir", RUNS[0]), "ok")
+
+    def test_two_readers(self):
+        """A second role that may hand on USAGE by a superuser's grant loses it in the owner's next run."""
+        self.make_roles("auditor")
+        self.db.run("GRANT USAGE ON SCHEMA stedi_books_target TO regress_sweep_auditor WITH GRANT OPTION")
+        self.assertEqual(self.as_role("regress_sweeper", RUNS[0]), "ok")
+        self.assertFalse(self.db.value("SELECT has_schema_privilege('regress_sweep_auditor', 'stedi_books_target', 'USAGE')"))
+        self.assertEqual(self.as_role("regress_sweeper", "SELECT count(*) FROM stedi_books_target.stedi_key"), "ok")
+
+    def test_name_taken(self):
+        """Whoever may make relations in the target does not stand in the way of new storage."""
+        self.make_roles("guest")
+        self.db.run("GRANT ALL ON SCHEMA target TO regress_sweep_guest")
+        relids = [relid for (relid,) in self.db.rows("SELECT oid FROM pg_class WHERE relnamespace = 'target'::regnamespace AND relkind = 'r'")]
+        for prefix in ("pg_temp", "stedi_staged"):
+            self.assertEqual(self.as_role("regress_sweep_guest", *(f"CREATE TABLE target.{prefix}_{relid} ()" for relid in relids)), "ok")
+        self.assertEqual(self.as_role("regress_sweeper", RUNS[1]), "ok")
+        # a first run makes tables whose OIDs the guest foresees, near the next one
+        self.db.run("DROP TABLE " + ", ".join(f"target.{table}" for table in TABLES))
+        ahead = max(relids) + 300
+        names = "DO $$ BEGIN FOR n IN {} .. {} LOOP EXECUTE format('CREATE TYPE target.pg_temp_%s AS ()', n); END LOOP; END $$"
+        newest = self.db.value("SELECT max(oid::int8) FROM pg_class")
+        self.assertEqual(self.as_role("regress_sweep_guest", names.format(newest + 1000, max(ahead, newest) + 2500)), "ok")
+        self.assertEqual(self.as_role("regress_sweeper", "SELECT count(*) FROM stedi.materialize('target', 'lake', consent => 'since_consent')"), "ok")
+
+    def test_new_storage(self):
+        """full_refresh keeps what storage a table has: TOAST, dropped columns, options, persistence, owner."""
+        who = random.Random(3).randbytes(150000).hex()
+        self.write("customers/3.json", {**customer("long@x"), "customerName": who})
+        self.db.run(
+            "ALTER TABLE target.customer_trusted SET (fillfactor = 60, toast.autovacuum_enabled = off);"
+            " ALTER TABLE target.customer_trusted ADD COLUMN gone text; ALTER TABLE target.customer_trusted DROP COLUMN gone;"
+            " ALTER TABLE target.customer_curated ALTER customername SET STORAGE EXTERNAL;"
+            " ALTER TABLE target.accelerometer_trusted SET UNLOGGED"
+        )
+        self.db.run("RESET ROLE; SET allow_in_place_tablespaces = on")
+        self.db.run("CREATE TABLESPACE regress_sweep_place LOCATION ''")
+        self.addCleanup(self.db.run, "DROP TABLESPACE regress_sweep_place")
+        self.addCleanup(self.db.drop, "lake", "target", "elsewhere")
+        self.addCleanup(self.db.run, "RESET ROLE")
+        self.db.run("ALTER TABLE target.customer_trusted SET TABLESPACE regress_sweep_place")
+        self.db.run("SET ROLE regress_sweeper")
+        storage = """SELECT c.relname, c.relowner::regrole::text, c.relpersistence, c.reloptions::text, c.reltablespace,
+                t.relname = 'pg_toast_' || c.oid, t.relowner::regrole::text, t.relpersistence, t.reloptions::text, t.reltablespace,
+                t.relnamespace::regnamespace::text, c.relacl::text, (SELECT string_agg(attname || attstorage::text, ' ' ORDER BY attnum)
+                FROM pg_attribute WHERE attrelid = c.oid)
+            FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relnamespace = 'target'::regnamespace ORDER BY 1"""
+        before = self.db.rows(storage)
+        self.assertEqual({(row[1], row[5], row[6], row[10]) for row in before}, {("regress_sweeper", True, "regress_sweeper", "pg_toast")})
+        staged = """SELECT count(*) FROM pg_class WHERE relname LIKE 'stedi\\_staged\\_%' OR relname LIKE 'pg\\_temp\\_%'"""
+        files = "SELECT array_agg(pg_relation_filenode(oid) ORDER BY oid) FROM pg_class WHERE relnamespace = 'target'::regnamespace AND relkind = 'r'"
+        node = self.db.value(files)
+        self.db.run("SELECT count(*) FROM stedi.materialize('target', full_refresh => true, dry_run => true)")
+        self.assertEqual((self.db.value(files), self.db.value(staged)), (node, 0))
+        for _ in range(2):
+            self.db.materialize("target", full_refresh=True)
+            self.assertEqual(self.db.rows(storage), before)
+            self.assertEqual(self.db.value("SELECT customername FROM target.customer_trusted WHERE email = 'long@x'"), who)
+            self.assertEqual(self.db.value(staged), 0)
+            self.assertTrue(all(one != other for one, other in zip(node, self.db.value(files))))
+        self.db.run("VACUUM FULL target.customer_trusted")
+        self.assertEqual(self.db.rows(storage), before)
+        self.assertEqual(self.db.value("SELECT customername FROM target.customer_trusted WHERE email = 'long@x'"), who)
+        self.check_nobody_out("full_refresh")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,18 @@ class UnitTest(ServerTest):
         self.assertEqual(self.people(), {f"{unit}-1" for unit in UNITS if unit != "float"})
         self.is_whole()
 
+    def test_withdrawals_of_no_time(self):
+        """A number that is a time in no unit says as little as none: the person is out."""
+        dates = (-9 * 10**18, -3 * 10**14, 9 * 10**18, -210866803200001, 9224318016000000)
+        self.write("customers/1.json", *(customer(f"p{i}", CONSENT, CONSENT) for i in range(len(dates))), customer("good", CONSENT, CONSENT))
+        self.lake()
+        self.run_zone()
+        self.write("customers/2.json", *(customer(f"p{i}", date, 0) for i, date in enumerate(dates)))
+        self.run_zone()
+        self.assertEqual(self.people(), {"good"})
+        self.is_whole()
+        self.assertEqual(self.db.value("SELECT count(*) FROM stedi.customer_records('lake.customer_landing') WHERE rejected AND lastupdatedate IS NULL"), len(dates))
+
     def test_consents_and_registrations_of_another_unit(self):
         names = [name for name in UNITS if name != "float"]
         self.write("customers/1.json",
@@ -201,6 +213,40 @@ class UnitTest(ServerTest):
             with self.assertRaises(Exception) as caught:
                 self.db.run(f"ALTER FOREIGN TABLE lake.customer_landing OPTIONS (SET null_values '{words}')")
             self.assertEqual(caught.exception.sqlstate, "22023")
+
+    def test_null_values_of_a_column(self):
+        """A string of null_values is null for a time, and a text for a text column of the same key."""
+        self.write("customers/1.json", customer("a", "", CONSENT), customer("b", LATER, CONSENT, shareWithPublicAsOfDate=""))
+        self.write("accelerometer/a.json", {"user": "b@example.com", "timestamp": "7", "x": 1, "y": 1, "z": 1})
+        self.lake()
+        for table, null, key in (("customer", '""', "lastUpdateDate"), ("accelerometer", "7", "timestamp")):
+            self.db.run(f"ALTER FOREIGN TABLE lake.{table}_landing ADD COLUMN raw text OPTIONS (key '{key}')")
+            self.db.run(f"ALTER FOREIGN TABLE lake.{table}_landing OPTIONS (ADD null_values '{null}')")
+        self.assertEqual(self.db.rows("SELECT raw, lastupdatedate FROM lake.customer_landing ORDER BY email"), [("", None), (str(LATER), LATER)])
+        self.assertEqual(self.db.rows("SELECT reason ~ 'missing' FROM stedi.rejects('lake.accelerometer_landing')"), [(True,)])
+        self.assertEqual(self.db.value("SELECT count(*) FROM lake.accelerometer_landing WHERE stedi.consents("
+                                       "(SELECT stedi.consent_set('b@example.com', 0)), \"user\", \"timestamp\")"), 0)
+        self.run_zone()
+        self.assertEqual(self.people(), {"b"})
+        self.is_whole()
+
+    def test_keys_with_values_in_them(self):
+        """What may be somebody's value is in no message, though it begins like a column."""
+        whole = customer("a", LATER, CONSENT)
+        for column in ("email", "serialNumber", "lastUpdateDate"):
+            rest = {key: value for key, value in whole.items() if key != column}
+            for key, shown in ((f"{column}: ada@example.com", False), (f"{column} ada lovelace of x", False), (f"{column}-5-11", False),
+                               (f"{column}ada/x", False), (f"{column}_adress", True)):
+                with self.subTest(key=key):
+                    self.write("customers/1.json", *[rest | {key: 1}] * 3)
+                    self.lake()
+                    texts = []
+                    self.db.conn.add_notice_handler(note := lambda diag: texts.append(f"{diag.message_primary} {diag.message_detail} {diag.message_hint}"))
+                    self.run_zone()
+                    self.db.conn.remove_notice_handler(note)
+                    self.assertTrue(any(f'for column "{column.lower()}"' in text for text in texts) or column == "serialNumber", texts)
+                    self.assertEqual(any(key in text for text in texts), shown, texts)
+                    self.assertFalse(any("ada@" in text or "ada " in text for text in texts), texts)
 
     def test_keys_of_another_name(self):
         """What no record has is said, with the key that looks like it; the statement of the hint cures."""

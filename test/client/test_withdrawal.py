@@ -183,13 +183,13 @@ class WithdrawalTest(ServerTest):
         self.materialize()
         self.db.drop("rebuilt")
         self.db.run("CREATE SCHEMA rebuilt")
-        rule = self.db.value("SELECT consent FROM withdrawal.stedi_rule")
+        rule = self.db.value("SELECT consent FROM stedi_books_withdrawal.stedi_rule")
         self.materialize(target="rebuilt", consent=rule)
         self.assertEqual(self.db.tables("withdrawal"), self.db.tables("rebuilt"))
         self.assertEqual(self.db.rows("SELECT * FROM stedi.audit('withdrawal', 'lake')"), [])
         self.assertEqual(self.db.rows("SELECT * FROM stedi.verify_history('withdrawal')"), [])
         self.assertEqual(
-            self.db.value("SELECT count(*) FROM withdrawal.stedi_forgotten"), 0, "pending"
+            self.db.value("SELECT count(*) FROM stedi_books_withdrawal.stedi_forgotten"), 0, "pending"
         )
 
     def cases(self):
@@ -298,18 +298,92 @@ class WithdrawalTest(ServerTest):
         self.assertEqual(self.emails(), list(PEOPLE))
 
     def test_many_unreadable(self):
-        """After some that cannot be read the others are not tried."""
+        """After some that cannot be read others that have not changed are not tried."""
         self.make_zone()
         for i in range(40):
             self.objects[f"customers/many{i:02}.json"] = lines(customer(f"p{i}"))
+        self.materialize()
+        for i in range(40):
             self.broken[f"customers/many{i:02}.json"] = KINDS["forbidden"][0]
         self.objects["customers/0.json"] = lines(withdrawn("ada"))
         self.server.requests.clear()
-        self.materialize()
+        self.materialize(full_refresh=True)
         self.check_gone("ada")
         tried = {r.path for r in self.server.requests if "/many" in r.path}
         self.assertLess(len(tried), 25)
         self.assertIn("40 customer objects", self.warnings[0][2])
+
+    def test_unreadable_old_ones(self):
+        """Eight old objects that cannot be read do not hide the new one behind them."""
+        self.make_zone()
+        for i in range(8):
+            self.objects[f"customers/a{i}.json"] = lines(customer(f"p{i}"))
+        self.materialize()
+        for i in range(8):
+            self.broken[f"customers/a{i}.json"] = KINDS["forbidden"][0]
+        self.broken["customers/1.json"] = KINDS["forbidden"][0]
+        self.objects["customers/z.json"] = lines(withdrawn("ada"))
+        self.materialize(full_refresh=True)
+        self.check_gone("ada")
+        self.assertIn("customer objects cannot be read", self.warnings[0][2])
+        self.broken.clear()
+        self.check_rebuilt()
+
+    def test_forgotten(self):
+        """Somebody is forgotten, one customer object cannot be read, and in another somebody withdraws."""
+        self.make_zone()
+        self.db.rows("SELECT count(*) FROM stedi.forget('withdrawal', 'cleo@example.com', 'objection', 'lake')")
+        self.objects["customers/2.json"] += b" "
+        self.broken = {"customers/2.json": KINDS["archived"][0]}
+        self.objects["customers/9.json"] = lines(withdrawn("ada"))
+        self.materialize()
+        self.check_gone("ada")
+        self.check_gone("cleo")
+        self.assertEqual(self.emails(), ["bob", "dan", "eve"])
+
+    # Of readings that have vanished.
+
+    def test_vanished(self):
+        """More than half of the readings' objects are gone: that is asked about, and withdrawals go through."""
+        for table in ("accelerometer", "step_trainer"):
+            with self.subTest(table=table):
+                self.make_zone()
+                for name in PEOPLE[1:]:
+                    del self.objects[f"{table}/{name}.json"]
+                with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState) as raised:
+                    self.materialize()
+                self.assertIn("withdrawals go through all the same", raised.exception.diag.message_hint)
+                self.objects["customers/9.json"] = lines(withdrawn("ada"))
+                report = self.materialize()
+                self.assertEqual({row["mode"] for row in report}, {"withdrawals"})
+                self.check_gone("ada")
+                self.assertEqual(self.emails(), list(PEOPLE[1:]))
+        self.make_zone()
+        self.objects["customers/9.json"] = lines(withdrawn("ada"))
+        del self.objects["customers/1.json"], self.objects["customers/2.json"]
+        with self.assertRaises(psycopg.errors.ObjectNotInPrerequisiteState) as raised:
+            self.materialize()
+        self.assertIn("Withdrawals wait until then.", raised.exception.diag.message_hint)
+
+    def test_other_errors(self):
+        """An error that has nothing to do with what is read says how withdrawals go through."""
+        self.make_zone()
+        self.objects["customers/9.json"] = lines(withdrawn("ada"))
+        self.objects["step_trainer/new.json"] = lines(step("bob", 9))
+        self.db.run(
+            "CREATE FUNCTION withdrawal.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE 'no'; END$$"
+        )
+        self.db.run(
+            "CREATE TRIGGER refuse BEFORE INSERT ON withdrawal.step_trainer_curated"
+            " FOR EACH ROW EXECUTE FUNCTION withdrawal.refuse()"
+        )
+        with self.assertRaises(psycopg.Error) as raised:
+            self.materialize()
+        hint = raised.exception.diag.message_hint or ""
+        self.assertEqual(hint.count("stedi.materialize_customer_trusted("), 1, raised.exception.diag.message_primary)
+        self.materialize("materialize_customer_trusted")
+        self.check_gone("ada")
 
     @unittest.skipIf(os.geteuid() == 0, "root reads everything")
     def test_folder(self):
@@ -332,11 +406,8 @@ class WithdrawalTest(ServerTest):
                     self.check_gone("ada")
                     path.chmod(0o644)
                     new.unlink()
-                    if table == "customer_landing":
-                        # nothing of it had changed, and nobody asked for it
-                        self.assertEqual(report[0]["mode"], "incremental")
-                    else:
-                        self.assertEqual(report[0]["mode"], "withdrawals")
+                    # a change of rights is one of the file's ETag: it has to be read
+                    self.assertEqual(report[0]["mode"], "withdrawals")
 
     # What is left is right, whatever comes next.
 

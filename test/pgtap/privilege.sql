@@ -243,7 +243,7 @@ SELECT is(string_agg(pg_temp.attempt(role, statement), ' ' ORDER BY place), outc
 SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
         JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'stedi'$$,
     $$SELECT DISTINCT function::text FROM matrix WHERE function IS NOT NULL$$, 'each function has a row, and only these have');
-SELECT cmp_ok((SELECT count(DISTINCT statement) FROM matrix WHERE what = 'read or write the bookkeeping'), '>=', 24::bigint, 'the bookkeeping was found');
+SELECT cmp_ok((SELECT count(DISTINCT statement) FROM matrix WHERE what LIKE '%the bookkeeping%'), '>=', 36::bigint, 'the bookkeeping was found');
 SELECT is(string_agg(pg_temp.attempt(role, 'EXPLAIN SELECT * FROM regress_lake.nothing'), ' ' ORDER BY place),
     '42501 42501 42704 42501 42501 42704', 'who may not read is not told whether there is something to read') FROM who;
 SELECT is(current_user, session_user, 'the roles are left again');

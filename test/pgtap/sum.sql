@@ -30,6 +30,7 @@ DECLARE
     kept bigint;
 BEGIN
     DELETE FROM stedi_books_tap_zone.stedi_state; -- so that all is read
+    UPDATE stedi_books_tap_zone.stedi_rule SET landing = NULL; -- from wherever
     FOR r IN SELECT * FROM stedi.materialize('tap_zone', $1.landing, consent => $1.consent, full_refresh => $1.full_refresh) LOOP
         EXECUTE format('SELECT count(*) FROM tap_zone.%I', r.table_name) INTO n;
         IF r.rows <> n THEN
@@ -89,6 +90,7 @@ SELECT is((SELECT string_agg(w, '; ') FROM pg_temp.wrong(r) w), NULL,
         format('all holds of run %s: %s, %s, %s', r.n, r.landing, r.consent, CASE WHEN r.full_refresh THEN 'anew' ELSE 'by the difference' END))
     FROM run r ORDER BY r.n;
 
+UPDATE stedi_books_tap_zone.stedi_rule SET landing = NULL;
 -- under 'granted' before_consent counts what is kept
 SELECT is((SELECT before_consent FROM stedi.materialize('tap_zone', 'tap_day', consent => 'granted', dry_run => true) WHERE table_name = 'accelerometer_trusted'),
     (SELECT before_consent FROM stedi.materialize('tap_zone', 'tap_day', consent => 'since_consent', dry_run => true) WHERE table_name = 'accelerometer_trusted'),

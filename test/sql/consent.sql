@@ -99,6 +99,10 @@ SELECT of_rule, folded, (SELECT count(*) FROM probe WHERE stedi.consents(people,
         differ(people, (((1, ARRAY[people])::several)::text::several).sets[1]) AS in_row,
         people::text ~* 'ann|@|long' AS tells
     FROM kept ORDER BY of_rule, folded, people::text LIKE '%(0)%';
+-- each word of a standing
+SELECT word, people::text ~ (' ' || word || ' 100$') AS has_word, people::text::stedi.consent_set::text = people::text AS same_text, differ(people, people::text::stedi.consent_set) AS differ
+    FROM (SELECT word, n, stedi.consent_set('ann@x', 100, NULL, word, true, true) AS people
+        FROM unnest('{granted,none,ambiguous,forgotten,unknown,without_readings}'::text[]) WITH ORDINALITY w (word, n) GROUP BY word, n) s ORDER BY n;
 -- nothing else is: every text that is cut off, has one character more or another one, is refused or is that of a set
 SELECT 'consent_set(1)'::stedi.consent_set; -- ERROR: as 1.0 had it
 SELECT count(*) FILTER (WHERE answer = '22P02') > 300 AS refused, count(*) FILTER (WHERE answer NOT IN ('22P02', 'ok')) AS others

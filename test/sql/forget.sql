@@ -277,6 +277,7 @@ END $$;
 -- a superuser hands the bookkeeping over
 SELECT * FROM as_role('regress_forget_stranger');
 SELECT * FROM as_role('regress_forget_member');
+GRANT USAGE ON SCHEMA stedi_books_regress_forget TO regress_forget_owner WITH GRANT OPTION;
 SELECT rows_in, rows_out FROM run();
 SELECT * FROM as_role('regress_forget_member');
 SELECT * FROM of('ben');

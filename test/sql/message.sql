@@ -73,7 +73,7 @@ SELECT count(*) > 1500 AS many, count(*) FILTER (WHERE hint LIKE format('Perhaps
         string_agg(given || ': ' || hint, ', ') FILTER (WHERE hint NOT LIKE format('Perhaps you meant option "%s"%%', word)) AS missed
     FROM (SELECT *, regress_message.hint(format('SELECT stedi.stedi_fdw_validator(ARRAY[%L], %s)', given || '=x',
             CASE belongs_to WHEN 'server' THEN 'pg_foreign_server' WHEN 'user mapping' THEN 'pg_user_mapping'
-                WHEN 'foreign table' THEN 'pg_foreign_table' ELSE 'pg_attribute' END::regclass::oid)) AS hint
+                WHEN 'foreign table' THEN 'pg_foreign_table' WHEN 'schema import' THEN 'pg_namespace' ELSE 'pg_attribute' END::regclass::oid)) AS hint
         FROM (SELECT DISTINCT * FROM regress_message.misspelt WHERE given NOT IN (SELECT option FROM stedi.options())) m) h;
 -- parts of names, options of other objects, what is like none
 SELECT object, left(option, 20) AS option, regress_message.hint(format('SELECT stedi.stedi_fdw_validator(ARRAY[%L], %s)', option || '=x', ('pg_' || object)::regclass::oid))

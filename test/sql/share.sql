@@ -17,7 +17,7 @@ SELECT count(*), sum(rows) FROM stedi.materialize('regress_share', 'regress_shar
 -- one table
 SELECT table_name, unknown_owner, without_readings, ambiguous FROM stedi.materialize_step_trainer_curated('regress_share', 'regress_share_landing');
 SELECT table_name, unknown_owner, without_readings, ambiguous FROM stedi.materialize_customer_trusted('regress_share', 'regress_share_landing');
-SELECT run, table_name, unknown_owner, without_readings FROM regress_share.stedi_run WHERE table_name LIKE 'step%' ORDER BY run;
+SELECT run, table_name, unknown_owner, without_readings FROM stedi_books_regress_share.stedi_run WHERE table_name LIKE 'step%' ORDER BY run;
 
 -- where the devices are, the most shared first
 SELECT * FROM stedi.quality('regress_share', 'regress_share_landing') WHERE problem LIKE '%holder%';

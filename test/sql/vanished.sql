@@ -144,6 +144,12 @@ ALTER FOREIGN TABLE regress_vanished_landing.step_trainer_landing ADD COLUMN pla
 SELECT DISTINCT mode FROM run();
 ALTER FOREIGN TABLE regress_vanished_landing.step_trainer_landing DROP COLUMN place;
 SELECT DISTINCT mode FROM run();
+-- a value that looks like a line of the books is none
+ALTER FOREIGN TABLE regress_vanished_landing.step_trainer_landing ADD COLUMN U&"place\000Aexpect a\000Ae-mails of form 1" text OPTIONS (key 'place');
+SELECT DISTINCT mode FROM run();
+SELECT DISTINCT mode FROM run();
+ALTER FOREIGN TABLE regress_vanished_landing.step_trainer_landing DROP COLUMN U&"place\000Aexpect a\000Ae-mails of form 1";
+SELECT DISTINCT mode FROM run();
 -- what decides nothing does not
 ALTER FOREIGN TABLE regress_vanished_landing.step_trainer_landing OPTIONS (ADD reject_limit '7');
 SELECT DISTINCT mode FROM run();

@@ -118,7 +118,7 @@ SELECT table_name, mode, rows_in, rows_out, rows FROM stedi.materialize('regress
 -- full_refresh fills new storage: the tables stay what they are
 SELECT table_name, mode, rows_in, rows_out, rows FROM stedi.materialize('regress_zone', 'regress_zone_landing', full_refresh => true);
 SELECT * FROM unchanged();
-SELECT count(*) AS left_behind FROM pg_class WHERE relname LIKE 'pg_temp_%' AND relkind = 'r';
+SELECT count(*) AS left_behind FROM pg_class WHERE relname LIKE 'stedi_staged_%';
 SELECT table_name, mode, rows FROM stedi.materialize('regress_zone', 'regress_zone_landing', full_refresh => true, dry_run => true);
 SET ROLE regress_analyst;
 SELECT count(*) FROM regress_zone.machine_learning_curated; -- ERROR: no USAGE on the schema
