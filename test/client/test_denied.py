@@ -83,8 +83,8 @@ class DeniedTest(ServerTest):
         self.db.make_landing("lake", file_url(self.folder / "link"))
         self.lose(secret, 0)
         diag = self.failure()
-        self.assertIn(f'may not search folder "{self.folder}/link"', diag.message_detail)
-        self.assertNotIn("secret", diag.message_detail + diag.message_hint + diag.message_primary)
+        self.assertIn(f'could not open folder "{self.folder}/link"', diag.message_primary)
+        self.assertNotIn("secret", f"{diag.message_primary} {diag.message_detail} {diag.message_hint}")
 
     def test_who_is_told(self):
         """A reader learns what is in the way, not as whom the server runs."""
