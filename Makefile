@@ -96,6 +96,7 @@ OBJS = \
 	src/zone_key.o \
 	src/zone_store.o \
 	src/zone_grant.o \
+	src/zone_try.o \
 	src/zone_adopt.o \
 	src/zone_hold.o \
 	src/zone_book.o \

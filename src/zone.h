@@ -413,6 +413,23 @@ extern void stedi_zone_lock_tables(ZoneRun *run);
 /* An error when a table is published from which no row can be deleted. */
 extern void stedi_zone_check_published(ZoneRun *run);
 
+/* zone_try.c */
+
+typedef struct ZoneCall
+{
+	ZoneSteps	steps;
+	void	   *arg;
+} ZoneCall;
+
+/*
+ * Do the steps in a subtransaction, which is undone when they fail, or in any
+ * case.  Their error, in the run's context; NULL: none.
+ */
+extern ErrorData *stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo);
+
+/* Steps that do those of a ZoneCall with an SPI connection of their own. */
+extern void stedi_zone_connected(ZoneRun *run, void *call);
+
 /* zone_query.c */
 
 /*
@@ -667,12 +684,6 @@ extern void stedi_zone_write_drop(ZoneRun *run, ZoneTableId id);
  */
 extern void stedi_zone_store_find(ZoneRun *run);
 
-/*
- * Who may read it, and so owns the five tables; InvalidOid: nothing says so.
- * An error when two roles may hand on that they may read it.
- */
-extern Oid	stedi_zone_store_reader(const ZoneRun *run);
-
 /* The owner of a relation; InvalidOid when it is not there. */
 extern Oid	stedi_zone_store_relation_owner(Oid relid);
 
@@ -695,6 +706,12 @@ extern char *stedi_zone_store_text(const ZoneRun *run, const char *template);
 extern void stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template);
 
 /* zone_grant.c */
+
+/*
+ * Who may read the bookkeeping, and so owns the five tables; InvalidOid:
+ * nothing says so.  Of several, the owner of the tables, or any.
+ */
+extern Oid	stedi_zone_grant_reader(const ZoneRun *run);
 
 /*
  * Let the owner of the five tables read the bookkeeping, and no owner before,
@@ -991,6 +1008,17 @@ extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice
 
 /* The same of text in the encoding of the database, hashed in UTF-8. */
 extern bytea *stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text);
+
+/* What the bookkeeping knows of somebody who is to be forgotten; palloc'd. */
+typedef struct ZoneForgotten
+{
+	bytea	   *who;			/* the keyed hash of the e-mail */
+	int64		name;			/* its hash, to look it up */
+	bytea	   *proof;			/* the keyed hash of who */
+} ZoneForgotten;
+
+/* The same of an e-mail in its normal form, with the run's key. */
+extern ZoneForgotten stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher, StediSlice email);
 
 /* zone_former.c: targets whose e-mails have another form than those of today */
 

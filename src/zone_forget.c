@@ -34,9 +34,7 @@ typedef struct Subject
 {
 	ZoneRun    *run;
 	text	   *email;			/* in its normal form */
-	int64		name;			/* its hash in the bookkeeping of objects */
-	bytea	   *who;			/* its keyed hash */
-	bytea	   *proof;			/* the keyed hash of that */
+	ZoneForgotten entry;		/* of the list of the forgotten */
 	ArrayType  *emails;			/* it, alone */
 	int64		n_found;		/* rows, and records of landing objects */
 } Subject;
@@ -83,10 +81,10 @@ execute(const Subject *subject, const char *template, const char *word)
 	Datum		values[lengthof(types)];
 	char		nulls[] = "  n ";
 
-	values[0] = PointerGetDatum(subject->who);
-	values[1] = Int64GetDatum(subject->name);
+	values[0] = PointerGetDatum(subject->entry.who);
+	values[1] = Int64GetDatum(subject->entry.name);
 	values[2] = (Datum) 0;
-	values[3] = PointerGetDatum(subject->proof);
+	values[3] = PointerGetDatum(subject->entry.proof);
 	if (word != NULL)
 	{
 		values[2] = CStringGetTextDatum(word);
@@ -99,7 +97,6 @@ execute(const Subject *subject, const char *template, const char *word)
 static void
 find_subject(Subject *subject, ZoneRun *run, const text *given)
 {
-	const StediSlice key = {run->key, ZONE_KEY_LEN};
 	ZoneHasher *hasher;
 	Datum		email;
 
@@ -111,10 +108,8 @@ find_subject(Subject *subject, ZoneRun *run, const text *given)
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("argument \"email\" names nobody"),
 				errdetail("Nothing is left of it in the normal form of e-mails."));
-	subject->name = (int64) stedi_consent_name_hash(run->seed, stedi_text_slice(subject->email), false);
 	hasher = stedi_zone_key_begin();
-	subject->who = stedi_zone_key_hash_text(hasher, key, stedi_text_slice(subject->email));
-	subject->proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(subject->who));
+	subject->entry = stedi_zone_key_forgotten(run, hasher, stedi_text_slice(subject->email));
 	stedi_zone_key_end(hasher);
 	stedi_zone_former_replace(run, stedi_text_slice((const struct varlena *) given), subject->email);
 	email = PointerGetDatum(subject->email);
@@ -269,6 +264,24 @@ report_unknown(const Subject *subject)
 					stedi_zone_query_call(subject->run, "quality", "")));
 }
 
+/* A subject, and where what the landing zone has of them is told. */
+typedef struct LandingAnswer
+{
+	Subject    *subject;
+	ReturnSetInfo *answer;
+} LandingAnswer;
+
+static void
+landing_steps(ZoneRun *run, void *arg)
+{
+	const LandingAnswer *landing = arg;
+	int			n_kept = list_length(run->kept);
+
+	answer_landing(landing->subject, landing->answer);
+	while (list_length(run->kept) > n_kept)
+		stedi_zone_query_drop(run);
+}
+
 /*
  * The same, in a subtransaction: that the landing zone cannot be read just now
  * is no reason to leave the rows where they are.
@@ -276,32 +289,10 @@ report_unknown(const Subject *subject)
 static void
 try_answer_landing(Subject *subject, ReturnSetInfo *answer)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	LandingAnswer landing = {subject, answer};
 	int			n_kept = list_length(subject->run->kept);
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error = stedi_zone_try(subject->run, landing_steps, &landing, false);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		answer_landing(subject, answer);
-		while (list_length(subject->run->kept) > n_kept)
-			stedi_zone_query_drop(subject->run);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	if (error == NULL)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (error == NULL)
 	{
 		if (subject->n_found == 0)

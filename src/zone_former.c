@@ -105,12 +105,12 @@ replace_entries(ZoneRun *run, const text *former, const text * email)
 	static Oid	types[] = {BYTEAOID, INT8OID, BYTEAOID, BYTEAOID, INT8OID};
 	const StediSlice key = {run->key, ZONE_KEY_LEN};
 	ZoneHasher *hasher = stedi_zone_key_begin();
-	bytea	   *who = stedi_zone_key_hash_text(hasher, key, stedi_text_slice(email));
+	const ZoneForgotten entry = stedi_zone_key_forgotten(run, hasher, stedi_text_slice(email));
 	Datum		values[lengthof(types)];
 
-	values[0] = PointerGetDatum(who);
-	values[1] = Int64GetDatum((int64) stedi_consent_name_hash(run->seed, stedi_text_slice(email), false));
-	values[2] = PointerGetDatum(stedi_zone_key_hash(hasher, key, stedi_text_slice(who)));
+	values[0] = PointerGetDatum(entry.who);
+	values[1] = Int64GetDatum(entry.name);
+	values[2] = PointerGetDatum(entry.proof);
 	values[3] = PointerGetDatum(stedi_zone_key_hash_text(hasher, key, stedi_text_slice(former)));
 	values[4] = Int64GetDatum((int64) stedi_consent_name_hash(run->seed, stedi_text_slice(former), false));
 	stedi_zone_key_end(hasher);

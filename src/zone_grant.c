@@ -31,6 +31,54 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+/*
+ * The roles to which the owner of the bookkeeping has given it, and that may
+ * hand that on.
+ */
+static List *
+readers_of(const ZoneRun *run)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(run->store.schema));
+	bool		isnull;
+	Datum		datum;
+	List	   *readers = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+	{
+		Acl		   *acl = DatumGetAclPCopy(datum);
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+		{
+			const AclItem *item = &ACL_DAT(acl)[i];
+
+			if (item->ai_grantor == run->store.owner && item->ai_grantee != run->store.owner &&
+				(ACLITEM_GET_GOPTIONS(*item) & ACL_USAGE) != 0)
+				readers = lappend_oid(readers, item->ai_grantee);
+		}
+	}
+	ReleaseSysCache(tuple);
+	return readers;
+}
+
+/* See zone.h. */
+Oid
+stedi_zone_grant_reader(const ZoneRun *run)
+{
+	List	   *readers;
+
+	if (!OidIsValid(run->store.schema) || !run->store.ours)
+		return InvalidOid;
+	if (run->owner == run->store.owner)
+		return run->owner;
+	readers = readers_of(run);
+	if (readers == NIL)
+		return run->store.owner;
+	return list_member_oid(readers, run->owner) ? run->owner : linitial_oid(readers);
+}
+
 /* Take out of a list of privileges what others than the owner granted. */
 static void
 keep_owners_grants(Acl *acl, Oid owner)
@@ -157,45 +205,18 @@ strip_store(const ZoneRun *run)
 	CommandCounterIncrement();
 }
 
-/* Who else than the owner of the five tables may hand on that he may read. */
-static List *
-other_readers(const ZoneRun *run)
-{
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(run->store.schema));
-	bool		isnull;
-	Datum		datum;
-	List	   *readers = NIL;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", run->store.schema);
-	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
-	if (!isnull)
-	{
-		Acl		   *acl = DatumGetAclPCopy(datum);
-
-		for (int i = 0; i < ACL_NUM(acl); i++)
-		{
-			const AclItem *item = &ACL_DAT(acl)[i];
-
-			if (item->ai_grantor == run->store.owner && item->ai_grantee != run->store.owner &&
-				item->ai_grantee != run->owner && (ACLITEM_GET_GOPTIONS(*item) & ACL_USAGE) != 0)
-				readers = lappend_oid(readers, item->ai_grantee);
-		}
-	}
-	ReleaseSysCache(tuple);
-	return readers;
-}
-
 /* See zone.h. */
 void
 stedi_zone_grant(const ZoneRun *run)
 {
 	const char *name = quote_identifier(run->store.name);
-	List	   *readers = other_readers(run);
+	List	   *readers = readers_of(run);
+	bool		is_reader = list_member_oid(readers, run->owner);
 	const char *grantee;
 	ListCell   *lc;
 	Oid			key;
 
+	readers = list_delete_oid(readers, run->owner);
 	if (readers != NIL)
 		strip_store(run);
 	foreach(lc, readers)
@@ -209,8 +230,7 @@ stedi_zone_grant(const ZoneRun *run)
 
 	/* all tables are granted at once */
 	key = get_relname_relid("stedi_key", run->store.schema);
-	if (readers == NIL && OidIsValid(key) &&
-		stedi_zone_store_reader(run) == run->owner &&
+	if (readers == NIL && is_reader && OidIsValid(key) &&
 		pg_class_aclcheck(key, run->owner, ACL_GRANT_OPTION_FOR(ACL_SELECT)) == ACLCHECK_OK)
 		return;
 	grantee = quote_identifier(GetUserNameFromId(run->owner, false));

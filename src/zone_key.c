@@ -53,6 +53,19 @@ stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text)
 	return stedi_zone_key_hash(hasher, key, text);
 }
 
+/* See zone.h. */
+ZoneForgotten
+stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher, StediSlice email)
+{
+	const StediSlice key = {run->key, ZONE_KEY_LEN};
+	ZoneForgotten forgotten;
+
+	forgotten.who = stedi_zone_key_hash_text(hasher, key, email);
+	forgotten.name = (int64) stedi_consent_name_hash(run->seed, email, false);
+	forgotten.proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(forgotten.who));
+	return forgotten;
+}
+
 bytea *
 stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice text)
 {

@@ -165,42 +165,6 @@ follow_dependency(Oid schema, bool forward)
 	return found;
 }
 
-/*
- * Who owns the five tables, as the bookkeeping has it: the role that may hand
- * on what it may.  InvalidOid: its own owner.  Of several, the one that is
- * preferred, or any other.
- */
-static Oid
-granted_owner(Oid schema, Oid preferred)
-{
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	Oid			owner;
-	Oid			found = InvalidOid;
-	bool		isnull;
-	Datum		datum;
-
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
-	if (!isnull)
-	{
-		Acl		   *acl = DatumGetAclPCopy(datum);
-
-		for (int i = 0; i < ACL_NUM(acl); i++)
-		{
-			const AclItem *item = &ACL_DAT(acl)[i];
-
-			if (item->ai_grantor == owner && item->ai_grantee != owner &&
-				(ACLITEM_GET_GOPTIONS(*item) & ACL_USAGE) != 0 &&
-				(!OidIsValid(found) || item->ai_grantee == preferred))
-				found = item->ai_grantee;
-		}
-	}
-	ReleaseSysCache(tuple);
-	return found;
-}
-
 static void
 set_store(ZoneRun *run, Oid schema, bool ours)
 {
@@ -278,20 +242,6 @@ stedi_zone_store_find(ZoneRun *run)
 		set_store(run, run->target, false);
 		run->store.owner = run->owner;
 	}
-}
-
-/* See zone.h. */
-Oid
-stedi_zone_store_reader(const ZoneRun *run)
-{
-	Oid			reader;
-
-	if (!OidIsValid(run->store.schema) || !run->store.ours)
-		return InvalidOid;
-	if (run->owner == run->store.owner)
-		return run->owner;
-	reader = granted_owner(run->store.schema, run->owner);
-	return OidIsValid(reader) ? reader : run->store.owner;
 }
 
 /*

@@ -171,7 +171,7 @@ note_old_books(ZoneRun *run)
 static void
 check_reader(const ZoneRun *run)
 {
-	Oid			reader = stedi_zone_store_reader(run);
+	Oid			reader = stedi_zone_grant_reader(run);
 
 	if (OidIsValid(reader) && reader != run->owner)
 		ereport(ERROR,
@@ -202,7 +202,7 @@ stedi_zone_check_target(ZoneRun *run)
 	note_old_books(run);
 	stedi_zone_store_find(run);
 	if (!OidIsValid(run->owner))
-		run->owner = stedi_zone_store_reader(run);
+		run->owner = stedi_zone_grant_reader(run);
 	if (!OidIsValid(run->owner))
 	{
 		if (object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
@@ -373,55 +373,14 @@ stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg)
 	return run;
 }
 
-/* The steps, connected to SPI. */
-static void
-run_connected(ZoneRun *run, ZoneSteps steps, void *arg)
-{
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	steps(run, arg);
-	stedi_zone_hold_check(run);
-	stedi_zone_hold_release_all(run);
-	SPI_finish();
-}
-
-/*
- * Do what is asked for and undo it: the answer is what a run would report.
- */
-static void
-run_dry(ZoneRun *run, ZoneSteps steps, void *arg)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;	/* the subtransaction's: it must end
-										 * first */
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		run_connected(run, steps, arg);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (error != NULL)
-		ReThrowError(error);
-}
-
 void
 stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 {
 	Oid			caller;
 	int			security;
 	int			nest_level;
+	ZoneCall	call = {steps, arg};
+	ErrorData  *error;
 
 	PreventCommandIfReadOnly(run->function);
 	if (running != NULL)
@@ -443,10 +402,11 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	running = run->function;
 	PG_TRY();
 	{
-		if (run->dry_run)
-			run_dry(run, steps, arg);
-		else
-			run_connected(run, steps, arg);
+		/* a dry run is undone: the answer is what a run would report */
+		if (!run->dry_run)
+			stedi_zone_connected(run, &call);
+		else if ((error = stedi_zone_try(run, stedi_zone_connected, &call, true)) != NULL)
+			ReThrowError(error);
 	}
 	PG_FINALLY();
 	{

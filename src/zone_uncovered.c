@@ -21,14 +21,11 @@
  */
 #include "zone.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 /*
@@ -146,6 +143,21 @@ keep(ZoneRun *run, const char *name, const char *template)
 	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
 }
 
+/* Customer records that are to be kept as a relation of that name. */
+typedef struct Reading
+{
+	const char *name;
+	ZoneRecordWish wish;
+} Reading;
+
+static void
+keep_records(ZoneRun *run, void *arg)
+{
+	const Reading *reading = arg;
+
+	stedi_zone_record_keep(run, reading->name, ZONE_CUSTOMER_TRUSTED, &reading->wish);
+}
+
 /*
  * Read customer objects from the number first up to end, and keep their records
  * as a relation of that name.  Number of the one that cannot be read; -1: all
@@ -156,42 +168,22 @@ try_read(ZoneRun *run, const char *name, int first, int end)
 {
 	const StediListing *listing = run->source[ZONE_CUSTOMER_TRUSTED].listing;
 	StediListing *chosen = palloc0(sizeof(StediListing));
-	MemoryContext caller = CurrentMemoryContext;
-	int			reading = -1;
-	ZoneRecordWish wish = {.rejects = true,.places = true,.listing = chosen,
-		.owner = CurrentResourceOwner,.reading = &reading
-	};
-	ErrorData  *volatile error = NULL;
+	int			at = -1;
+	Reading		reading = {.name = name,.wish = {.rejects = true,.places = true,.listing = chosen,
+			.owner = CurrentResourceOwner,.reading = &at
+	}};
+	ErrorData  *error;
 
 	for (int i = first; i < end; i++)
 		stedi_list_add(chosen, listing->objects[i].key, listing->objects[i].etag,
 					   listing->objects[i].size, listing->objects[i].modified);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		stedi_zone_record_keep(run, name, ZONE_CUSTOMER_TRUSTED, &wish);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(run->cxt);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	if (error == NULL)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = wish.owner;
+	error = stedi_zone_try(run, keep_records, &reading, false);
 	if (error == NULL)
 		return -1;
-	if (reading < 0 || !stedi_zone_withdraw_is_unreadable(run, error))
+	if (at < 0 || !stedi_zone_withdraw_is_unreadable(run, error))
 		ReThrowError(error);
 	FreeErrorData(error);
-	return first + reading;
+	return first + at;
 }
 
 /*
@@ -390,7 +382,6 @@ static void
 mark_pending(ZoneRun *run, bool devices)
 {
 	static Oid	types[] = {BYTEAOID, INT8OID, BYTEAOID};
-	const StediSlice key = {run->key, ZONE_KEY_LEN};
 	ZoneHasher *hasher = stedi_zone_key_begin();
 	static const char *const update = "UPDATE {books}.stedi_forgotten SET pending = true"
 	" WHERE who = $1 AND name = $2 AND proof = $3";
@@ -403,18 +394,15 @@ mark_pending(ZoneRun *run, bool devices)
 	stedi_zone_query_open(&rows, psprintf(pending_query, devices ? pending_devices : ""), "t");
 	while (stedi_zone_query_fetch(&rows, 1, &email, &isnull))
 	{
-		StediSlice	name;
-		bytea	   *who;
+		ZoneForgotten entry;
 		Datum		values[lengthof(types)];
 
 		if (isnull)
 			continue;
-		name = stedi_text_slice(DatumGetTextPP(email));
-		who = stedi_zone_key_hash_text(hasher, key, name);
-
-		values[0] = PointerGetDatum(who);
-		values[1] = Int64GetDatum((int64) stedi_consent_name_hash(run->seed, name, false));
-		values[2] = PointerGetDatum(stedi_zone_key_hash(hasher, key, stedi_text_slice(who)));
+		entry = stedi_zone_key_forgotten(run, hasher, stedi_text_slice(DatumGetTextPP(email)));
+		values[0] = PointerGetDatum(entry.who);
+		values[1] = Int64GetDatum(entry.name);
+		values[2] = PointerGetDatum(entry.proof);
 		if (stedi_zone_store_with(run, update, lengthof(types), types, values, NULL) == 0)
 			(void) stedi_zone_store_with(run, insert, lengthof(types), types, values, NULL);
 	}

@@ -13,12 +13,9 @@
  */
 #include "zone.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 /*
  * A cancel, a timeout, a lock that was not to be had and want of memory or disk
@@ -43,45 +40,6 @@ bool
 stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error)
 {
 	return OidIsValid(run->reading) && !ends_call(error);
-}
-
-/*
- * Do the steps in a subtransaction, with an SPI connection of its own: the
- * error, in the run's context, or NULL.
- */
-static ErrorData *
-try_steps(ZoneRun *run, ZoneSteps steps, void *arg)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect failed");
-		steps(run, arg);
-		stedi_zone_hold_check(run);
-		stedi_zone_hold_release_all(run);
-		SPI_finish();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(run->cxt);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	if (error == NULL)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return error;
 }
 
 static void
@@ -163,6 +121,8 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 {
 	const ZoneRun asked = *run;
 	ZoneWithdrawal withdrawal = {0};
+	ZoneCall	call = {steps, arg};
+	ZoneCall	uncovered = {uncovered_steps, &withdrawal};
 	ErrorData  *error;
 	ErrorData  *other;
 	Oid			reading;
@@ -172,7 +132,7 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 		steps(run, arg);
 		return;
 	}
-	error = try_steps(run, steps, arg);
+	error = stedi_zone_try(run, stedi_zone_connected, &call, false);
 	if (error == NULL)
 		return;
 	if (!stedi_zone_withdraw_is_unreadable(run, error))
@@ -184,7 +144,7 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 		ReThrowError(error);	/* no customer object is known */
 	reading = run->reading;
 	*run = asked;
-	other = try_steps(run, uncovered_steps, &withdrawal);
+	other = stedi_zone_try(run, stedi_zone_connected, &uncovered, false);
 	if (other != NULL && ends_call(other))
 		ReThrowError(other);
 	if (other == NULL && (withdrawal.n_rows > 0 || withdrawal.n_later > 0))
