@@ -1,6 +1,6 @@
 /*
  * The text of an option is taken only when it is what it should be, and its
- * parts are where they should be.  Guards src/option_form.c.
+ * parts are where they should be.  Guards src/option_form.c and src/glob.c.
  */
 #include "fuzz.h"
 
@@ -75,21 +75,41 @@ claim_url(const char *text)
 	}
 }
 
-/* A pattern: what a \ stands before is a key that matches, and so is what it begins with. */
+/*
+ * A pattern, and on the next line a key: what the pattern begins with may begin
+ * a key, and so may each folder of a key that matches.
+ */
 static void
 claim_pattern(const char *text)
 {
 	StediGlob	glob;
 	char		literal[STEDI_GLOB_SIZE];
+	const char *end = strchr(text, '\n');
+	char	   *pattern = exact_string((const uint8_t *) text, end != NULL ? (size_t) (end - text) : strlen(text));
+	const char *key = end != NULL ? end + 1 : text;
 
-	if (stedi_glob_form(text) != NULL)
-		return;
-	stedi_glob_init(&glob, text);
-	(void) stedi_glob_matches(&glob, text);
-	if (stedi_glob_literal(&glob, literal) > 0 && !stedi_glob_matches(&glob, literal))
-		CLAIM(stedi_glob_may_begin(&glob, literal));
-	if (strpbrk(text, "*?[\\") == NULL)
-		CLAIM(stedi_glob_matches(&glob, text) && strcmp(literal, text) == 0);
+	if (stedi_glob_form(pattern) == NULL)
+	{
+		bool		matches;
+
+		stedi_glob_init(&glob, pattern);
+		matches = stedi_glob_matches(&glob, key);
+		if (stedi_glob_literal(&glob, literal) > 0 && !stedi_glob_matches(&glob, literal))
+			CLAIM(stedi_glob_may_begin(&glob, literal));
+		if (strpbrk(pattern, "*?[\\") == NULL)
+		{
+			CLAIM(strcmp(literal, pattern) == 0 && stedi_glob_matches(&glob, pattern));
+			CLAIM(matches == (strcmp(pattern, key) == 0));
+		}
+		for (const char *p = key; matches && (p = strchr(p, '/')) != NULL && p[1] != '\0'; p++)
+		{
+			char	   *folder = exact_string((const uint8_t *) key, (size_t) (p + 1 - key));
+
+			CLAIM(stedi_glob_may_begin(&glob, folder));
+			free(folder);
+		}
+	}
+	free(pattern);
 }
 
 int

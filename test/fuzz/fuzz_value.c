@@ -146,6 +146,53 @@ claim_time(const char *text, int64_t us)
 	CLAIM(llabs((long long) (us - expected)) <= 1);
 }
 
+/* In any unit, and with a clock's time: the times agree, and another unit is one that makes a time. */
+static void
+claim_units(const StediField *field, const char *text, bool numeric, StediTimeUnit unit)
+{
+	static const double us_of[] = {1e6, 1e3, 1};
+	StediTimeUnit other;
+	int64_t		us;
+	int64_t		ms;
+	int64_t		again;
+	bool		local;
+	bool		local_ms;
+	StediReason reason = stedi_value_time_of(field, unit, &local, &us);
+	StediReason reason_ms = stedi_value_ms_of(field, unit, &local_ms, &ms);
+
+	if (reason == STEDI_REASON_NONE)
+	{
+		int64_t		whole = stedi_value_whole_ms(us);
+
+		CLAIM((__int128) whole * 1000 <= us && us < (__int128) whole * 1000 + 1000);
+		if (reason_ms == STEDI_REASON_NOT_AN_INTEGER)
+			CLAIM(numeric && unit == STEDI_UNIT_MS && us % 1000 != 0);
+		else
+			CLAIM(reason_ms == STEDI_REASON_NONE && ms == whole && local_ms == local);
+	}
+	if (reason == STEDI_REASON_NONE && numeric)
+	{
+		double		expected = strtod(text, NULL) * us_of[unit];
+
+		CLAIM(!local && fabs((double) us - expected) <= 1 + fabs(expected) * 1e-15);
+	}
+	if (reason == STEDI_REASON_NONE && local)
+	{
+		size_t		len = strlen(text);
+		char	   *with_zone = exact_string((const uint8_t *) text, len + 1);
+		StediField	there = *field;
+
+		with_zone[len] = 'Z';
+		there.text.data = with_zone;
+		there.text.len = len + 1;
+		CLAIM(stedi_value_time_of(field, unit, NULL, &again) == STEDI_REASON_NOT_A_TIME);
+		CLAIM(stedi_value_time(&there, &again) == STEDI_REASON_NONE && again == us);
+		free(with_zone);
+	}
+	if (reason_ms == STEDI_REASON_NONE && stedi_value_other_unit(ms, unit, &other, &again))
+		CLAIM(other != unit && !stedi_value_other_unit(again, other, &other, &us));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -194,6 +241,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CLAIM(stedi_value_double(&field, &number) == STEDI_REASON_WRONG_KIND);
 		CLAIM(stedi_value_time(&field, &time) == STEDI_REASON_WRONG_KIND);
 	}
+	claim_units(&field, text, numeric, (data[0] >> 5) % (STEDI_UNIT_US + 1));
 	if (stedi_value_date(&field, &days) == STEDI_REASON_NONE)
 	{
 		CLAIM(field.kind == STEDI_FIELD_STRING);
