@@ -265,6 +265,12 @@ extern bool stedi_consent_has_hash(const StediConsentSet *set, const Slot *slots
 extern void stedi_consent_close(StediConsentSet *set, const Place *places,
 								const Slot *slots);
 
+/* The words of the standings that a set can have, NULL at the end. */
+extern const char *const stedi_consent_words[];
+
+/* The word of such a standing, static; NULL: it is none of them. */
+extern const char *stedi_consent_standing_word(uint32_t standing);
+
 /* Which standing is it that a word names?  False: none. */
 extern bool stedi_consent_parse_standing(StediSlice word, StediStanding *standing);
 

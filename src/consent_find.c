@@ -232,28 +232,34 @@ stedi_consent_close(StediConsentSet *set, const Place *places, const Slot *slots
 		memcpy(SET_SLOTS(set), slots, set->n_slots * sizeof(Slot));
 }
 
+const char *const stedi_consent_words[] = {
+	"granted", "none", "ambiguous", "forgotten", "unknown", "without_readings", NULL
+};
+
+/* In the order of the words. */
+static const StediStanding standings[] = {
+	STEDI_STANDING_GRANTED, STEDI_STANDING_NONE, STEDI_STANDING_AMBIGUOUS,
+	STEDI_STANDING_FORGOTTEN, STEDI_STANDING_UNKNOWN, STEDI_STANDING_WITHOUT_READINGS,
+};
+
 bool
 stedi_consent_parse_standing(StediSlice given, StediStanding *standing)
 {
-	static const struct
+	for (int i = 0; stedi_consent_words[i] != NULL; i++)
 	{
-		const char *word;
-		StediStanding standing;
-	}			words[] = {
-		{"granted", STEDI_STANDING_GRANTED},
-		{"none", STEDI_STANDING_NONE},
-		{"ambiguous", STEDI_STANDING_AMBIGUOUS},
-		{"forgotten", STEDI_STANDING_FORGOTTEN},
-		{"unknown", STEDI_STANDING_UNKNOWN},
-		{"without_readings", STEDI_STANDING_WITHOUT_READINGS},
-	};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-	{
-		*standing = words[i].standing;
-		if (strlen(words[i].word) == given.len &&
-			memcmp(words[i].word, given.data, given.len) == 0)
+		*standing = standings[i];
+		if (strlen(stedi_consent_words[i]) == given.len &&
+			memcmp(stedi_consent_words[i], given.data, given.len) == 0)
 			return true;
 	}
 	return false;
+}
+
+const char *
+stedi_consent_standing_word(uint32_t standing)
+{
+	for (int i = 0; stedi_consent_words[i] != NULL; i++)
+		if (standings[i] == standing)
+			return stedi_consent_words[i];
+	return NULL;
 }

@@ -205,14 +205,13 @@ consent_set_add(PG_FUNCTION_ARGS)
 static StediStanding
 parse_standing(text *word)
 {
-	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown", "without_readings", NULL};
 	StediStanding standing;
 
 	if (!stedi_consent_parse_standing(stedi_text_slice(word), &standing))
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid standing \"%s\"", text_to_cstring(word)),
-				errhint("%s", stedi_near_hint(text_to_cstring(word), words,
+				errhint("%s", stedi_near_hint(text_to_cstring(word), stedi_consent_words,
 											  "Give one of: granted, none, ambiguous, forgotten, unknown, without_readings.")));
 	return standing;
 }

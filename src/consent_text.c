@@ -33,20 +33,6 @@
 
 #define TEXT_VERSION 1
 
-/* The words of standings, in the order of StediStanding's members that a set has. */
-static const struct
-{
-	StediStanding standing;
-	const char *word;
-}			standings[] = {
-	{STEDI_STANDING_GRANTED, "granted"},
-	{STEDI_STANDING_NONE, "none"},
-	{STEDI_STANDING_AMBIGUOUS, "ambiguous"},
-	{STEDI_STANDING_FORGOTTEN, "forgotten"},
-	{STEDI_STANDING_UNKNOWN, "unknown"},
-	{STEDI_STANDING_WITHOUT_READINGS, "without_readings"},
-};
-
 PG_FUNCTION_INFO_V1(consent_set_in);
 PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consent_set_recv);
@@ -75,15 +61,6 @@ stedi_consent_digest(uint64 seed, StediSlice key, char *digest)
 	memcpy(digest, result, DIGEST_LEN);
 }
 
-static const char *
-standing_word(uint32 standing)
-{
-	for (int i = 0; i < lengthof(standings); i++)
-		if (standings[i].standing == standing)
-			return standings[i].word;
-	elog(ERROR, "unknown standing: %u", standing);
-}
-
 static void
 append_hash(StringInfo text, uint64 hash)
 {
@@ -96,7 +73,10 @@ append_member(StringInfo text, const StediConsentSet *set, const Member *member)
 	char		digest[DIGEST_LEN] = {0};
 	char		hex[2 * DIGEST_LEN];
 	const char *key = member->key;
+	const char *word = stedi_consent_standing_word(member->standing);
 
+	if (word == NULL)
+		elog(ERROR, "unknown standing: %u", member->standing);
 	if (!(set->flags & SET_DIGEST))
 	{
 		StediSlice	name = {member->key, member->key_len};
@@ -108,7 +88,7 @@ append_member(StringInfo text, const StediConsentSet *set, const Member *member)
 	hex_encode(key, DIGEST_LEN, hex);
 	append_hash(text, member->hash);
 	appendStringInfo(text, " %.*s %s " INT64_FORMAT, (int) sizeof(hex), hex,
-					 standing_word(member->standing), member->since);
+					 word, member->since);
 	if (member->owned_since != PG_INT64_MIN)
 		appendStringInfo(text, " " INT64_FORMAT, member->owned_since);
 }
