@@ -70,9 +70,17 @@ read_member(uint8_t a, uint8_t b, Member *member)
 {
 	static const char *const words[] = {"granted", "none", "ambiguous", "forgotten", "unknown", "without_readings", "Granted", ""};
 	StediSlice	word = {words[a % 8], strlen(words[a % 8])};
+	StediSlice	back = {stedi_consent_standing_word(b), 0};
 	StediStanding standing;
 
-	if (!stedi_consent_parse_standing(word, &standing))
+	if (back.data != NULL)
+	{
+		back.len = strlen(back.data);
+		CLAIM(stedi_consent_parse_standing(back, &standing) && standing == b);
+	}
+	if (stedi_consent_parse_standing(word, &standing))
+		CLAIM(strcmp(stedi_consent_standing_word(standing), word.data) == 0);
+	else
 	{
 		CLAIM(a % 8 >= 6);
 		standing = STEDI_STANDING_NONE;
