@@ -318,8 +318,7 @@ check-memory: ## the regression and client tests with assertions, under valgrind
 check-property: ## the long form of the tests that draw their cases: an hour
 	@test/install check
 	@STEDI_TEST_SEQUENCES=200 STEDI_TEST_STEPS=24 STEDI_TEST_RECORDS=700 STEDI_TEST_KILLS=60 \
-		test/cluster run bash -c 'cd test/client && \
-		/usr/bin/python3 -m unittest -v test_incremental test_many_records test_crash'
+		test/cluster run test/client/run test_incremental test_many_records test_crash
 
 check-security: ## privileges, hostile owners, addresses, canaries and encodings at length: up to an hour
 	@test/install check
@@ -328,7 +327,7 @@ check-security: ## privileges, hostile owners, addresses, canaries and encodings
 	@STEDI_TEST_SECURITY=long test/cluster run bash -c '\
 		make -s installcheck REGRESS="option privilege" ISOLATION= && \
 		createdb pgtap && pg_prove --dbname pgtap test/pgtap/privilege.sql test/pgtap/object.sql && \
-		cd test/client && /usr/bin/python3 -m unittest -v test_address test_tls test_hostile \
+		test/client/run test_address test_tls test_hostile \
 		test_hostile_owner test_sweep test_keys test_secrets test_encodings test_dump test_exchange'
 
 lint: ## the project's own rules on its files

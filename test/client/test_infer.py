@@ -230,8 +230,9 @@ class InferTest(ServerTest):
         self.make_lake("s3://bucket", secrets={"anonymous": "true"}, endpoint=fake.endpoint, allow_http="true")
         self.assertEqual(self.db.rows("SELECT key FROM stedi.infer('lake')"), [("d",)])
         self.assertEqual(self.db.notices[-1], "sampled 1 record of 4 of 4 objects")
+        # the server sends ahead of what is read, as much as the machine lets it
         for name in heads:
-            self.assertLess(sent[name], 64 << 20, name)
+            self.assertLess(sent[name], 256 << 20, name)
 
     def test_left_out_is_not_read(self):
         fake = self.fake_lake({f"{folder}/{n}.json": '{"n":1}\n' for folder in "abc_" for n in range(3)})
