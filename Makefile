@@ -28,115 +28,116 @@ EXTENSION = stedi
 DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
 DOCS = doc/stedi.html
 
-# In the order of the pipeline.
+# Floor by floor, from the ground up: a file needs only those of its own folder
+# and of folders before it.
 OBJS = \
-	src/stedi.o \
-	src/progress.o \
-	src/option_form.o \
-	src/glob.o \
-	src/option.o \
-	src/secret.o \
-	src/credential.o \
-	src/credential_environment.o \
-	src/credential_profile.o \
-	src/credential_sts.o \
-	src/credential_host.o \
-	src/credential_cache.o \
-	src/credential_ask.o \
-	src/sign.o \
-	src/s3xml.o \
-	src/ini.o \
-	src/near.o \
-	src/list.o \
-	src/list_near.o \
-	src/beneath.o \
-	src/local.o \
-	src/local_denied.o \
-	src/request.o \
-	src/trouble.o \
-	src/cure.o \
-	src/address.o \
-	src/http.o \
-	src/fetch.o \
-	src/checksum.o \
-	src/inflate.o \
-	src/frame.o \
-	src/decode.o \
-	src/plain.o \
-	src/json.o \
-	src/value.o \
-	src/time.o \
-	src/birthday.o \
-	src/email.o \
-	src/consent_find.o \
-	src/consent_set.o \
-	src/consent.o \
-	src/consent_text.o \
-	src/sketch.o \
-	src/filter.o \
-	src/prune.o \
-	src/tuple.o \
-	src/judge.o \
-	src/scan_source.o \
-	src/scan.o \
-	src/scan_share.o \
-	src/scan_reject.o \
-	src/plan.o \
-	src/plan_count.o \
-	src/fdw.o \
-	src/import.o \
-	src/analyze.o \
-	src/reject.o \
-	src/sample.o \
-	src/infer.o \
-	src/zone.o \
-	src/zone_target.o \
-	src/zone_query.o \
-	src/zone_rows.o \
-	src/zone_key.o \
-	src/zone_store.o \
-	src/zone_grant.o \
-	src/zone_try.o \
-	src/zone_adopt.o \
-	src/zone_hold.o \
-	src/zone_book.o \
-	src/zone_book_write.o \
-	src/zone_object.o \
-	src/zone_customer.o \
-	src/zone_lack.o \
-	src/zone_person.o \
-	src/zone_expect.o \
-	src/zone_sieve.o \
-	src/zone_table.o \
-	src/zone_load.o \
-	src/zone_read.o \
-	src/zone_names.o \
-	src/zone_spill.o \
-	src/zone_sort.o \
-	src/zone_build.o \
-	src/zone_heap.o \
-	src/zone_write.o \
-	src/zone_delete.o \
-	src/zone_summary.o \
-	src/zone_survey.o \
-	src/zone_find.o \
-	src/zone_renew.o \
-	src/zone_stats.o \
-	src/zone_withdraw.o \
-	src/zone_uncovered.o \
-	src/zone_change.o \
-	src/zone_history.o \
-	src/zone_report.o \
-	src/zone_forget.o \
-	src/zone_former.o \
-	src/zone_session.o \
-	src/zone_record.o \
-	src/zone_audit.o \
-	src/zone_lineage.o \
-	src/zone_subject.o \
-	src/zone_alike.o \
-	src/zone_quality.o \
-	src/zone_share.o
+	src/record/frame.o \
+	src/record/decode.o \
+	src/record/plain.o \
+	src/record/json.o \
+	src/record/value.o \
+	src/record/inflate.o \
+	src/base/progress.o \
+	src/base/option_form.o \
+	src/base/glob.o \
+	src/base/option.o \
+	src/base/secret.o \
+	src/base/time.o \
+	src/base/birthday.o \
+	src/base/near.o \
+	src/base/cure.o \
+	src/net/sign.o \
+	src/net/xml.o \
+	src/net/address.o \
+	src/net/checksum.o \
+	src/net/http.o \
+	src/net/trouble.o \
+	src/credential/credential.o \
+	src/credential/environment.o \
+	src/credential/profile.o \
+	src/credential/sts.o \
+	src/credential/metadata.o \
+	src/credential/cache.o \
+	src/credential/ask.o \
+	src/credential/ini.o \
+	src/consent/email.o \
+	src/consent/find.o \
+	src/consent/build.o \
+	src/consent/consent.o \
+	src/consent/text.o \
+	src/consent/sketch.o \
+	src/s3/request.o \
+	src/s3/list.o \
+	src/s3/suggest.o \
+	src/s3/local.o \
+	src/s3/denied.o \
+	src/s3/beneath.o \
+	src/s3/fetch.o \
+	src/scan/filter.o \
+	src/scan/prune.o \
+	src/scan/tuple.o \
+	src/scan/required.o \
+	src/scan/source.o \
+	src/scan/scan.o \
+	src/scan/share.o \
+	src/scan/reject.o \
+	src/fdw/plan.o \
+	src/fdw/count.o \
+	src/fdw/fdw.o \
+	src/fdw/import.o \
+	src/fdw/analyze.o \
+	src/fdw/sample.o \
+	src/fdw/infer.o \
+	src/zone/tables.o \
+	src/zone/sql.o \
+	src/zone/target.o \
+	src/zone/hold.o \
+	src/zone/try.o \
+	src/zone/rows.o \
+	src/zone/report.o \
+	src/zone/session.o \
+	src/zone/landing.o \
+	src/zone/condition.o \
+	src/books/key.o \
+	src/books/schema.o \
+	src/books/grant.o \
+	src/books/adopt.o \
+	src/books/book.o \
+	src/books/save.o \
+	src/books/objects.o \
+	src/books/history.o \
+	src/books/former.o \
+	src/storage/heap.o \
+	src/storage/write.o \
+	src/storage/delete.o \
+	src/storage/summary.o \
+	src/storage/find.o \
+	src/storage/statistics.o \
+	src/readings/load.o \
+	src/readings/read.o \
+	src/readings/sketches.o \
+	src/readings/spill.o \
+	src/readings/sort.o \
+	src/readings/build.o \
+	src/run/customers.o \
+	src/run/lack.o \
+	src/run/people.o \
+	src/run/holders.o \
+	src/run/expect.o \
+	src/run/affected.o \
+	src/run/renew.o \
+	src/run/changes.o \
+	src/run/withdraw.o \
+	src/run/uncovered.o \
+	src/commands/rejects.o \
+	src/commands/materialize.o \
+	src/commands/forget.o \
+	src/commands/audit.o \
+	src/commands/lineage.o \
+	src/commands/subject.o \
+	src/commands/alike.o \
+	src/commands/quality.o \
+	src/stedi.o
 
 REGRESS = \
 	option \
@@ -185,16 +186,21 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--encoding=UTF8 --no-locale --launcher=test/specs/with_zone
 
 # The sources that need no server (bytes.h), and the programs that test them.
-UNIT_SOURCES = option_form glob beneath sign s3xml ini address checksum inflate frame decode plain json value email consent_find
+UNIT_SOURCES = \
+	record/frame record/decode record/plain record/json record/value record/inflate \
+	base/option_form base/glob net/sign net/xml net/address net/checksum credential/ini \
+	consent/email consent/find s3/beneath
 UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value email consent_find
-# These once more, with src/simd.h as it is where it knows no instructions.
+# These once more, with src/record/simd.h as it is where it knows no instructions.
 UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 
 # What test/fuzz/fuzz_TARGET.c feeds with hostile bytes, and the sources that
 # its corpus must cover.  A new target is a name in the first list, and what it
 # guards in the second one.
 FUZZ = frame decode value s3xml inflate option consent email keys
-FUZZ_COVERED = frame decode plain json value s3xml inflate option_form glob email consent_find ini
+FUZZ_COVERED = \
+	record/frame record/decode record/plain record/json record/value record/inflate \
+	base/option_form base/glob net/xml credential/ini consent/email consent/find
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.
@@ -210,10 +216,10 @@ ifdef WERROR
 WARNINGS += -Werror
 endif
 # PostgreSQL's idioms mix int and size_t; the unit tests' build does warn of it.
-PG_CFLAGS = $(WARNINGS) -Wno-sign-compare
+PG_CFLAGS = $(WARNINGS) -Wno-sign-compare -MMD -MP
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
 # The server's headers are not ours to warn about.
-PG_CPPFLAGS = -isystem $(include_server) -DSTEDI_VERSION='"$(version)"'
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(include_server) -DSTEDI_VERSION='"$(version)"'
 
 UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -228,7 +234,7 @@ COVER_CFLAGS = -std=gnu99 -g -O0 --coverage
 
 BENCH_CFLAGS = -std=gnu99 -g -O2 -fPIC $(WARNINGS)
 
-EXTRA_CLEAN = .build
+EXTRA_CLEAN = .build $(OBJS:.o=.d)
 
 # The server to build for.  Debian's pg_config wrapper may be that of a client
 # library, so the headers decide.
@@ -274,8 +280,9 @@ endif
 ready: | .build
 	@test/ready $(PG_CONFIG) $(version) >.build/ready
 
-# PostgreSQL's makefiles track no headers on Debian.
-$(OBJS): $(wildcard src/*.h)
+# PostgreSQL's makefiles track no headers on Debian; the compiler writes down
+# which each file includes.
+-include $(OBJS:.o=.d)
 
 else
 
@@ -337,12 +344,10 @@ unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit
 	@status=0; for test in $^; do \
 		echo "# $$test"; $$test || status=1; done; exit $$status
 
-unit_headers = src/bytes.h src/simd.h src/consent.h src/beneath.h src/email_table.h \
-	test/unit/tap.h test/unit/padded.h \
-	test/unit/reading.h test/unit/framed.h test/unit/alike.h test/unit/members.h
+unit_headers = $(wildcard src/*.h src/*/*.h test/unit/*.h)
 unit_objects = $(UNIT_SOURCES:%=.build/%.o)
-portable_objects = $(unit_objects:.build/plain.o=.build/plain_portable.o)
-bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
+portable_objects = $(unit_objects:.build/record/plain.o=.build/record/plain_portable.o)
+bench_objects = $(UNIT_SOURCES:%=.build/bench/%.o)
 
 .build/test_%: test/unit/test_%.c $(unit_headers) $(unit_objects)
 	$(CC) $(UNIT_CFLAGS) -Isrc -o $@ $< $(unit_objects) $(UNIT_LIBS)
@@ -350,11 +355,13 @@ bench_objects = $(UNIT_SOURCES:%=.build/bench_%.o)
 .build/portable_%: test/unit/test_%.c $(unit_headers) $(portable_objects)
 	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -Isrc -o $@ $< $(portable_objects) $(UNIT_LIBS)
 
-.build/%.o: src/%.c $(unit_headers) | .build
-	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+.build/%.o: src/%.c $(unit_headers)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Isrc -c -o $@ $<
 
-.build/%_portable.o: src/%.c $(unit_headers) | .build
-	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -c -o $@ $<
+.build/%_portable.o: src/%.c $(unit_headers)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -Isrc -c -o $@ $<
 
 fuzz: ## fuzz what sees hostile bytes: FUZZ_RUNS (a million) executions each, or FUZZ_SECONDS
 	@test/install fuzz
@@ -377,8 +384,8 @@ define FUZZ_BUILD
 	$(2) $(3) -Isrc -Itest/unit -o $$@ $$(filter-out %.h,$$^) $(5) $$(fuzz_libs)
 .build/fuzz/$(1)/%.o: src/%.c $$(fuzz_headers)
 	@mkdir -p $$(@D)
-	$(2) $(3) -c -o $$@ $$<
-.build/fuzz/$(1)/portable.o: src/plain.c $$(fuzz_headers)
+	$(2) $(3) -Isrc -c -o $$@ $$<
+.build/fuzz/$(1)/portable.o: src/record/plain.c $$(fuzz_headers)
 	@mkdir -p $$(@D)
 	$(2) $(3) -DSTEDI_PORTABLE -include test/fuzz/portable.h -Isrc -c -o $$@ $$<
 endef
@@ -394,10 +401,11 @@ bench-decode: .build/bench_decode ## how fast records are framed and decoded, on
 .build/bench_decode: test/bench/decode.c $(bench_objects)
 	$(CC) $(BENCH_CFLAGS) -Isrc -o $@ $< $(bench_objects) $(UNIT_LIBS)
 
-.build/bench_%.o: src/%.c src/bytes.h src/simd.h | .build
-	$(CC) $(BENCH_CFLAGS) -c -o $@ $<
+.build/bench/%.o: src/%.c $(unit_headers)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -Isrc -c -o $@ $<
 
-.PRECIOUS: .build/%.o .build/%_portable.o .build/bench_%.o
+.PRECIOUS: .build/%.o .build/%_portable.o .build/bench/%.o
 .SECONDARY:
 
 .build:

@@ -10,7 +10,7 @@
  *	 option_form.c	an option's text		-> its value, or what is wanted
  *	 glob.c		a pattern and a key			-> does it match?
  *	 beneath.c	a path below a folder		-> its descriptor
- *	 s3xml.c	one answer of an S3 server	-> keys, sizes, token, error code
+ *	 net/xml.c	one answer of an S3 server	-> keys, sizes, token, error code
  *	 sign.c		a request					-> its Authorization header
  *	 address.c	a socket's address			-> may we connect to it?
  *	 checksum.c	bytes						-> are they the ones that were stored?
@@ -21,7 +21,7 @@
  *	 json.c		record						-> fields, what plain.c leaves; all members
  *	 value.c	field						-> number, time
  *	 email.c	an e-mail				-> its normal form: who it names
- *	 consent_find.c	a key					-> the member of a consent set
+ *	 consent/find.c	a key					-> the member of a consent set
  *	 ini.c		a file of AWS's tools		-> profiles and their properties
  *
  * The words: an *object* is what the landing zone stores under a key, a
@@ -609,10 +609,10 @@ extern StediSlice stedi_email_ascii(StediSlice email, char *room);
  */
 extern StediSlice stedi_email_skeleton(StediSlice form, char *room);
 
-/* consent_find.c */
+/* consent/find.c */
 
 typedef struct StediConsentSet StediConsentSet; /* one flat piece; see
-												 * consent.h */
+												 * consent/set.h */
 
 typedef enum StediStanding
 {
@@ -657,7 +657,7 @@ extern uint32_t stedi_consent_size(const StediConsentSet *set);
 extern StediSlice stedi_consent_key(const StediConsentSet *set, uint32_t which);
 extern uint64_t stedi_consent_key_hash(const StediConsentSet *set, uint32_t which);
 
-/* s3xml.c: what an S3 server answers */
+/* net/xml.c: what an S3 server answers */
 
 typedef struct StediS3Entry
 {

@@ -27,8 +27,8 @@
 #include "utils/relcache.h"
 
 #include "bytes.h"
-#include "compat.h"
-#include "progress.h"
+#include "base/compat.h"
+#include "base/progress.h"
 
 /* The schema of everything that the extension makes. */
 #define STEDI_SCHEMA "stedi"
@@ -311,7 +311,7 @@ extern const char *stedi_near_find(const char *given, const char *const *words);
 /* A hint in the current context, with that word before it where there is one. */
 extern char *stedi_near_hint(const char *given, const char *const *words, const char *hint);
 
-/* list_near.c: which prefix may be meant by one with nothing under it */
+/* s3/suggest.c: which prefix may be meant by one with nothing under it */
 
 /*
  * What to do about an empty listing, as a hint in the current context; fetch is
@@ -341,7 +341,7 @@ extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject 
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
 
-/* local_denied.c: why a file or folder may not be read */
+/* s3/denied.c: why a file or folder may not be read */
 
 /*
  * An argument of ereport, behind errcode_for_file_access(): detail and hint of
@@ -421,7 +421,7 @@ extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 extern bool stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
 
-/* consent.c, and consent_set.c where a set is built */
+/* consent.c, and consent/build.c where a set is built */
 
 /*
  * Where the member is who is meant by an e-mail as it was written; false when
@@ -686,7 +686,7 @@ extern char *stedi_tuple_show(const char *name);
 /* The same as a text. */
 extern Datum stedi_tuple_name(const char *name);
 
-/* judge.c */
+/* scan/required.c */
 
 typedef struct StediJudge StediJudge;
 
@@ -1079,7 +1079,7 @@ extern struct ForeignScan *stediGetForeignPlan(PlannerInfo *root, RelOptInfo *ba
 											   List *tlist, List *scan_clauses,
 											   Plan *outer_plan);
 
-/* plan_count.c: count(*) inside the scan */
+/* fdw/count.c: count(*) inside the scan */
 
 /*
  * The plan of a path that counts, from outer_plan, which scans what is

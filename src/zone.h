@@ -3,61 +3,61 @@
  * zone.h
  *		What the files that materialise the zone tables share.
  *
- *	 zone.c			the SQL functions: in what order
- *	 zone_target.c	who may, and as whom
- *	 zone_query.c	SQL with names filled in, run through SPI
- *	 zone_rows.c	a table's rows, one after the other
- *	 zone_key.c		hashes of people, under the target's key
- *	 zone_store.c	in which schema the bookkeeping is, and whose
- *	 zone_grant.c	who may read it
- *	 zone_adopt.c	bookkeeping of others, brought there
- *	 zone_book.c	what is kept from run to run: the tables
- *	 zone_book_write.c	what a run writes into them
- *	 zone_hold.c	relations that are held open
- *	 zone_object.c	landing objects: new, changed, vanished, to be read
- *	 zone_customer.c	customer objects -> customer records, all that matter
- *	 zone_person.c	customer records -> who is in, which device is whose
- *	 zone_expect.c	expectations: kept, counted, enforced
- *	 zone_sieve.c	their conditions, on a table's rows
+ *	 commands/materialize.c			the SQL functions: in what order
+ *	 zone/target.c	who may, and as whom
+ *	 zone/sql.c	SQL with names filled in, run through SPI
+ *	 zone/rows.c	a table's rows, one after the other
+ *	 books/key.c		hashes of people, under the target's key
+ *	 books/schema.c	in which schema the bookkeeping is, and whose
+ *	 books/grant.c	who may read it
+ *	 books/adopt.c	bookkeeping of others, brought there
+ *	 books/book.c	what is kept from run to run: the tables
+ *	 books/save.c	what a run writes into them
+ *	 zone/hold.c	relations that are held open
+ *	 books/objects.c	landing objects: new, changed, vanished, to be read
+ *	 run/customers.c	customer objects -> customer records, all that matter
+ *	 run/people.c	customer records -> who is in, which device is whose
+ *	 run/expect.c	expectations: kept, counted, enforced
+ *	 zone/condition.c	their conditions, on a table's rows
  *
  * A run rebuilds the tables, from all objects:
  *
- *	 zone_table.c	the five tables: their rows, and what they lose
- *	 zone_load.c	landing readings -> rows, in several processes; see
- *					zone_load.h
- *	 zone_write.c	rows -> a table: made, changed or swapped
- *	 zone_delete.c	rows out of a table, with proof
- *	 zone_summary.c what an index knows of rows that go
+ *	 zone/tables.c	the five tables: their rows, and what they lose
+ *	 readings/load.c	landing readings -> rows, in several processes; see
+ *					readings/readings.h
+ *	 storage/write.c	rows -> a table: made, changed or swapped
+ *	 storage/delete.c	rows out of a table, with proof
+ *	 storage/summary.c what an index knows of rows that go
  *
  * or renews them: then it reads what is new, and takes everything else from
  * the tables as they are:
  *
- *	 zone_survey.c	whose readings have to be looked at
- *	 zone_find.c	where their rows are
- *	 zone_renew.c	what has changed -> the tables' rows of whom it touches
- *	 zone_stats.c	what statistics know of rows that go
+ *	 run/affected.c	whose readings have to be looked at
+ *	 storage/find.c	where their rows are
+ *	 run/renew.c	what has changed -> the tables' rows of whom it touches
+ *	 storage/statistics.c	what statistics know of rows that go
  *
  * or, where an object cannot be read, at least takes out who has withdrawn:
  *
- *	 zone_withdraw.c	a run, or else its withdrawals
- *	 zone_uncovered.c	what consent covers no more -> out of all tables
+ *	 run/withdraw.c	a run, or else its withdrawals
+ *	 run/uncovered.c	what consent covers no more -> out of all tables
  *
  * and says what it did:
  *
- *	 zone_change.c	who came and went
- *	 zone_history.c	the history of that
- *	 zone_report.c	the report
- *	 zone_forget.c	somebody is forgotten, and that undone
+ *	 run/changes.c	who came and went
+ *	 books/history.c	the history of that
+ *	 zone/report.c	the report
+ *	 commands/forget.c	somebody is forgotten, and that undone
  *
  * Others look at what there is, and change nothing:
  *
- *	 zone_session.c	the frame of such a look: who may, as whom, as of when
- *	 zone_record.c	landing records with their places -> what SQL can read
- *	 zone_audit.c	the five tables against the rules, worked out anew
- *	 zone_lineage.c	the objects and records that a table's rows came from
- *	 zone_subject.c	everything that is held on one person
- *	 zone_quality.c	what is in the landing zone, and what is wrong there
- *	 zone_share.c	devices with more than one holder
+ *	 zone/session.c	the frame of such a look: who may, as whom, as of when
+ *	 zone/landing.c	landing records with their places -> what SQL can read
+ *	 commands/audit.c	the five tables against the rules, worked out anew
+ *	 commands/lineage.c	the objects and records that a table's rows came from
+ *	 commands/subject.c	everything that is held on one person
+ *	 commands/quality.c	what is in the landing zone, and what is wrong there
+ *	 run/holders.c	devices with more than one holder
  *
  * All of it runs as the owner of the target tables, in a security-restricted
  * operation, inside one transaction.
@@ -159,7 +159,7 @@ typedef struct ZoneObject
 	bool		wanted;			/* to be read */
 	bool		read;			/* it was */
 	bool		written;		/* into the bookkeeping */
-	bool		unreadable;		/* see zone_withdraw.c */
+	bool		unreadable;		/* see run/withdraw.c */
 } ZoneObject;
 
 typedef struct ZoneName
@@ -289,7 +289,7 @@ typedef struct ZoneFormer ZoneFormer;
 
 typedef struct ZoneRun
 {
-	/* what was asked for: set by zone.c before anything else */
+	/* what was asked for: set by commands/materialize.c before anything else */
 	Oid			target;
 	const char *function;		/* that was called, with its schema: for
 								 * messages */
@@ -373,7 +373,7 @@ typedef struct ZoneRun
 	ZoneReport	report[ZONE_N_TABLES];
 } ZoneRun;
 
-/* zone.c */
+/* commands/materialize.c */
 
 /* Find the target's tables and their owner, and see that the caller may. */
 extern void stedi_zone_check_target(ZoneRun *run);
@@ -387,7 +387,7 @@ extern void stedi_zone_check_landing(ZoneRun *run);
 /* Settings that queries could mean other things by. */
 extern void stedi_zone_pin_settings(void);
 
-/* zone_target.c */
+/* zone/target.c */
 
 /*
  * A run on a schema, from the landing tables in that of argument landing_arg
@@ -413,7 +413,7 @@ extern void stedi_zone_lock_tables(ZoneRun *run);
 /* An error when a table is published from which no row can be deleted. */
 extern void stedi_zone_check_published(ZoneRun *run);
 
-/* zone_try.c */
+/* zone/try.c */
 
 typedef struct ZoneCall
 {
@@ -430,7 +430,7 @@ extern ErrorData *stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool 
 /* Steps that do those of a ZoneCall with an SPI connection of their own. */
 extern void stedi_zone_connected(ZoneRun *run, void *call);
 
-/* zone_query.c */
+/* zone/sql.c */
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
@@ -535,7 +535,7 @@ extern void stedi_zone_query_abandon(ZoneRun *run, int n);
 extern void stedi_zone_query_drop(ZoneRun *run);
 extern void stedi_zone_query_forget(ZoneRun *run);
 
-/* zone_person.c */
+/* run/people.c */
 
 /*
  * Read the customer records and keep the relations "person" (one row an
@@ -547,7 +547,7 @@ extern void stedi_zone_person_read(ZoneRun *run);
 extern const char *const stedi_zone_person_rows;
 extern const char *const stedi_zone_device_rows;
 
-/* zone_expect.c */
+/* run/expect.c */
 
 /* How a line of run->dropping begins, in which it lies behind run->definition. */
 #define ZONE_DROPPING "\nexpect "
@@ -583,7 +583,7 @@ extern int64 stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id);
  */
 extern void stedi_zone_expect_settle(ZoneRun *run);
 
-/* zone_sieve.c */
+/* zone/condition.c */
 
 /*
  * Make the conditions of a table's expectations ready, of those with one of
@@ -608,7 +608,7 @@ extern bool stedi_zone_sieve_is_parallel_safe(const ZoneSieve *sieve);
  */
 extern bool stedi_zone_sieve_passes(ZoneSieve *sieve, const Datum *values, const bool *nulls);
 
-/* zone_table.c */
+/* zone/tables.c */
 extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
 
 /* What the scan of the landing table found, in the words of the report. */
@@ -622,7 +622,7 @@ extern void stedi_zone_table_report_customers(ZoneRun *run);
  */
 extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows);
 
-/* zone_lack.c: columns that no customer record has a value for */
+/* run/lack.c: columns that no customer record has a value for */
 
 typedef struct ZoneLack ZoneLack;
 
@@ -653,7 +653,7 @@ extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
 /* Take out of a table that is not rebuilt what is no longer covered. */
 extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 
-/* zone_write.c */
+/* storage/write.c */
 
 /*
  * Decide how the table gets its rows, and make the storage that they are to
@@ -676,7 +676,7 @@ extern void stedi_zone_write_swap(ZoneRun *run);
 /* Drop storage that the table was compared with. */
 extern void stedi_zone_write_drop(ZoneRun *run, ZoneTableId id);
 
-/* zone_store.c */
+/* books/schema.c */
 
 /*
  * Find the target's bookkeeping: run->store, whose schema is InvalidOid when
@@ -694,7 +694,7 @@ extern void stedi_zone_store_open(ZoneRun *run);
 extern void stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before);
 extern void stedi_zone_store_leave(const ZoneUser *before);
 
-/* What zone_query.c has, of templates, as the bookkeeping's owner. */
+/* What zone/sql.c has, of templates, as the bookkeeping's owner. */
 extern int64 stedi_zone_store_run(const ZoneRun *run, const char *template);
 extern uint64 stedi_zone_store_with(const ZoneRun *run, const char *template, int n,
 									const Oid *types, const Datum *values, const char *nulls);
@@ -705,7 +705,7 @@ extern void stedi_zone_store_values(const ZoneRun *run, const char *template, in
 extern char *stedi_zone_store_text(const ZoneRun *run, const char *template);
 extern void stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template);
 
-/* zone_grant.c */
+/* books/grant.c */
 
 /*
  * Who may read the bookkeeping, and so owns the five tables; InvalidOid:
@@ -719,7 +719,7 @@ extern Oid	stedi_zone_grant_reader(const ZoneRun *run);
  */
 extern void stedi_zone_grant(const ZoneRun *run);
 
-/* zone_adopt.c */
+/* books/adopt.c */
 
 /* Keep the rows of bookkeeping that is not ours, and drop it.  As its owner. */
 extern void stedi_zone_adopt_take(ZoneRun *run, const ZoneStore *from);
@@ -727,7 +727,7 @@ extern void stedi_zone_adopt_take(ZoneRun *run, const ZoneStore *from);
 /* Put them where they belong.  As the bookkeeping's owner. */
 extern void stedi_zone_adopt_put(ZoneRun *run);
 
-/* zone_hold.c */
+/* zone/hold.c */
 
 /*
  * Hold a relation open, on which there is a lock, until the run ends.  It must
@@ -748,7 +748,7 @@ extern void stedi_zone_hold_check(const ZoneRun *run);
 /* A column of one of the five tables has the type that it should; else an error. */
 extern void stedi_zone_check_column(Form_pg_attribute column);
 
-/* zone_delete.c */
+/* storage/delete.c */
 
 /*
  * Take the rows out of a table that a kept relation has the places of (part,
@@ -762,7 +762,7 @@ extern int64 stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *t
 /* At the end of a run: an error when rows that went have come back. */
 extern void stedi_zone_delete_check(ZoneRun *run);
 
-/* zone_summary.c */
+/* storage/summary.c */
 
 /* Take the summaries away of ranges that these rows were in. */
 extern void stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places);
@@ -770,7 +770,7 @@ extern void stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *
 /* Make summaries where there are none, if that brings nobody back. */
 extern void stedi_zone_summary_renew(ZoneRun *run);
 
-/* zone_load.c */
+/* readings/load.c */
 
 /* Read the landing table that feeds this table. */
 extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
@@ -787,7 +787,7 @@ extern void stedi_zone_load_keep_rows(ZoneRun *run);
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
-/* zone_report.c */
+/* zone/report.c */
 extern void stedi_zone_report_begin(ZoneRun *run);
 
 /* A row of stedi.report, without elapsed. */
@@ -795,7 +795,7 @@ extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *
 extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
 extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
 
-/* zone_book.c */
+/* books/book.c */
 extern const char *stedi_zone_book_name(ZoneBook book);
 
 /* Make the bookkeeping tables, and read how the last run left the target. */
@@ -822,7 +822,7 @@ extern void stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *col
 /* An error when others than its owner may write into it. */
 extern void stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book);
 
-/* zone_book_write.c */
+/* books/save.c */
 
 /* Settle run->consent and run->match_time. */
 extern void stedi_zone_book_rule(ZoneRun *run);
@@ -857,7 +857,7 @@ extern void stedi_zone_book_run(ZoneRun *run);
 /* The same after rows were taken out of what the last run left. */
 extern void stedi_zone_book_settle(ZoneRun *run);
 
-/* zone_object.c */
+/* books/objects.c */
 
 /* What a definition says of the landing tables, without the rules before it. */
 extern const char *stedi_zone_object_definition(const char *definition);
@@ -939,7 +939,7 @@ extern bool stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames whic
 /* Write down which objects are no more, and which are back. */
 extern void stedi_zone_object_settle(ZoneRun *run, ZoneTableId id);
 
-/* zone_rows.c */
+/* zone/rows.c */
 
 #define ZONE_ROW_COLUMNS 10
 
@@ -984,7 +984,7 @@ extern uint64 stedi_zone_table_person(const ZoneRun *run, const ZoneTableRows *r
 /* The hash of a text column of the present row; 0: there is nothing in it. */
 extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);
 
-/* zone_customer.c */
+/* run/customers.c */
 
 /*
  * Read the customer records and keep the relation "customer_record": all of
@@ -994,7 +994,7 @@ extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *row
  */
 extern void stedi_zone_customer_read(ZoneRun *run);
 
-/* zone_key.c */
+/* books/key.c */
 
 typedef struct ZoneHasher ZoneHasher;
 
@@ -1020,7 +1020,7 @@ typedef struct ZoneForgotten
 /* The same of an e-mail in its normal form, with the run's key. */
 extern ZoneForgotten stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher, StediSlice email);
 
-/* zone_former.c: targets whose e-mails have another form than those of today */
+/* books/former.c: targets whose e-mails have another form than those of today */
 
 /* Begin to look for people who are forgotten by a former form of their e-mail. */
 extern void stedi_zone_former_begin(ZoneRun *run);
@@ -1049,7 +1049,7 @@ extern char *stedi_zone_former_spellings(const ZoneRun *run);
 /* Bring over the rows that a run which rebuilds leaves in the tables. */
 extern void stedi_zone_former_rows(ZoneRun *run);
 
-/* zone_alike.c: e-mails that look alike */
+/* commands/alike.c: e-mails that look alike */
 
 /*
  * The hash of how an e-mail that names somebody looks; and a query for how many
@@ -1059,7 +1059,7 @@ extern void stedi_zone_former_rows(ZoneRun *run);
 extern uint64 stedi_zone_alike_hash(const ZoneRun *run, StediSlice email);
 extern const char *const stedi_zone_alike_query;
 
-/* zone_change.c */
+/* run/changes.c */
 
 /* In a run that rebuilds: before the tables change, when the people are known. */
 extern void stedi_zone_change_begin(ZoneRun *run);
@@ -1067,7 +1067,7 @@ extern void stedi_zone_change_begin(ZoneRun *run);
 /* When they have changed: write the history. */
 extern void stedi_zone_change_end(ZoneRun *run);
 
-/* zone_history.c */
+/* books/history.c */
 
 /*
  * Add to the history, of a query: e-mail, what, object (its number, or NULL),
@@ -1075,7 +1075,7 @@ extern void stedi_zone_change_end(ZoneRun *run);
  */
 extern void stedi_zone_history_write(ZoneRun *run, const char *query);
 
-/* zone_survey.c */
+/* run/affected.c */
 
 /*
  * Find the people (or devices) whose rows in the table of these readings are
@@ -1093,7 +1093,7 @@ extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *r
  */
 extern void stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name);
 
-/* zone_find.c */
+/* storage/find.c */
 
 /* The keys that a query has (its column key), if they are few; else NULL. */
 extern ArrayType *stedi_zone_find_few(const char *query);
@@ -1106,7 +1106,7 @@ extern ArrayType *stedi_zone_find_few(const char *query);
 extern void stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name,
 							const char *keys, const char *pairs);
 
-/* zone_stats.c */
+/* storage/statistics.c */
 
 /* Values of rows that go, which the table's statistics hold. */
 typedef struct ZoneHeld
@@ -1122,7 +1122,7 @@ extern void stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone
 /* When the rows have gone: is one of the values nobody else's? */
 extern bool stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held);
 
-/* zone_renew.c */
+/* run/renew.c */
 
 /*
  * Take the rows out of a table that relation `gone` (part, place) names, put
@@ -1133,7 +1133,7 @@ extern void stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone
 /* Bring the five tables up to date with what has changed since the last run. */
 extern void stedi_zone_renew(ZoneRun *run);
 
-/* zone_session.c */
+/* zone/session.c */
 
 /*
  * A look at a target: from begin to end, all that is read of the database is
@@ -1181,7 +1181,7 @@ extern void stedi_zone_session_answer(const ZoneSession *session, const char *te
 /* Back to the caller's own rights and settings. */
 extern void stedi_zone_session_end(ZoneSession *session);
 
-/* zone_record.c */
+/* zone/landing.c */
 
 /* E-mails or serial numbers, sorted by their bytes. */
 typedef struct ZoneKeys
@@ -1225,7 +1225,7 @@ typedef struct ZoneRecordWish
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
 
-/* zone_share.c */
+/* run/holders.c */
 
 /* Set run->n_shared, before and after the bookkeeping of devices is written. */
 extern void stedi_zone_share_count(ZoneRun *run);
@@ -1242,7 +1242,7 @@ extern StediHashes *stedi_zone_share_keep(ZoneRun *run);
 /* Answer a row of stedi.quality for each, and for their readings. */
 extern void stedi_zone_share_answer(const ZoneSession *session, int64 n_readings);
 
-/* zone_audit.c */
+/* commands/audit.c */
 
 /*
  * Keep, of the landing zone as it is now, the relations "insider": customers
@@ -1258,7 +1258,7 @@ extern void stedi_zone_audit_people(const ZoneSession *session);
  */
 extern void stedi_zone_audit_judge(const ZoneSession *session);
 
-/* zone_withdraw.c */
+/* run/withdraw.c */
 
 /*
  * Do the steps.  When a landing object cannot be read, they are undone; who
@@ -1270,7 +1270,7 @@ extern void stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg);
 /* Is the error that a landing object, or a prefix, cannot be read? */
 extern bool stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error);
 
-/* zone_uncovered.c */
+/* run/uncovered.c */
 
 /* What withdrawals alone came to.  All zeros before. */
 typedef struct ZoneWithdrawal

@@ -3,8 +3,8 @@
 Canaries listen where redirects, answers, keys, names and the environment point
 to; nobody may come there.  That they notice who comes is shown, too.  And a
 server that does name an address of the host's own link is refused, however the
-address is written and whichever name leads to it.  Guards src/address.c,
-src/http.c, src/request.c, src/s3xml.c, src/trouble.c and src/option.c.
+address is written and whichever name leads to it.  Guards src/net/address.c,
+src/net/http.c, src/s3/request.c, src/net/xml.c, src/net/trouble.c and src/base/option.c.
 """
 import pathlib
 import shutil

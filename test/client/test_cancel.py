@@ -4,7 +4,7 @@ A server of its own reads from others that keep it waiting, each at another
 moment.  Ctrl-C, statement_timeout and pg_terminate_backend end each of these
 waits within LIMIT, the end of the server within two seconds; afterwards
 sockets, threads and processes are where they were, and the session works on.
-The worst times are printed.  Guards src/http.c and src/fetch.c.
+The worst times are printed.  Guards src/net/http.c and src/s3/fetch.c.
 """
 import contextlib
 import itertools

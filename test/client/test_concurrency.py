@@ -3,7 +3,7 @@
 Proves that a run by the difference waits for no reader and changes no
 reader's snapshot; that full_refresh waits a bounded time, stands in nobody's
 way meanwhile, and names who holds it up; that two runs on one target follow
-each other.  Guards src/zone.c and src/zone_write.c.
+each other.  Guards src/commands/materialize.c and src/storage/write.c.
 """
 import threading
 import time

@@ -3,7 +3,7 @@
 Proves that afterwards the tables and their bookkeeping are as before the run
 or as after it, whole; that nothing of it is left in the catalog or among the
 temporary files; and that the next run makes the tables equal to new ones.
-Guards src/zone.c, src/zone_write.c, src/zone_heap.c and src/zone_book.c.
+Guards src/commands/materialize.c, src/storage/write.c, src/storage/heap.c and src/books/book.c.
 
 STEDI_TEST_KILLS says how often each of the two servers here is killed.
 """

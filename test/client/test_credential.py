@@ -4,7 +4,7 @@ A server of its own has, in its environment and in files, every source of
 credentials at once; a user mapping says which one counts.  Small servers stand
 for a container's endpoint, an instance's metadata, the token service and S3;
 what they are asked is looked at, signatures are verified.  Guards
-src/credential*.c, and how src/fetch.c renews.
+src/credential*.c, and how src/s3/fetch.c renews.
 """
 import os
 import shutil

@@ -1,7 +1,7 @@
 """What may not be read: the error names who may not, the part in the way, and the right.
 
 Each part of the path of a local folder loses each right in turn.  Guards
-src/local_denied.c.
+src/s3/denied.c.
 """
 import getpass
 import os

@@ -4,7 +4,7 @@ Proves that the forgotten stay forgotten, that the next run goes on from where
 the last one was, and that the history of consent is whole and goes on, too, as do
 expectations; also where the database is of another encoding than it was.
 Consent sets that somebody stores come back, too, and answer as before.
-Guards src/zone_book.c, src/zone_expect.c, src/consent_text.c, and the hashes of src/consent.c and src/zone_key.c.
+Guards src/books/book.c, src/run/expect.c, src/consent/text.c, and the hashes of src/consent/consent.c and src/books/key.c.
 """
 import json
 import subprocess

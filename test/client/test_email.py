@@ -5,8 +5,8 @@ server itself have it; that a withdrawal takes somebody out under every
 spelling, of every class of code points; that a scan and SQL agree on who is
 meant; that what tables and books of stedi 1.0 know by its form of e-mails is
 brought over; and that look-alikes, who stay apart, are told of.
-Guards src/email.c, src/email_table.h, src/consent.c, src/zone_former.c,
-src/zone_forget.c and src/zone_quality.c.
+Guards src/consent/email.c, src/consent/email_table.h, src/consent/consent.c, src/books/former.c,
+src/commands/forget.c and src/commands/quality.c.
 """
 import hashlib
 import hmac

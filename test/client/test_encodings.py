@@ -2,8 +2,8 @@
 
 JSON is UTF-8, and so are the keys of S3.  What a database's encoding has, it
 gets; a record with a text that it does not have is set aside, with a reason;
-nothing is replaced by something else.  Guards src/tuple.c, src/option.c,
-src/consent.c, src/scan_reject.c, src/trouble.c and src/zone_object.c.
+nothing is replaced by something else.  Guards src/scan/tuple.c, src/base/option.c,
+src/consent/consent.c, src/scan/reject.c, src/net/trouble.c and src/books/objects.c.
 """
 import json
 import unittest

@@ -4,7 +4,7 @@ Proves that a page of a listing which always breaks off is not asked for more
 often than max_tries says, however much of it came before; that an error's body
 without an end is not listened to for ever; and that silence behind the last
 byte of an object is no trouble; nor is the time that a cursor is not fetched from
-a part of retry_timeout.  Guards src/fetch.c and src/http.c.
+a part of retry_timeout.  Guards src/s3/fetch.c and src/net/http.c.
 """
 import threading
 import unittest

@@ -1,7 +1,7 @@
 """Proves that what stedi.audit, stedi.lineage and stedi.subject say of dirty zones is true.
 
-Guards src/zone_session.c, src/zone_record.c, src/zone_audit.c,
-src/zone_lineage.c and src/zone_subject.c, against test/oracle.py's reading of
+Guards src/zone/session.c, src/zone/landing.c, src/commands/audit.c,
+src/commands/lineage.c and src/commands/subject.c, against test/oracle.py's reading of
 the landing zone; and that a look at a large zone takes no more memory than one
 at a small one.
 """

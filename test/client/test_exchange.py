@@ -4,7 +4,7 @@ Proves that while another process exchanges a part of a path for a symbolic
 link that leads out, for a pipe or for another folder, every query shows what
 lies below the folder or ends with an error, and none waits.  The other way to
 open files, which is for systems without openat2, is held against the kernel's
-in test/unit/test_beneath.c.  Guards src/local.c and src/beneath.c.
+in test/unit/test_beneath.c.  Guards src/s3/local.c and src/s3/beneath.c.
 """
 import collections
 import ctypes

@@ -4,8 +4,8 @@ Its tables are read from there, row by row: the words in which they tell a fault
 done by the proxy before a real radosgw, and what a query, or a run, then comes to
 must be what they tell, in SQLSTATE, words and number of requests.  No message has
 a secret in it, pauses are as long as the server said, and what is resumed asks for
-the missing bytes of the version that was listed.  Guards src/fetch.c, src/http.c,
-src/trouble.c, src/list.c, src/checksum.c and src/request.c.
+the missing bytes of the version that was listed.  Guards src/s3/fetch.c, src/net/http.c,
+src/net/trouble.c, src/s3/list.c, src/net/checksum.c and src/s3/request.c.
 
     STEDI_TEST_FAULTS    all: every row (some)
     STEDI_TEST_DOC       a copy of the document, whose last columns are filled

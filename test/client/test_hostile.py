@@ -1,8 +1,8 @@
 """Landing bytes, settings and neighbours that mean no good.
 
-Proves what a review found: each test failed once.  Guards src/scan.c,
-src/zone.c, src/zone_person.c, src/zone_write.c, src/zone_book.c and
-src/filter.c.
+Proves what a review found: each test failed once.  Guards src/scan/scan.c,
+src/commands/materialize.c, src/run/people.c, src/storage/write.c, src/books/book.c and
+src/scan/filter.c.
 """
 import gzip
 import json

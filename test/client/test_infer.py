@@ -3,8 +3,8 @@
 Records of random keys and values, hostile ones among them: of each, a table of
 IMPORT FOREIGN SCHEMA inferred rejects none and loses nothing of a number, and
 stedi.infer counts what an independent reader counts.  What is sampled is spread
-and bounded, and what is left out is not read.  Guards src/sample.c, src/infer.c,
-and in src/scan.c and src/fetch.c how an object is left in the middle.
+and bounded, and what is left out is not read.  Guards src/fdw/sample.c, src/fdw/infer.c,
+and in src/scan/scan.c and src/s3/fetch.c how an object is left in the middle.
 
 STEDI_TEST_SEEDS     seeds of the records (3), ZONES folders each
 """

@@ -3,7 +3,7 @@
 Every record that is no row is a reject with a reason, never a NULL.  A record
 that both we and jsonb take has the same value for both.  Which of them may
 refuse what the other takes is written down in ONLY_OURS and ONLY_JSONB.
-Guards src/json.c, src/plain.c, src/value.c and src/tuple.c.
+Guards src/record/json.c, src/record/plain.c, src/record/value.c and src/scan/tuple.c.
 
 STEDI_TEST_SEEDS     seeds of the changed records (3), 400 records each
 """

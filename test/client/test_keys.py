@@ -5,7 +5,7 @@ source of credentials has a canary in it, and goes through queries and through
 errors whose answers repeat it; afterwards it is in no log, no view of what
 others run, no message and no plan.  When a query has ended, keys are not even
 in the process's memory.  What is planted there is found by the same search.
-Guards src/credential*.c and src/secret.c.
+Guards src/credential*.c and src/base/secret.c.
 """
 import json
 import types

@@ -3,7 +3,7 @@
 Proves that after complete scans, scans that are given up, errors, cancels and
 aborted subtransactions the session works on, and that descriptors, threads,
 memory contexts and private memory are then what they were after the first few.
-Guards whatever allocates: src/scan.c, src/fetch.c, src/inflate.c, src/local.c.
+Guards whatever allocates: src/scan/scan.c, src/s3/fetch.c, src/record/inflate.c, src/s3/local.c.
 
 STEDI_TEST_SCANS says how many scans, of each of the kinds in turn.
 """

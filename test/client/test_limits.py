@@ -2,8 +2,8 @@
 
 Proves what becomes of objects that inflate to thousands of times their size, of
 deep nesting, of long listings and of wide windows: an error, soon, with memory
-flat; and that the option does raise the bound.  Guards src/scan_source.c,
-src/frame.c, src/json.c, src/list.c, src/local.c and src/inflate.c.
+flat; and that the option does raise the bound.  Guards src/scan/source.c,
+src/record/frame.c, src/record/json.c, src/s3/list.c, src/s3/local.c and src/record/inflate.c.
 """
 import gzip
 import json

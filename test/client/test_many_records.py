@@ -3,7 +3,7 @@
 A landing zone like the original one: over days, each person appears in many
 customer records, consents and withdraws, and the records stand one after the
 other without a line end.  A filter that looks at each record by itself lets in
-whoever has ever consented; how many that is, is told.  Guards src/zone_person.c.
+whoever has ever consented; how many that is, is told.  Guards src/run/people.c.
 
     STEDI_TEST_RECORDS    how many records of each person (default 70)
 """

@@ -2,8 +2,8 @@
 
 The statement is taken out of the hint as it stands; only where it says '...'
 does the test write what its reader knows: keys, and the name of the bucket.
-Then the same query has to work.  Guards src/cure.c, src/list_near.c and the
-cures in src/trouble.c.
+Then the same query has to work.  Guards src/base/cure.c, src/s3/suggest.c and the
+cures in src/net/trouble.c.
 """
 import os
 import pathlib

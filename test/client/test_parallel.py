@@ -2,8 +2,8 @@
 
 Proves that what they read, count and warn of is what one process does, on
 zones of many objects, and that a query that fails in one of them leaves the
-session as it was.  Guards src/scan_share.c and the parallel callbacks of
-src/fdw.c.
+session as it was.  Guards src/scan/share.c and the parallel callbacks of
+src/fdw/fdw.c.
 """
 import pathlib
 import unittest

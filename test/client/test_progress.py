@@ -5,7 +5,7 @@ at a known point while another session looks at stedi.progress and
 stedi.running().  Proves that figures add up, over processes too; that they go
 on after commands that have the slot meanwhile; that COPY keeps its own; and
 that the slot is free again after an end, an error and a cancel.  Guards
-src/progress.c.
+src/base/progress.c.
 """
 import contextlib
 import re

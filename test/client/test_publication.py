@@ -3,7 +3,7 @@
 Proves that new readings, withdrawals, changed and removed objects, another
 rule and full_refresh reach a subscriber of whatever kind of publication, row
 for row; and that a table is refused whose rows could not be deleted there.
-Guards src/zone_write.c.
+Guards src/storage/write.c.
 """
 import shutil
 import unittest

@@ -1,6 +1,6 @@
 """Proves what stedi.quality says of a landing zone, by an independent computation, and that it estimates well.
 
-Guards src/zone_quality.c: a dirty landing zone of test/data/landing.py is
+Guards src/commands/quality.c: a dirty landing zone of test/data/landing.py is
 looked at before and after a run, and compared with what test/oracle.py reads
 and with what consent covers by it; STEDI_TEST_SEEDS as in test_oracle.py.
 """

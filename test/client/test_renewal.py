@@ -4,7 +4,7 @@ Proves that scans go over several renewals without losing a record, whoever
 renews: our own AssumeRole, a container's endpoint that hands tokens out, a file
 that somebody rewrites.  The token service is radosgw's, which verifies tokens
 and denies access to one that has run out (AWS says ExpiredToken:
-test_credential.py has that).  Guards src/credential*.c and src/fetch.c.
+test_credential.py has that).  Guards src/credential*.c and src/s3/fetch.c.
 """
 import os
 import subprocess

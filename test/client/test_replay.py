@@ -1,9 +1,9 @@
 """A standby that follows the server, and what a run of materialize leaves on it.
 
-Proves that the log alone rebuilds the pages that zone_heap.c writes around
+Proves that the log alone rebuilds the pages that storage/heap.c writes around
 the buffers: the standby has them from nowhere else.  So a server that crashed
-and lost its files' last changes would have them, too.  Guards src/zone_heap.c
-and the replacing of storage in src/zone_write.c.
+and lost its files' last changes would have them, too.  Guards src/storage/heap.c
+and the replacing of storage in src/storage/write.c.
 """
 import unittest
 

@@ -3,8 +3,8 @@
 Proves that an incremental run lists, and then gets the objects that are new or
 have changed, and of all others only those that can hold readings, or records,
 of the people whom that touches.  Over a folder the report says what was read;
-over S3 a proxy before the server sees every request.  Guards src/zone_object.c,
-src/zone_customer.c and src/zone_survey.c.
+over S3 a proxy before the server sees every request.  Guards src/books/objects.c,
+src/run/customers.c and src/run/affected.c.
 """
 import collections
 import json

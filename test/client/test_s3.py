@@ -2,8 +2,8 @@
 
 Proves that what a local folder shows a bucket shows too, whatever its keys
 are called and however many there are, and that what is wrong is told with its
-SQLSTATE and a hint, and no secret.  Guards src/fetch.c, src/request.c,
-src/trouble.c, src/list.c, src/sign.c and src/s3xml.c.
+SQLSTATE and a hint, and no secret.  Guards src/s3/fetch.c, src/s3/request.c,
+src/net/trouble.c, src/s3/list.c, src/net/sign.c and src/net/xml.c.
 """
 import functools
 import os

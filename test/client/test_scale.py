@@ -3,8 +3,8 @@
 200,000 objects under one prefix, and an object of more than 4 GB that breaks off
 behind 4 GB, from a server in this process that makes them as they are asked for;
 1,203 keys in 13 pages, an empty object and an empty prefix from a real radosgw.
-The rows of the section on size of doc/reliability.md.  Guards src/list.c,
-src/fetch.c and src/scan_source.c.
+The rows of the section on size of doc/reliability.md.  Guards src/s3/list.c,
+src/s3/fetch.c and src/scan/source.c.
 
     STEDI_TEST_FAULTS    all, or nothing of this is done
     STEDI_TEST_DOC       a copy of the document, whose last column is filled

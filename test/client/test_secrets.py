@@ -14,8 +14,8 @@ keeps itself, which is looked for as well.  What is planted in a place is found
 there by the same search.  The server's memory, its WAL and its log of statements
 that somebody types are not looked at.
 
-Guards src/zone_forget.c, src/zone_subject.c, src/zone_quality.c, src/zone_find.c,
-src/zone_stats.c, src/trouble.c, src/credential.c and src/analyze.c.  STEDI_TEST_SECURITY=long has
+Guards src/commands/forget.c, src/commands/subject.c, src/commands/quality.c, src/storage/find.c,
+src/storage/statistics.c, src/net/trouble.c, src/credential/credential.c and src/fdw/analyze.c.  STEDI_TEST_SECURITY=long has
 each error of S3 in each place, and each format of plans.
 """
 import base64

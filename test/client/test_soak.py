@@ -3,8 +3,8 @@
 Runs, in full and incrementally in turn, over a landing zone that changes between
 them; a proxy does to the requests all that may pass by itself, each kind with a
 probability of 0.05.  After each run the five tables equal those that a full run
-makes without the proxy, and no run fails.  Guards src/fetch.c, src/http.c and
-src/zone_object.c.
+makes without the proxy, and no run fails.  Guards src/s3/fetch.c, src/net/http.c and
+src/books/objects.c.
 
     STEDI_SOAK_SECONDS    how long (4)
     STEDI_SOAK_SEED       of the zone, its changes and the faults (1)

@@ -7,9 +7,9 @@ Then the owner calls each function.  The server must live, no error may be an
 internal one, nothing of the server's memory may be shown, and a run that says
 success has taken out whoever withdrew.
 
-Guards src/zone_hold.c, src/zone_delete.c, src/zone_store.c, src/zone_grant.c,
-src/zone_adopt.c,
-src/zone_rows.c and src/zone_write.c.  STEDI_TEST_SECURITY=long tries every
+Guards src/zone/hold.c, src/storage/delete.c, src/books/schema.c, src/books/grant.c,
+src/books/adopt.c,
+src/zone/rows.c and src/storage/write.c.  STEDI_TEST_SECURITY=long tries every
 column with every value, and every statement at every moment.
 """
 import itertools

@@ -3,7 +3,7 @@
 Authorities and certificates are made with openssl, for servers on this machine:
 a right one, one of an authority that nobody knows, one that has expired, one
 that is not valid yet, one for another host.  Guards stedi_trouble_tls and the
-certificates' rows in src/trouble.c, and ca_file in src/http.c.
+certificates' rows in src/net/trouble.c, and ca_file in src/net/http.c.
 """
 import os
 import shutil

@@ -1,6 +1,6 @@
 """Proves that times of other units, birthdays that are none, missing keys and nulls are what doc/rules.md says.
 
-Guards src/time.c, src/judge.c, src/birthday.c, src/zone_lack.c and the options time_unit, time_zone and null_values.
+Guards src/base/time.c, src/scan/required.c, src/base/birthday.c, src/run/lack.c and the options time_unit, time_zone and null_values.
 """
 import itertools
 import json

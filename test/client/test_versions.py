@@ -2,7 +2,7 @@
 
 A server may list no ETags, ignore If-Match, or send a part when asked for the
 whole; a query then has rows of one version, all of them, or an error.  Guards
-src/fetch.c.
+src/s3/fetch.c.
 """
 import unittest
 

@@ -4,7 +4,7 @@ Each way in which an object, or the listing of a prefix, can fail, for each of t
 three landing tables, with somebody withdrawing in the same run and without.  After
 the call no table has a row of whoever withdrew in a record that can be read; and when
 the object is back, the next run leaves what a full rebuild makes.  Guards
-src/zone_withdraw.c and src/zone_uncovered.c.
+src/run/withdraw.c and src/run/uncovered.c.
 """
 import gzip
 import json

@@ -1,7 +1,7 @@
 /*
  * A consent set knows exactly those who were put in, as a list of them has it:
  * however their keys are spelled, and however full its slots are.  Guards
- * src/consent_find.c and src/consent.h.
+ * src/consent/find.c and src/consent/set.h.
  */
 #include "fuzz.h"
 #include "members.h"

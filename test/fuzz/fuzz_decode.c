@@ -3,7 +3,7 @@
  * json.c, with SIMD or without, in whatever pieces it arrives; counting finds
  * the same records; cJSON takes what we take and reads the same strings; and a
  * walk through the members of a record finds the same fields.
- * Guards src/decode.c, src/plain.c, src/json.c and src/simd.h.
+ * Guards src/record/decode.c, src/record/plain.c, src/record/json.c and src/record/simd.h.
  */
 #include <cjson/cJSON.h>
 

@@ -2,10 +2,10 @@
  * The normal form of any bytes is its own form, is that of the former form, and
  * has neither white space at its ends nor, if the bytes are UTF-8, a control
  * character in it; plain ASCII's form is what the fast way makes of it.  Guards
- * src/email.c and consent_fold() of src/consent.h.
+ * src/consent/email.c and consent_fold() of src/consent/set.h.
  */
 #include "fuzz.h"
-#include "consent.h"
+#include "consent/set.h"
 
 /* The form, in memory of its very size; to be freed. */
 static StediSlice

@@ -1,7 +1,7 @@
 /*
  * Records and rejects are what doc/rules.md says, in whatever pieces the
  * object arrives and however few bytes are kept, and each byte is in one of
- * them or between them.  Guards src/frame.c.
+ * them or between them.  Guards src/record/frame.c.
  */
 #include "framed.h"
 #include "fuzz.h"

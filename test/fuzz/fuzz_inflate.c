@@ -1,7 +1,7 @@
 /*
  * Compressed bytes give the same, in whatever pieces they come and go: all of
  * it when they are whole, a part when they are not; and what was compressed
- * comes back.  Guards src/inflate.c.
+ * comes back.  Guards src/record/inflate.c.
  */
 #include <zlib.h>
 #include <zstd.h>

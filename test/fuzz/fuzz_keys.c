@@ -1,7 +1,7 @@
 /*
  * What tells credentials is read within its bounds: a file of AWS's tools line
  * by line, each byte in one of them, and the JSON of a container or an
- * instance.  Guards src/ini.c, and stedi_json_keys of src/json.c.
+ * instance.  Guards src/credential/ini.c, and stedi_json_keys of src/record/json.c.
  */
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /*
  * The text of an option is taken only when it is what it should be, and its
- * parts are where they should be.  Guards src/option_form.c and src/glob.c.
+ * parts are where they should be.  Guards src/base/option_form.c and src/base/glob.c.
  */
 #include "fuzz.h"
 

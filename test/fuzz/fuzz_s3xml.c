@@ -1,7 +1,7 @@
 /*
  * Whatever a server answers, all that is read of it is within its bounds, a
  * second reading finds the same, and a page that is refused gave no object
- * before it was found in order.  Guards src/s3xml.c.
+ * before it was found in order.  Guards src/net/xml.c.
  */
 #include "fuzz.h"
 

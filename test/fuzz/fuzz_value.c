@@ -1,6 +1,6 @@
 /*
  * Numbers, truths and times are read as C's own functions read them, and what
- * they refuse has its reason.  Guards src/value.c.
+ * they refuse has its reason.  Guards src/record/value.c.
  */
 #include <errno.h>
 #include <math.h>

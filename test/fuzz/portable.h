@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * portable.h
- *		src/plain.c once more, as it is where simd.h knows no instructions.
+ *		src/record/plain.c once more, as it is where simd.h knows no instructions.
  *
  * Included before anything else when that is compiled a second time, and by
  * the target that holds the two against each other.

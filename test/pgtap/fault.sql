@@ -1,5 +1,5 @@
 -- Proves, fault by fault, why a record is set aside and with which SQLSTATE it stops a query.
--- Guards stedi_reason_text in src/frame.c and reason_errcode in src/scan.c.
+-- Guards stedi_reason_text in src/record/frame.c and reason_errcode in src/scan/scan.c.
 
 \set root `pwd`
 \set data file:// :root /test/data

@@ -1,5 +1,5 @@
 -- Proves that the pages which zone_heap.c writes are heap pages as the server makes them: whole, frozen, with NULLs,
--- dropped columns, fillfactor and rows that want TOAST.  Guards src/zone_heap.c, src/zone_sort.c and src/zone_spill.c.
+-- dropped columns, fillfactor and rows that want TOAST.  Guards src/storage/heap.c, src/readings/sort.c and src/readings/spill.c.
 
 \getenv folder STEDI_TEST_DIR
 \set folder :folder /heap

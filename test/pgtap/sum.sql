@@ -1,5 +1,5 @@
 -- Proves that the counts of a run add up, and what must hold of the five tables, whatever the data and the rule.
--- Guards report_readings and report_customers in src/zone_table.c, and the standings that src/filter.c counts.
+-- Guards report_readings and report_customers in src/zone/tables.c, and the standings that src/scan/filter.c counts.
 
 \set root `pwd`
 \set day file:// :root /test/data/zone

@@ -1,5 +1,5 @@
 -- Proves what stedi.consent_set and stedi.consents answer, in the scan and outside of it.
--- Guards src/consent.c, src/consent_text.c, and the consent test in src/plan.c and src/filter.c.
+-- Guards src/consent/consent.c, src/consent/text.c, and the consent test in src/fdw/plan.c and src/scan/filter.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves that count(*) is left to the scan where the scan decides all, and that it counts what the executor would count.
--- Guards src/plan_count.c, stedi_scan_count in src/scan.c, stedi_decode_count, and store_count in src/fdw.c.
+-- Guards src/fdw/count.c, stedi_scan_count in src/scan/scan.c, stedi_decode_count, and store_count in src/fdw/fdw.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

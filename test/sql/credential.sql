@@ -1,5 +1,5 @@
 -- Proves whose credentials a user mapping may name, who may set that, which options go together, and what stedi.credential tells.
--- Guards src/option.c and src/credential.c; where keys come from is in test/client/test_credential.py.
+-- Guards src/base/option.c and src/credential/credential.c; where keys come from is in test/client/test_credential.py.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set zone file:// :abs_srcdir /data/zone

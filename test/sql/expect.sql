@@ -1,5 +1,5 @@
 -- Proves what expectations do: what a condition may be, that rows are counted, left out or end the run, and that nothing of a row is told.
--- Guards src/zone_expect.c and src/zone_sieve.c.
+-- Guards src/run/expect.c and src/zone/condition.c.
 
 \set VERBOSITY terse
 SET client_min_messages = warning;

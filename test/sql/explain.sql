@@ -1,5 +1,5 @@
 -- Proves what EXPLAIN tells of a scan: the tests that it decides, and figures that add up.
--- Guards src/plan.c and explain_tests and explain_stats in src/fdw.c.
+-- Guards src/fdw/plan.c and explain_tests and explain_stats in src/fdw/fdw.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

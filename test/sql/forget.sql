@@ -1,5 +1,5 @@
 -- Proves that whoever is forgotten is out of all five tables at once and stays out, whatever lands, until that is undone; and that nobody's name is left in the bookkeeping.
--- Guards src/zone_forget.c, src/zone_key.c and src/zone_book.c.
+-- Guards src/commands/forget.c, src/books/key.c and src/books/book.c.
 
 \set VERBOSITY terse
 SET client_min_messages = error;

@@ -1,5 +1,5 @@
 -- Proves that runs of what has changed end as a rebuild does where they once did not: a case for each such fault.
--- Guards src/zone_book.c, src/zone_object.c, src/zone_query.c, src/zone_renew.c, src/zone_stats.c, src/zone_survey.c and src/zone_write.c.
+-- Guards src/books/book.c, src/books/objects.c, src/zone/sql.c, src/run/renew.c, src/storage/statistics.c, src/run/affected.c and src/storage/write.c.
 
 \set VERBOSITY terse
 SET client_min_messages = warning;

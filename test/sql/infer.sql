@@ -1,5 +1,5 @@
 -- Proves what stedi.infer says of a folder's records, and which tables IMPORT FOREIGN SCHEMA inferred makes of a url.
--- Guards src/sample.c, src/infer.c and src/fdw.c.
+-- Guards src/fdw/sample.c, src/fdw/infer.c and src/fdw/fdw.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set infer file:// :abs_srcdir /data/infer

@@ -1,5 +1,5 @@
 -- Proves what records and rows a query finds in landing objects, in every framing and every kind of plan.
--- Guards src/frame.c, src/inflate.c, src/decode.c, src/json.c, src/scan.c and src/fdw.c.
+-- Guards src/record/frame.c, src/record/inflate.c, src/record/decode.c, src/record/json.c, src/scan/scan.c and src/fdw/fdw.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves which objects a landing table names, by prefix, key or pattern, which a query of it reads, and what a hint proposes.
--- Guards src/glob.c, src/prune.c, src/list.c, src/list_near.c and src/import.c.
+-- Guards src/base/glob.c, src/scan/prune.c, src/s3/list.c, src/s3/suggest.c and src/fdw/import.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves what the options of servers, mappings, tables and columns accept, and where a table looks for objects.
--- Guards src/option.c, src/list.c, src/local.c and IMPORT FOREIGN SCHEMA in src/fdw.c.
+-- Guards src/base/option.c, src/s3/list.c, src/s3/local.c and IMPORT FOREIGN SCHEMA in src/fdw/fdw.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves that a scan in several processes reads what one process reads, counts the same, and stops where that would.
--- Guards src/scan_share.c, the parallel callbacks of src/fdw.c, and count_workers and make_path in src/plan.c.
+-- Guards src/scan/share.c, the parallel callbacks of src/fdw/fdw.c, and count_workers and make_path in src/fdw/plan.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves who may materialize, as whom it runs, and what an analyst and the statistics get to see.
--- Guards check_target and run_zone in src/zone.c, src/credential.c and src/analyze.c.
+-- Guards check_target and run_zone in src/commands/materialize.c, src/credential/credential.c and src/fdw/analyze.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set zone file:// :abs_srcdir /data/zone

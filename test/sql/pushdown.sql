@@ -1,5 +1,5 @@
 -- Proves that a test decided inside the scan answers as the executor would, and which tests are.
--- Guards src/plan.c and src/filter.c.
+-- Guards src/fdw/plan.c and src/scan/filter.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

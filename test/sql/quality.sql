@@ -1,5 +1,5 @@
 -- Proves that stedi.quality counts what is in the landing tables and what is wrong there, and shows no value that consent does not cover.
--- Guards src/zone_quality.c.
+-- Guards src/commands/quality.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set url file:// :abs_srcdir /data/quality

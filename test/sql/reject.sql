@@ -1,5 +1,5 @@
 -- Proves that stedi.rejects lists what a landing table sets aside, with place and reason and no value.
--- Guards src/reject.c and src/judge.c.
+-- Guards src/commands/rejects.c and src/scan/required.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set data file:// :abs_srcdir /data

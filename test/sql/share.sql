@@ -1,6 +1,6 @@
 -- Proves that devices which more than one customer holds, as with faulty serial numbers, are told of: a run warns of them and what they
 -- cost, the report tells these readings from those of nobody and of customers without accelerometer readings, and stedi.quality lists the
--- devices without their serial numbers.  Guards src/zone_share.c.
+-- devices without their serial numbers.  Guards src/run/holders.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set url file:// :abs_srcdir /data/share

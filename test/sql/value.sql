@@ -1,5 +1,5 @@
 -- Proves what each column type takes and refuses of the same values, as doc/rules.md has it.
--- Guards src/value.c, src/tuple.c and src/time.c.
+-- Guards src/record/value.c, src/scan/tuple.c and src/base/time.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set url file:// :abs_srcdir /data

@@ -1,5 +1,5 @@
 -- Proves what a run does when landing objects are gone: it takes along what came from them, unless these are many, or readings are to stay.
--- Guards src/zone_object.c, src/zone_survey.c and may_renew in src/zone.c.
+-- Guards src/books/objects.c, src/run/affected.c and may_renew in src/commands/materialize.c.
 
 \set VERBOSITY terse
 SET client_min_messages = warning;

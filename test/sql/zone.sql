@@ -1,5 +1,5 @@
 -- Proves the rules of the five tables on a landing zone small enough to follow by eye, and what a run does to tables that are there.
--- Guards src/zone.c and the other src/zone_*.c.
+-- Guards src/commands/materialize.c and the other src/zone_*.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set day file:// :abs_srcdir /data/zone

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "consent.h"
+#include "consent/set.h"
 
 /* A set with its places and slots beside it, all of a size that is enough. */
 typedef struct Members

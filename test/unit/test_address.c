@@ -1,7 +1,7 @@
 /*
  * Addresses of the host's own link and of clouds' metadata are known, however
  * an IPv6 address holds them; those next to them are let through.  Guards
- * src/address.c.
+ * src/net/address.c.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

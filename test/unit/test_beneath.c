@@ -1,6 +1,6 @@
 /*
  * What lies below a folder is opened, by both ways alike, and nothing else is,
- * while another process exchanges what is on the path.  Guards src/beneath.c.
+ * while another process exchanges what is on the path.  Guards src/s3/beneath.c.
  */
 #define _GNU_SOURCE 1
 #include "bytes.h"

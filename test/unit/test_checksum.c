@@ -1,7 +1,7 @@
 /*
  * Each checksum that S3 may tell is that of its standard's example, in pieces
  * of any size; a byte that differs is noticed; what is no checksum of all the
- * bytes is not taken for one.  Guards src/checksum.c.
+ * bytes is not taken for one.  Guards src/net/checksum.c.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * A consent set finds its members and nobody else, as strictly as the
  * strictest word said of them; and keys hash as SipHash-1-3 does.  Guards
- * src/consent_find.c and src/consent.h.
+ * src/consent/find.c and src/consent/set.h.
  */
 #include "members.h"
 #include "tap.h"

@@ -1,7 +1,7 @@
 /*
  * A record's fields are read alike by both decoders, and what is no JSON is
- * refused.  Guards src/decode.c, src/plain.c and
- * src/json.c.
+ * refused.  Guards src/record/decode.c, src/record/plain.c and
+ * src/record/json.c.
  */
 #include <cjson/cJSON.h>
 #include <stdlib.h>

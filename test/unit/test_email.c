@@ -1,14 +1,14 @@
 /*
  * An e-mail has one normal form, however it is spelled: white space of every
  * kind, what nobody sees, case, width and composition make nobody another
- * person, and the form is its own form.  Guards src/email.c, src/email_table.h
- * and consent_fold() of src/consent.h.  test/client/test_email.py holds the
+ * person, and the form is its own form.  Guards src/consent/email.c, src/consent/email_table.h
+ * and consent_fold() of src/consent/set.h.  test/client/test_email.py holds the
  * form of every code point against Python's and PostgreSQL's Unicode.
  */
 #include <stdlib.h>
 
 #include "bytes.h"
-#include "consent.h"
+#include "consent/set.h"
 #include "tap.h"
 
 #define LAST_CODE 0x10FFFF

@@ -1,6 +1,6 @@
 /*
  * Records and rejects are the same at every chunk size, are what doc/rules.md
- * says they are, and leave no byte out.  Guards src/frame.c.
+ * says they are, and leave no byte out.  Guards src/record/frame.c.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
  * A pattern matches the keys that it says, as a simple matcher that tries all
- * ways finds, and takes no longer for a hostile one.  Guards src/glob.c.
+ * ways finds, and takes no longer for a hostile one.  Guards src/base/glob.c.
  */
 #include "bytes.h"
 #include "tap.h"

@@ -1,6 +1,6 @@
 /*
  * Compressed bytes come out whole at every chunk size, and anything that is
- * cut off, padded or changed is called damaged.  Guards src/inflate.c.
+ * cut off, padded or changed is called damaged.  Guards src/record/inflate.c.
  */
 #include <stdlib.h>
 #include <zlib.h>

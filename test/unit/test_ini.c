@@ -1,6 +1,6 @@
 /*
  * Files of AWS's tools are read as these read them: sections, properties,
- * comments, what is indented.  Guards src/ini.c.
+ * comments, what is indented.  Guards src/credential/ini.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * The grammar of RFC 8259, case by case: each file of test/data/json gives the
  * records and rejects that cases.tsv says, by json.c alone, the fast way and by
- * a walk through the members, at once and in pieces.  Guards src/json.c, src/plain.c and src/frame.c.
+ * a walk through the members, at once and in pieces.  Guards src/record/json.c, src/record/plain.c and src/record/frame.c.
  */
 #include <dirent.h>
 #include <stdlib.h>

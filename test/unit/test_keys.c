@@ -1,7 +1,7 @@
 /*
  * Credentials in the JSON of containers and instances are read, whatever is
  * around them, and nothing else is taken for them.  Guards stedi_json_keys in
- * src/json.c; those in XML are in test_s3xml.c.
+ * src/record/json.c; those in XML are in test_s3xml.c.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * The text of an option is taken or refused by its form, at the bounds of
  * numbers, too, and a url comes apart where it should.  Guards
- * src/option_form.c.
+ * src/base/option_form.c.
  */
 #include "bytes.h"
 #include "tap.h"

@@ -1,6 +1,6 @@
 /*
  * Answers of S3 servers give their keys, sizes and codes; whatever is cut
- * off, hostile or something else gives none.  Guards src/s3xml.c.
+ * off, hostile or something else gives none.  Guards src/net/xml.c.
  */
 #include <string.h>
 

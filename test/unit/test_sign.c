@@ -1,6 +1,6 @@
 /*
  * Signatures are the ones that AWS publishes, and keys are encoded as it
- * wants them.  Guards src/sign.c.
+ * wants them.  Guards src/net/sign.c.
  */
 #include <string.h>
 

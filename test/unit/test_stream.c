@@ -1,13 +1,13 @@
 /*
  * Records that are framed and decoded at once are those that are framed first
  * and decoded then: in random streams, changed and whole, in all kinds of
- * pieces.  Guards src/plain.c and src/simd.h.
+ * pieces.  Guards src/record/plain.c and src/record/simd.h.
  */
 #include <stdlib.h>
 
 #include "alike.h"
 #include "bytes.h"
-#include "simd.h"
+#include "record/simd.h"
 #include "tap.h"
 
 #define N_STREAMS 12000

@@ -1,6 +1,6 @@
 /*
  * Numbers and times are read exactly, and what is none is refused.  Guards
- * src/value.c.
+ * src/record/value.c.
  */
 #include <errno.h>
 #include <math.h>

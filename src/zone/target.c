@@ -1,0 +1,418 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *		The target of a run: who may, and as whom.
+ *
+ * Runs on one target schema exclude each other by a lock on the schema.
+ * From then on the run is the tables' owner in a security-restricted
+ * operation: whatever functions hang on the tables run with no more power.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "zone.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+/*
+ * Memory of a sort or hash table of the run's own queries, whatever the
+ * session's: two of them and the consent sets of a million customers stay
+ * below 256 MB, and more brings nothing.
+ */
+#define RUN_MEMORY "32MB"
+
+/* The function whose run is under way in this session, or NULL. */
+static const char *running = NULL;
+
+/* The name of a schema, palloc'd; an error when there is none of that OID. */
+static const char *
+schema_name(Oid schema)
+{
+	const char *name = get_namespace_name(schema);
+
+	if (name == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema with OID %u does not exist", schema));
+	return name;
+}
+
+/* Runs on one target wait for each other. */
+static void
+lock_target(ZoneRun *run)
+{
+	if (!ConditionalLockDatabaseObject(NamespaceRelationId, run->target, 0,
+									   ShareUpdateExclusiveLock))
+	{
+		ereport(NOTICE,
+				errmsg("waiting for another run of stedi.materialize on schema \"%s\"",
+					   run->target_name));
+		stedi_progress_phase(STEDI_PHASE_WAITING, InvalidOid);
+		LockDatabaseObject(NamespaceRelationId, run->target, 0, ShareUpdateExclusiveLock);
+	}
+	if (get_namespace_oid(run->target_name, true) != run->target)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema \"%s\" was dropped or renamed while the run waited for it",
+					   run->target_name));
+
+	/*
+	 * A snapshot older than the lock would not see what the run before us has
+	 * written, and we would write it again.
+	 */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				errmsg("cannot run %s in a transaction of isolation level %s", run->function,
+					   XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
+				errhint("Use READ COMMITTED."));
+}
+
+/* The owner of what must be a table. */
+static Oid
+table_owner(const ZoneRun *run, Oid relid, const char *name)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	Oid			owner;
+	char		kind;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	owner = form->relowner;
+	kind = form->relkind;
+	ReleaseSysCache(tuple);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" in schema \"%s\" is not a table", name, run->target_name),
+				errhint("Rename it, or materialize into another schema."));
+	return owner;
+}
+
+/* The table belongs to that role; else an error. */
+static void
+check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name, Oid wanted)
+{
+	Oid			owner = table_owner(run, relid, name);
+
+	if (owner != wanted)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
+					   name, schema, GetUserNameFromId(owner, true), GetUserNameFromId(wanted, true)),
+				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
+}
+
+/* Note a table in the target that exists. */
+static void
+note_table(ZoneRun *run, Oid relid, const char *name)
+{
+	if (!OidIsValid(run->owner))
+		run->owner = table_owner(run, relid, name);
+	check_owner(run, relid, run->target_name, name, run->owner);
+}
+
+Oid
+stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name, Oid owner,
+					  LOCKMODE mode)
+{
+	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, schema),
+													  unconstify(char *, name), -1),
+										 mode, true);
+
+	if (OidIsValid(relid))
+		check_owner(run, relid, schema, name, owner);
+	return relid;
+}
+
+/*
+ * Without the five tables, bookkeeping of stedi 1.0 tells whose the target is;
+ * but that of somebody else who can make tables there tells nothing.
+ */
+static void
+note_old_books(ZoneRun *run)
+{
+	for (int book = 0; book < ZONE_N_BOOKS && !OidIsValid(run->owner); book++)
+	{
+		Oid			relid = get_relname_relid(stedi_zone_book_name(book), run->target);
+		Oid			owner;
+
+		if (!OidIsValid(relid))
+			continue;
+		owner = table_owner(run, relid, stedi_zone_book_name(book));
+		if (has_privs_of_role(GetUserId(), owner))
+			run->owner = owner;
+	}
+}
+
+/*
+ * Who owns the five tables may have their bookkeeping: the key, and whom it
+ * knows.  When they have been given to another role, a superuser must say so by
+ * a grant: whoever calls may not know that the tables are others than before.
+ */
+static void
+check_reader(const ZoneRun *run)
+{
+	Oid			reader = stedi_zone_grant_reader(run);
+
+	if (OidIsValid(reader) && reader != run->owner)
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("the tables of schema \"%s\" belong to role \"%s\", their bookkeeping is for role \"%s\"",
+					   run->target_name, GetUserNameFromId(run->owner, true),
+					   GetUserNameFromId(reader, true)),
+				errhint("If the tables were given to that role, have a superuser give it the bookkeeping, too: GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION;",
+						quote_identifier(run->store.name),
+						quote_identifier(GetUserNameFromId(run->owner, true))));
+}
+
+void
+stedi_zone_check_target(ZoneRun *run)
+{
+	if (isAnyTempNamespace(run->target))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot materialize into a schema for temporary tables"),
+				errhint("Give another schema; dry_run => true leaves nothing behind."));
+	run->owner = InvalidOid;
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
+		if (OidIsValid(run->relid[id]))
+			note_table(run, run->relid[id], stedi_zone_tables[id].name);
+	}
+	note_old_books(run);
+	stedi_zone_store_find(run);
+	if (!OidIsValid(run->owner))
+		run->owner = stedi_zone_grant_reader(run);
+	if (!OidIsValid(run->owner))
+	{
+		if (object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
+			object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+			stedi_cure_denied(OBJECT_SCHEMA, run->target, "USAGE, CREATE", GetUserId());
+		run->owner = GetUserId();
+	}
+	else if (!has_privs_of_role(GetUserId(), run->owner))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("must be owner of the tables in schema \"%s\"", run->target_name),
+				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)),
+
+		/* a superuser may do more than anybody means to give away */
+				superuser_arg(run->owner) ? errhint("Have that role run it.") :
+				errhint("Have that role run it; or let the caller do what it may: GRANT %s TO %s;",
+						quote_identifier(GetUserNameFromId(run->owner, false)),
+						quote_identifier(GetUserNameFromId(GetUserId(), false))));
+	check_reader(run);
+}
+
+/* See zone.h. */
+void
+stedi_zone_lock_tables(ZoneRun *run)
+{
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		run->relid[id] = stedi_zone_lock_table(run, run->target_name, stedi_zone_tables[id].name,
+											   run->owner, ShareRowExclusiveLock);
+		if (OidIsValid(run->relid[id]))
+			stedi_zone_hold_table(run, id, ShareRowExclusiveLock);
+	}
+}
+
+/* The columns that the queries need; customer_records() looks after its own. */
+static void
+check_landing_columns(Oid relid)
+{
+	static const struct
+	{
+		const char *table;
+		const char *column;
+		Oid			type;
+	}			needed[] = {
+		{"accelerometer_landing", "user", TEXTOID},
+		{"accelerometer_landing", "timestamp", INT8OID},
+		{"accelerometer_landing", "x", FLOAT8OID},
+		{"accelerometer_landing", "y", FLOAT8OID},
+		{"accelerometer_landing", "z", FLOAT8OID},
+		{"step_trainer_landing", "sensorreadingtime", INT8OID},
+		{"step_trainer_landing", "serialnumber", TEXTOID},
+		{"step_trainer_landing", "distancefromobject", INT4OID},
+	};
+
+	for (int i = 0; i < lengthof(needed); i++)
+		if (strcmp(get_rel_name(relid), needed[i].table) == 0)
+			(void) stedi_option_find_column(relid, needed[i].column, needed[i].type);
+}
+
+/*
+ * Landing tables must be ours, as the run reads them through scan.c.  They
+ * are locked, so that their names mean the same until the run ends.
+ */
+void
+stedi_zone_check_landing(ZoneRun *run)
+{
+	Oid			schema = get_namespace_oid(run->landing_name, false);
+
+	if (object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		stedi_cure_denied(OBJECT_SCHEMA, schema, "USAGE", GetUserId());
+	for (int id = 0; id < ZONE_N_TABLES; id++)
+	{
+		Oid			relid;
+
+		if (stedi_zone_tables[id].landing == NULL ||
+			(!run->wanted[id] && id != ZONE_CUSTOMER_TRUSTED))
+			continue;
+		relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->landing_name),
+											  unconstify(char *, stedi_zone_tables[id].landing), -1),
+								 AccessShareLock, true);
+		if (!OidIsValid(relid) || !stedi_option_is_landing(relid))
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("foreign table \"%s\" of foreign-data wrapper \"%s\" does not exist in schema \"%s\"",
+						   stedi_zone_tables[id].landing, STEDI_FDW_NAME, run->landing_name),
+					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: landing => '...'.",
+							quote_identifier(run->landing_name)));
+		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
+		(void) stedi_zone_hold(run, relid);
+		check_landing_columns(relid);
+		run->source[id].relid = relid;
+	}
+}
+
+void
+stedi_zone_pin_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"standard_conforming_strings", "on"},
+		{"transform_null_equals", "off"},
+		{"datestyle", "ISO, YMD"},
+		{"extra_float_digits", "1"},	/* numbers as text are to be whole */
+		{"row_security", "off"},
+		{"quote_all_identifiers", "off"},
+		{"jit", "off"},			/* the run's own queries are short */
+		{"work_mem", RUN_MEMORY},
+		{"hash_mem_multiplier", "1"},
+		{"enable_mergejoin", "off"},	/* what a run keeps has no statistics,
+										 * and is not worth sorting */
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * A table from which rows cannot be deleted, as whoever follows the log could
+ * not tell which: better found out now than in the middle of a withdrawal.
+ */
+void
+stedi_zone_check_published(ZoneRun *run)
+{
+	char	   *found =
+	stedi_zone_query_text(run,
+						  psprintf("SELECT c.oid::text FROM pg_class c WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
+								   " AND (c.relname LIKE 'stedi\\_%%' OR c.relname IN ('customer_trusted', 'accelerometer_trusted',"
+								   "  'customer_curated', 'step_trainer_curated', 'machine_learning_curated'))"
+								   " AND (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i"
+								   "   WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid))"
+								   "  OR (c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i"
+								   "   WHERE i.indrelid = c.oid AND i.indisreplident)))"
+								   " AND EXISTS (SELECT FROM pg_publication p WHERE (p.pubdelete OR p.pubupdate)"
+								   "  AND EXISTS (SELECT FROM pg_get_publication_tables(p.pubname) t WHERE t.relid = c.oid))"
+								   " ORDER BY c.relname LIMIT 1", run->target, run->store.schema));
+
+	if (found != NULL)
+	{
+		Oid			relid = atooid(found);
+
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot materialize table \"%s\": it is published, and has no replica identity",
+					   get_rel_name(relid)),
+				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", stedi_zone_query_relation(relid)));
+	}
+}
+
+ZoneRun *
+stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg)
+{
+	ZoneRun    *run = palloc0(sizeof(ZoneRun));
+
+	run->cxt = CurrentMemoryContext;
+	run->function = psprintf("stedi.%s", get_func_name(fcinfo->flinfo->fn_oid));
+	run->target = target;
+	run->target_name = run->landing_name = schema_name(target);
+	run->landing_given = landing_arg >= 0 && !PG_ARGISNULL(landing_arg);
+	if (run->landing_given)
+		run->landing_name = schema_name(PG_GETARG_OID(landing_arg));
+	run->now_ms = stedi_time_ms(GetCurrentTransactionStartTimestamp());
+	return run;
+}
+
+void
+stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
+{
+	Oid			caller;
+	int			security;
+	int			nest_level;
+	ZoneCall	call = {steps, arg};
+	ErrorData  *error;
+
+	PreventCommandIfReadOnly(run->function);
+	if (running != NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("%s is already running in this session", running),
+				errhint("A trigger or function that a run calls cannot begin another one."));
+
+	/* whoever may not does not learn that somebody else does */
+	stedi_zone_check_target(run);
+	lock_target(run);
+	stedi_list_forget();		/* what was listed before may be old by now */
+	stedi_zone_check_target(run);
+
+	GetUserIdAndSecContext(&caller, &security);
+	SetUserIdAndSecContext(run->owner, security | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
+	stedi_zone_pin_settings();
+	running = run->function;
+	PG_TRY();
+	{
+		/* a dry run is undone: the answer is what a run would report */
+		if (!run->dry_run)
+			stedi_zone_connected(run, &call);
+		else if ((error = stedi_zone_try(run, stedi_zone_connected, &call, true)) != NULL)
+			ReThrowError(error);
+	}
+	PG_FINALLY();
+	{
+		running = NULL;
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(caller, security);
+}
