@@ -38,6 +38,9 @@ OBJS = \
 	src/record/value.o \
 	src/record/inflate.o \
 	src/base/progress.o \
+	src/base/schema.o \
+	src/base/text.o \
+	src/base/mapping.o \
 	src/base/option_form.o \
 	src/base/glob.o \
 	src/base/option.o \
@@ -50,6 +53,7 @@ OBJS = \
 	src/net/xml.o \
 	src/net/address.o \
 	src/net/checksum.o \
+	src/net/request.o \
 	src/net/http.o \
 	src/net/trouble.o \
 	src/credential/credential.o \
@@ -66,12 +70,13 @@ OBJS = \
 	src/consent/consent.o \
 	src/consent/text.o \
 	src/consent/sketch.o \
-	src/s3/request.o \
+	src/s3/operation.o \
 	src/s3/list.o \
 	src/s3/suggest.o \
 	src/s3/local.o \
 	src/s3/denied.o \
 	src/s3/beneath.o \
+	src/s3/report.o \
 	src/s3/fetch.o \
 	src/scan/filter.o \
 	src/scan/prune.o \

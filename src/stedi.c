@@ -5,14 +5,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "zone.h"
 
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC_EXT(.name = "stedi",.version = STEDI_VERSION);
-
-bool		stedi_report_phases = false;
-int			stedi_swap_timeout = 10000;
 
 extern PGDLLEXPORT void _PG_init(void);
 

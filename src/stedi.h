@@ -36,10 +36,6 @@
 /* The name of the foreign data wrapper. */
 #define STEDI_FDW_NAME "stedi_fdw"
 
-/* stedi.c */
-extern bool stedi_report_phases;
-extern int	stedi_swap_timeout; /* ms */
-
 /* option.c */
 
 typedef enum StediOnError
@@ -150,6 +146,109 @@ extern AttrNumber stedi_option_find_column(Oid relid, const char *column, Oid ty
 extern StediColumn stedi_option_get_column(Oid relid, AttrNumber attnum,
 										   const char *attname);
 
+/* mapping.c */
+
+/*
+ * Whose mapping counts for userid: its own, or InvalidOid for PUBLIC's; and
+ * what no role is, when there is none.
+ */
+#define STEDI_NO_MAPPING ((Oid) -1)
+extern Oid	stedi_mapping_find(Oid userid, Oid serverid);
+
+/* text.c */
+
+/*
+ * Text of a record, in the encoding of the database, NUL-terminated and
+ * palloc'd.  NULL when it is not valid UTF-8 or has no equivalent there.
+ */
+extern char *stedi_text_convert(StediSlice text, int *len);
+
+/*
+ * A name that a server gave, for people, palloc'd: in the encoding of the
+ * database, or, when that does not have it, with its bytes beyond ASCII as %XX.
+ * So names that differ look different, but for those that have %XX themselves.
+ */
+extern char *stedi_text_show(const char *name);
+
+/* The same as a text. */
+extern Datum stedi_text_name(const char *name);
+
+/* Text from a server or a file as a sentence for a message, in the current context. */
+extern char *stedi_text_sentence(const char *text);
+
+/* A text's bytes, borrowed; what is toasted is to be made plain before. */
+static inline StediSlice
+stedi_text_slice(const struct varlena *value)
+{
+	StediSlice	slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+
+	return slice;
+}
+
+/* schema.c: the landing tables */
+
+/* What a column of a landing table is to the zone. */
+typedef enum StediColumnRole
+{
+	STEDI_COLUMN_OTHER,			/* nothing: a column of the user's own */
+	STEDI_COLUMN_WHO,			/* whose record it is */
+	STEDI_COLUMN_NAME,			/* it may tell, too */
+	STEDI_COLUMN_WHEN,			/* when a reading was taken */
+	STEDI_COLUMN_DATE,			/* another time */
+	STEDI_COLUMN_CONSENT,		/* the same; nothing above 0 is no consent */
+	STEDI_COLUMN_MEASURE,		/* what was measured */
+} StediColumnRole;
+
+/* What materialize needs of a column.  The times are the last ones. */
+typedef enum StediNeed
+{
+	STEDI_NEED_NOTHING,
+	STEDI_NEED_PRESENT,			/* not missing, null or empty */
+	STEDI_NEED_EMAIL,			/* nor white space and the like alone */
+	STEDI_NEED_TIME,			/* epoch ms in timestamptz's range */
+	STEDI_NEED_DECIDING_TIME,	/* and not of another unit */
+	STEDI_NEED_PRESENT_TIME,	/* likewise, and present */
+} StediNeed;
+
+typedef struct StediLandingColumn
+{
+	const char *name;
+	Oid			type;
+	StediColumnRole role;
+	StediNeed	need;
+} StediLandingColumn;
+
+typedef struct StediLandingTable
+{
+	const char *name;
+	const char *prefix;			/* of its objects, unless the import says
+								 * another */
+	const char *option;			/* of the import, which does */
+	const StediLandingColumn *columns;	/* whose a record is, then when */
+	int			n_columns;
+	int			first;			/* the column that the import puts first */
+} StediLandingTable;
+
+typedef enum StediLanding
+{
+	STEDI_LANDING_CUSTOMER,
+	STEDI_LANDING_ACCELEROMETER,
+	STEDI_LANDING_STEP_TRAINER,
+	STEDI_N_LANDING
+} StediLanding;
+
+#define STEDI_N_CUSTOMER_COLUMNS 10
+
+extern const StediLandingTable stedi_schema_landing[STEDI_N_LANDING];
+
+/* The columns of customer records. */
+#define stedi_schema_customers (stedi_schema_landing[STEDI_LANDING_CUSTOMER].columns)
+
+/* The table of that name, and its column; NULL: none.  table may be NULL. */
+extern const StediLandingTable *stedi_schema_find(const char *table);
+extern const StediLandingColumn *stedi_schema_column(const StediLandingTable *table,
+													 const char *column);
+
 /* secret.c: memory that is wiped */
 
 /*
@@ -199,13 +298,6 @@ typedef struct StediCredential
 	TimestampTz renew_at;		/* 0: never */
 	int			generation;		/* grows when they become others */
 } StediCredential;
-
-/*
- * Whose mapping counts for userid: its own, or InvalidOid for PUBLIC's; and
- * what no role is, when there is none.
- */
-#define STEDI_NO_MAPPING ((Oid) -1)
-extern Oid	stedi_credential_mapped(Oid userid, Oid serverid);
 
 /*
  * What userid's mapping says, and the keys; in the current context, whose
@@ -472,15 +564,6 @@ extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
 /* The set in a Datum, detoasted into the current context. */
 extern const StediConsentSet *stedi_consent_get(Datum datum);
 
-/* A text's bytes, borrowed; what is toasted is to be made plain before. */
-static inline StediSlice
-stedi_text_slice(const struct varlena *value)
-{
-	StediSlice	slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
-
-	return slice;
-}
-
 /* sketch.c */
 
 /* A set of hashes (none is 0), growing in the context that it was begun in. */
@@ -670,36 +753,9 @@ extern StediReason stedi_tuple_columns(StediTuple *tuple, const StediField *fiel
 									   const StediPlace *place,
 									   Datum *values, bool *nulls, int *attno);
 
-/*
- * Text of a record, in the encoding of the database, NUL-terminated and
- * palloc'd.  NULL when it is not valid UTF-8 or has no equivalent there.
- */
-extern char *stedi_tuple_text(StediSlice text, int *len);
-
-/*
- * A name that a server gave, for people, palloc'd: in the encoding of the
- * database, or, when that does not have it, with its bytes beyond ASCII as %XX.
- * So names that differ look different, but for those that have %XX themselves.
- */
-extern char *stedi_tuple_show(const char *name);
-
-/* The same as a text. */
-extern Datum stedi_tuple_name(const char *name);
-
 /* scan/required.c */
 
 typedef struct StediJudge StediJudge;
-
-/* The columns of a customer landing table that the zone goes by. */
-typedef struct StediCustomerColumn
-{
-	const char *name;
-	Oid			type;
-} StediCustomerColumn;
-
-#define STEDI_N_CUSTOMER_COLUMNS 10
-
-extern const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS];
 
 /*
  * What the zone cannot do without, by the name of the landing table; in the
@@ -707,9 +763,6 @@ extern const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS]
  */
 extern StediJudge *stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc,
 									const StediTuple *tuple);
-
-/* Is it a column of the zone's times, in a landing table of that name? */
-extern bool stedi_judge_is_time(Oid relid, const char *column);
 
 /* After OTHER_UNIT: which. */
 extern StediTimeUnit stedi_judge_other_unit(const StediJudge *judge);
@@ -1041,9 +1094,6 @@ extern List *stedi_infer_folders(Oid serverid);
 extern char *stedi_infer_table(const StediFolder *folder, const char *server_name);
 
 /* import.c */
-
-/* Is that the name of a table that materialize reads? */
-extern bool stedi_import_is_landing(const char *table);
 
 /* The CREATE FOREIGN TABLE of each of them, with the options of the import. */
 extern List *stedi_import_landing(List *given, const char *server_name);

@@ -626,10 +626,10 @@ extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const ch
 
 typedef struct ZoneLack ZoneLack;
 
-/* Of the landing table; attno, 0-based, is of stedi_judge_customers.  In cxt. */
+/* Of the landing table; attno, 0-based, is of stedi_schema_customers.  In cxt. */
 extern ZoneLack *stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno);
 
-/* Note a record, or reject: which of stedi_judge_customers it lacks. */
+/* Note a record, or reject: which of stedi_schema_customers it lacks. */
 extern void stedi_zone_lack_note(ZoneLack *lack, const bool *nulls, StediSlice record);
 
 /* Warn of what was in none; all_read: the run has read every record. */
@@ -654,6 +654,9 @@ extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
 extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
 
 /* storage/write.c */
+
+/* The setting: ms. */
+extern int	stedi_swap_timeout;
 
 /*
  * Decide how the table gets its rows, and make the storage that they are to

@@ -97,7 +97,7 @@ char *
 stedi_cure_keys(Oid serverid, Oid userid, bool token)
 {
 	const char *server = quote_identifier(GetForeignServer(serverid)->servername);
-	Oid			mapped = stedi_credential_mapped(userid, serverid);
+	Oid			mapped = stedi_mapping_find(userid, serverid);
 	const char *user = mapped == InvalidOid ? "PUBLIC" :
 	quote_identifier(GetUserNameFromId(userid, false));
 	List	   *given;

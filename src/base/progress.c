@@ -38,6 +38,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+bool		stedi_report_phases = false;
+
 /* "ste", and the number of this layout of the parameters. */
 #define MAGIC 0x73746501
 

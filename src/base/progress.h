@@ -65,6 +65,9 @@ extern void stedi_progress_join(StediProgress *progress);
 extern void stedi_progress_add(StediProgress *progress, uint64 objects, uint64 bytes);
 extern void stedi_progress_stop(StediProgress *progress);
 
+/* The setting. */
+extern bool stedi_report_phases;
+
 /* A NOTICE of what was started, if setting stedi.report_phases wants it. */
 extern void stedi_progress_report(const StediProgress *progress);
 

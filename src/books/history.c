@@ -212,7 +212,7 @@ put_entry(Writer *writer, const text *email, const Datum *given, const bool *giv
 	nulls[ENTRY_OBJECT] = given_nulls[1];
 	if (!given_nulls[1])
 		values[ENTRY_OBJECT] =
-			stedi_tuple_name(run->source[ZONE_CUSTOMER_TRUSTED].listing->objects[DatumGetInt32(given[1])].key);
+			stedi_text_name(run->source[ZONE_CUSTOMER_TRUSTED].listing->objects[DatumGetInt32(given[1])].key);
 	for (int i = ENTRY_OFFSET; i <= ENTRY_ADDED; i++)
 	{
 		values[i] = given[i - ENTRY_OFFSET + 2];

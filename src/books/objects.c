@@ -109,7 +109,7 @@ sort_names(ZoneRun *run, ZoneSource *source)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		source->names[i].name = TextDatumGetCString(stedi_tuple_name(source->listing->objects[i].key));
+		source->names[i].name = TextDatumGetCString(stedi_text_name(source->listing->objects[i].key));
 		source->names[i].object = i;
 	}
 	qsort(source->names, n, sizeof(ZoneName), compare_names);

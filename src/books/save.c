@@ -164,8 +164,8 @@ stedi_zone_book_put_object(ZoneRun *run, ZoneTableId id, const StediObject *obje
 			elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	}
 	values[0] = CStringGetTextDatum(stedi_zone_tables[id].landing);
-	values[1] = stedi_tuple_name(object->key);
-	values[2] = stedi_tuple_name(object->etag);
+	values[1] = stedi_text_name(object->key);
+	values[2] = stedi_text_name(object->etag);
 	values[3] = Int64GetDatum(object->size);
 	values[4] = TimestampTzGetDatum(object->modified);
 	values[5] = Int64GetDatum((int64) object->n_records);

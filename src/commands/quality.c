@@ -65,44 +65,6 @@ PG_FUNCTION_INFO_V1(quality);
 #define EARLIEST_MS INT64CONST(946684800000)
 #define MS_PER_DAY INT64CONST(86400000)
 
-/* What a column of a landing table is to the zone. */
-typedef enum ColumnKind
-{
-	KIND_UNKNOWN,				/* nothing: a column of the user's own */
-	KIND_WHO,					/* whose record it is */
-	KIND_NAME,					/* it may tell, too */
-	KIND_WHEN,					/* when a reading was taken, epoch ms */
-	KIND_DATE,					/* another time, epoch ms */
-	KIND_CONSENT,				/* the same; nothing above 0 is no consent */
-	KIND_MEASURE,				/* what was measured */
-} ColumnKind;
-
-static const struct
-{
-	ZoneTableId id;
-	const char *column;
-	ColumnKind	kind;
-}			known[] = {
-	{ZONE_CUSTOMER_TRUSTED, "email", KIND_WHO},
-	{ZONE_CUSTOMER_TRUSTED, "customername", KIND_NAME},
-	{ZONE_CUSTOMER_TRUSTED, "phone", KIND_NAME},
-	{ZONE_CUSTOMER_TRUSTED, "birthday", KIND_NAME},
-	{ZONE_CUSTOMER_TRUSTED, "serialnumber", KIND_NAME},
-	{ZONE_CUSTOMER_TRUSTED, "registrationdate", KIND_DATE},
-	{ZONE_CUSTOMER_TRUSTED, "lastupdatedate", KIND_DATE},
-	{ZONE_CUSTOMER_TRUSTED, "sharewithresearchasofdate", KIND_CONSENT},
-	{ZONE_CUSTOMER_TRUSTED, "sharewithpublicasofdate", KIND_CONSENT},
-	{ZONE_CUSTOMER_TRUSTED, "sharewithfriendsasofdate", KIND_CONSENT},
-	{ZONE_ACCELEROMETER_TRUSTED, "user", KIND_WHO},
-	{ZONE_ACCELEROMETER_TRUSTED, "timestamp", KIND_WHEN},
-	{ZONE_ACCELEROMETER_TRUSTED, "x", KIND_MEASURE},
-	{ZONE_ACCELEROMETER_TRUSTED, "y", KIND_MEASURE},
-	{ZONE_ACCELEROMETER_TRUSTED, "z", KIND_MEASURE},
-	{ZONE_STEP_TRAINER_CURATED, "serialnumber", KIND_WHO},
-	{ZONE_STEP_TRAINER_CURATED, "sensorreadingtime", KIND_WHEN},
-	{ZONE_STEP_TRAINER_CURATED, "distancefromobject", KIND_MEASURE},
-};
-
 typedef enum TimeTrouble
 {
 	TIME_FINE,
@@ -145,7 +107,7 @@ typedef struct Distinct
 typedef struct Column
 {
 	const char *name;
-	ColumnKind	kind;
+	StediColumnRole kind;
 	Oid			type;
 	Oid			collation;
 	FmgrInfo   *hash;			/* borrowed from the type cache */
@@ -232,20 +194,20 @@ distinct_add(Distinct *distinct, uint64 hash)
 }
 
 static bool
-is_time(ColumnKind kind)
+is_time(StediColumnRole kind)
 {
-	return kind == KIND_WHEN || kind == KIND_DATE || kind == KIND_CONSENT;
+	return kind == STEDI_COLUMN_WHEN || kind == STEDI_COLUMN_DATE || kind == STEDI_COLUMN_CONSENT;
 }
 
 /* What is wrong with epoch milliseconds that were a number of that unit? */
 static TimeTrouble
-judge_time(ColumnKind kind, int64 value, StediTimeUnit unit, int64 now_ms)
+judge_time(StediColumnRole kind, int64 value, StediTimeUnit unit, int64 now_ms)
 {
 	StediTimeUnit other;
 	int64_t		latest;
 	TimestampTz time;
 
-	if ((value >= EARLIEST_MS && value <= now_ms) || (kind == KIND_CONSENT && value <= 0))
+	if ((value >= EARLIEST_MS && value <= now_ms) || (kind == STEDI_COLUMN_CONSENT && value <= 0))
 		return TIME_FINE;
 	if (stedi_value_other_unit(value, unit, &other, &latest))
 		return TIME_OF_UNIT + other;
@@ -330,10 +292,10 @@ note_record(Profile *profile, const Datum *values, const bool *nulls)
 			value_hash = DatumGetUInt64(FunctionCall2Coll(column->hash, column->collation, values[i],
 														  UInt64GetDatum(profile->run->seed)));
 			distinct_add(&column->distinct, value_hash);
-			if (covered && (column->kind == KIND_WHEN || column->kind == KIND_MEASURE))
+			if (covered && (column->kind == STEDI_COLUMN_WHEN || column->kind == STEDI_COLUMN_MEASURE))
 				note_value(column, values[i]);
 		}
-		if (column->kind != KIND_UNKNOWN && column->kind != KIND_WHO)
+		if (column->kind != STEDI_COLUMN_OTHER && column->kind != STEDI_COLUMN_WHO)
 			record_hash = hash_combine64(record_hash, value_hash);
 	}
 	profile->n_records++;
@@ -364,6 +326,7 @@ begin_profile(Profile *profile, TupleDesc landing)
 	{
 		Column	   *column = &profile->columns[i];
 		Form_pg_attribute attr = TupleDescAttr(landing, i);
+		const StediLandingColumn *known;
 
 		if (attr->attisdropped)
 			continue;
@@ -373,12 +336,13 @@ begin_profile(Profile *profile, TupleDesc landing)
 		column->hash = &lookup_type_cache(attr->atttypid,
 										  TYPECACHE_HASH_EXTENDED_PROC_FINFO)->hash_extended_proc_finfo;
 		stedi_hashes_begin(&column->distinct.hashes);
-		for (int k = 0; k < lengthof(known); k++)
-			if (known[k].id == profile->id && strcmp(known[k].column, column->name) == 0)
-				column->kind = known[k].kind;
-		if (column->kind == KIND_WHO)
+		known = stedi_schema_column(stedi_schema_find(stedi_zone_tables[profile->id].landing),
+									column->name);
+		if (known != NULL)
+			column->kind = known->role;
+		if (column->kind == STEDI_COLUMN_WHO)
 			profile->who = i;
-		if (column->kind == KIND_WHEN)
+		if (column->kind == STEDI_COLUMN_WHEN)
 			profile->when = i;
 	}
 	profile->hashes = tuplestore_begin_heap(false, false, ZONE_KEPT_MEMORY);
@@ -439,7 +403,7 @@ find_date(const ZoneSession *session, const Column *column, const char *which)
 {
 	return stedi_zone_session_text(session,
 								   psprintf(date_query, which, column->name,
-											column->kind == KIND_CONSENT ?
+											column->kind == STEDI_COLUMN_CONSENT ?
 											psprintf("%s > 'epoch'", column->name) : "true"));
 }
 
@@ -484,7 +448,7 @@ put_row(const ZoneSession *session, const Profile *profile, const Column *column
 			set_text(values, nulls, ANSWER_SMALLEST, show_value(column, column->smallest));
 			set_text(values, nulls, ANSWER_LARGEST, show_value(column, column->largest));
 		}
-		else if (column->kind == KIND_DATE || column->kind == KIND_CONSENT)
+		else if (column->kind == STEDI_COLUMN_DATE || column->kind == STEDI_COLUMN_CONSENT)
 		{
 			set_text(values, nulls, ANSWER_SMALLEST, find_date(session, column, "min"));
 			set_text(values, nulls, ANSWER_LARGEST, find_date(session, column, "max"));
@@ -526,7 +490,7 @@ put_profile(const ZoneSession *session, const Profile *profile)
 		if (column->name == NULL)
 			continue;
 		put_row(session, profile, column, profile->n_records, NULL);
-		if (column->kind == KIND_WHO && n_alike > 0)
+		if (column->kind == STEDI_COLUMN_WHO && n_alike > 0)
 			put_row(session, profile, column, n_alike, "looks like another e-mail");
 		for (int trouble = TIME_FINE + 1; trouble < N_TIME_TROUBLES; trouble++)
 			if (column->n_times[trouble] > 0)

@@ -90,7 +90,7 @@ rejects(PG_FUNCTION_ARGS)
 		record = palloc(reject->record.len + VARHDRSZ);
 		SET_VARSIZE(record, reject->record.len + VARHDRSZ);
 		memcpy(VARDATA(record), reject->record.data, reject->record.len);
-		values[0] = stedi_tuple_name(reject->place.object->key);
+		values[0] = stedi_text_name(reject->place.object->key);
 		values[1] = Int64GetDatum((int64) reject->place.line);
 		values[2] = Int64GetDatum((int64) reject->place.offset);
 		values[3] = CStringGetTextDatum(stedi_scan_reason(reject));
@@ -123,8 +123,8 @@ customer_records(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
 		attno[i] = stedi_option_find_column(RelationGetRelid(relation),
-											stedi_judge_customers[i].name,
-											stedi_judge_customers[i].type) - 1;
+											stedi_schema_customers[i].name,
+											stedi_schema_customers[i].type) - 1;
 	InitMaterializedSRF(fcinfo, 0);
 	scan = open_judged_scan(relation);
 	row = palloc(RelationGetDescr(relation)->natts * sizeof(Datum));
@@ -139,7 +139,7 @@ customer_records(PG_FUNCTION_ARGS)
 		{
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
-			if (rejected && !nulls[i] && strcmp(stedi_judge_customers[i].name, "lastupdatedate") == 0)
+			if (rejected && !nulls[i] && strcmp(stedi_schema_customers[i].name, "lastupdatedate") == 0)
 				nulls[i] = !stedi_judge_latest(&values[i], unit);
 		}
 		values[STEDI_N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);

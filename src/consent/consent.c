@@ -87,7 +87,7 @@ to_database(StediSlice form)
 
 	if (is_utf8())
 		return form;
-	text.data = stedi_tuple_text(form, &len);
+	text.data = stedi_text_convert(form, &len);
 	text.len = len;
 	pfree(unconstify(char *, form.data));
 	return text;

@@ -128,19 +128,6 @@ stedi_keys_copy(const StediKeys *from, StediKeys *to)
 	to->detail = pstrdup(from->detail);
 }
 
-/* See stedi.h. */
-Oid
-stedi_credential_mapped(Oid userid, Oid serverid)
-{
-	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
-							  ObjectIdGetDatum(serverid)))
-		return userid;
-	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
-							  ObjectIdGetDatum(serverid)))
-		return InvalidOid;
-	return STEDI_NO_MAPPING;
-}
-
 /* Say what to do. */
 static void
 report_missing(Oid userid, Oid serverid, bool mapped)
@@ -199,7 +186,7 @@ take_secret(DefElem *def)
 static char *
 describe_mapping(const UserMapping *mapping)
 {
-	if (stedi_credential_mapped(mapping->userid, mapping->serverid) == InvalidOid)
+	if (stedi_mapping_find(mapping->userid, mapping->serverid) == InvalidOid)
 		return pstrdup("user mapping for PUBLIC");
 	return psprintf("user mapping for %s",
 					quote_identifier(GetUserNameFromId(mapping->userid, false)));
@@ -298,7 +285,7 @@ stedi_credential_open(const StediOptions *opts, Oid userid)
 	StediCredential *credential = palloc0(sizeof(StediCredential));
 	StediKeyTrouble trouble;
 
-	if (stedi_credential_mapped(userid, opts->serverid) == STEDI_NO_MAPPING)
+	if (stedi_mapping_find(userid, opts->serverid) == STEDI_NO_MAPPING)
 		report_missing(userid, opts->serverid, false);
 	credential->cxt = CurrentMemoryContext;
 	credential->opts = opts;
@@ -364,7 +351,7 @@ show_access_key(const char *access_key_id)
 
 	if (len < LEAST_SHOWN_LEN)
 		return pstrdup("...");
-	return psprintf("...%s", stedi_trouble_show(access_key_id + len - SHOWN_LEN));
+	return psprintf("...%s", stedi_text_sentence(access_key_id + len - SHOWN_LEN));
 }
 
 /*

@@ -51,7 +51,7 @@ report_file(const char *path, StediKeyTrouble *trouble)
 	return stedi_key_trouble(trouble,
 							 saved_errno == ENOENT ? ERRCODE_UNDEFINED_FILE :
 							 saved_errno == EACCES ? ERRCODE_INSUFFICIENT_PRIVILEGE : ERRCODE_IO_ERROR,
-							 psprintf("file \"%s\" cannot be read", stedi_trouble_show(path)),
+							 psprintf("file \"%s\" cannot be read", stedi_text_sentence(path)),
 							 psprintf("It says: %s.", why),
 							 "The user that the database server runs as must be able to read it.");
 }
@@ -97,7 +97,7 @@ stedi_environment_read(const char *path, char **bytes, Size *len, bool *absent,
 	{
 		CloseTransientFile(file);
 		return stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
-								 psprintf("\"%s\" is no file of credentials", stedi_trouble_show(path)),
+								 psprintf("\"%s\" is no file of credentials", stedi_text_sentence(path)),
 								 S_ISREG(st.st_mode) ? "It is larger than any." : "It is not a regular file.",
 								 NULL);
 	}
@@ -126,7 +126,7 @@ stedi_environment_token(const char *path, char **token, StediKeyTrouble *trouble
 		(*token)[--len] = '\0';
 	if (len == 0 || strlen(*token) != len || strpbrk(*token, "\r\n") != NULL)
 		return stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
-								 psprintf("file \"%s\" has no token", stedi_trouble_show(path)),
+								 psprintf("file \"%s\" has no token", stedi_text_sentence(path)),
 								 "A token is one line of text.", NULL);
 	return true;
 }

@@ -61,7 +61,7 @@ take_keys(const StediAnswer *answer, const char *detail, StediKeys *keys,
 		return stedi_key_trouble(trouble, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 								 "the answer has no credentials",
 								 told->code[0] == '\0' ? NULL :
-								 psprintf("Its code is \"%s\".", stedi_trouble_show(told->code)), NULL);
+								 psprintf("Its code is \"%s\".", stedi_text_sentence(told->code)), NULL);
 	stedi_ask_keys(told, keys);
 	keys->detail = psprintf("%s", detail);
 	return true;

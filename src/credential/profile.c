@@ -166,7 +166,7 @@ read_file(const char *path, bool config, const char *name, Profile *profile,
 				if (inside)
 					return stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
 											 psprintf("line %d of file \"%s\" is no property", ini.line,
-													  stedi_trouble_show(path)),
+													  stedi_text_sentence(path)),
 											 "A property is written as name = value.", NULL);
 				break;
 			case STEDI_INI_END:
@@ -214,9 +214,9 @@ read_profile(const char *name, Profile *profile, StediKeyTrouble *trouble)
 	merge(profile, &other);
 	if (!profile->found)
 		return stedi_key_trouble(trouble, ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED,
-								 psprintf("there is no profile \"%s\"", stedi_trouble_show(name)),
+								 psprintf("there is no profile \"%s\"", stedi_text_sentence(name)),
 								 psprintf("Looked at were \"%s\" and \"%s\".",
-										  stedi_trouble_show(credentials), stedi_trouble_show(config)),
+										  stedi_text_sentence(credentials), stedi_text_sentence(config)),
 								 "In a config file a profile other than default has the heading [profile NAME].");
 	return true;
 }
@@ -236,17 +236,17 @@ own_keys(const char *name, const Profile *profile, StediKeys *keys, StediKeyTrou
 		if (profile->unsupported != NULL)
 			return stedi_key_trouble(trouble, ERRCODE_FEATURE_NOT_SUPPORTED,
 									 psprintf("profile \"%s\" needs %s, which is not supported",
-											  stedi_trouble_show(name), profile->unsupported), NULL, hint);
+											  stedi_text_sentence(name), profile->unsupported), NULL, hint);
 		return stedi_key_trouble(trouble, ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED,
-								 psprintf("profile \"%s\" has no %s", stedi_trouble_show(name),
+								 psprintf("profile \"%s\" has no %s", stedi_text_sentence(name),
 										  profile->access_key_id == NULL ?
 										  "aws_access_key_id" : "aws_secret_access_key"), NULL, hint);
 	}
 	keys->access_key_id = profile->access_key_id;
 	keys->secret_access_key = profile->secret_access_key;
 	keys->session_token = profile->session_token;
-	keys->detail = psprintf("profile \"%s\" of file \"%s\"", stedi_trouble_show(name),
-							stedi_trouble_show(profile->file));
+	keys->detail = psprintf("profile \"%s\" of file \"%s\"", stedi_text_sentence(name),
+							stedi_text_sentence(profile->file));
 	if (profile->expires != NULL && profile->session_token != NULL)
 	{
 		/* not AWS's own: where it is no time that we know, it is not told */
@@ -276,7 +276,7 @@ source_keys(const StediKeyQuery *query, const char *name, const Profile *profile
 		return stedi_instance_keys(&ask, keys, trouble);
 	return stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
 							 psprintf("credential_source of profile \"%s\" is not known",
-									  stedi_trouble_show(name)), NULL,
+									  stedi_text_sentence(name)), NULL,
 							 "It is Environment, EcsContainer or Ec2InstanceMetadata.");
 }
 
@@ -297,7 +297,7 @@ role_keys(const StediKeyQuery *query, const char *name, const Profile *profile, 
 	if (profile->unsupported != NULL)
 		return stedi_key_trouble(trouble, ERRCODE_FEATURE_NOT_SUPPORTED,
 								 psprintf("profile \"%s\" needs %s, which is not supported",
-										  stedi_trouble_show(name), profile->unsupported), NULL, NULL);
+										  stedi_text_sentence(name), profile->unsupported), NULL, NULL);
 	if (profile->web_identity_token_file != NULL)
 		ask.token_file = expand(profile->web_identity_token_file);
 	else
@@ -312,7 +312,7 @@ role_keys(const StediKeyQuery *query, const char *name, const Profile *profile, 
 		else
 			have = stedi_key_trouble(trouble, ERRCODE_CONFIG_FILE_ERROR,
 									 psprintf("profile \"%s\" has a role_arn, and nobody who assumes it",
-											  stedi_trouble_show(name)), NULL,
+											  stedi_text_sentence(name)), NULL,
 									 "Add source_profile, credential_source or web_identity_token_file.");
 		if (!have)
 			return false;
@@ -320,8 +320,8 @@ role_keys(const StediKeyQuery *query, const char *name, const Profile *profile, 
 	}
 	if (!stedi_sts_keys(query, &ask, keys, trouble))
 		return false;
-	keys->detail = psprintf("role %s by profile \"%s\"", stedi_trouble_show(profile->role_arn),
-							stedi_trouble_show(name));
+	keys->detail = psprintf("role %s by profile \"%s\"", stedi_text_sentence(profile->role_arn),
+							stedi_text_sentence(name));
 	return true;
 }
 

@@ -189,15 +189,15 @@ fetch_role(const StediKeyQuery *query, const void *arg, StediKeys *keys,
 	{
 		trouble->hint = psprintf("Check that %s is allowed to assume role \"%s\", and that the database server reaches %s.",
 								 token != NULL ? "the web identity" : "the profile that it names",
-								 stedi_trouble_show(ask->role_arn), stedi_trouble_show(url));
+								 stedi_text_sentence(ask->role_arn), stedi_text_sentence(url));
 		return false;
 	}
 	if (!stedi_s3xml_keys(answer.body, answer.body_len, told))
 		return stedi_key_trouble(trouble, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 								 "the token service's answer has no credentials", NULL,
-								 psprintf("Check that %s is one.", stedi_trouble_show(url)));
+								 psprintf("Check that %s is one.", stedi_text_sentence(url)));
 	stedi_ask_keys(told, keys);
-	keys->detail = psprintf("role %s", stedi_trouble_show(ask->role_arn));
+	keys->detail = psprintf("role %s", stedi_text_sentence(ask->role_arn));
 	return true;
 }
 

@@ -10,38 +10,18 @@
  */
 #include "stedi.h"
 
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-/* The one type here that is found through the importer's search_path. */
-#define TEXT "pg_catalog.text"
-
-/* The landing tables that IMPORT FOREIGN SCHEMA knows. */
-static const struct
+/* A column's definition.  The importer's search_path finds no other type. */
+static void
+append_column(StringInfo command, const StediLandingColumn *column)
 {
-	const char *table;
-	const char *prefix;			/* unless the option says another */
-	const char *option;
-	const char *columns;
-}			landing_tables[] = {
-
-	{"customer_landing", "customers", "customer_prefix",
-		"customername " TEXT ", email " TEXT ", phone " TEXT ", birthday " TEXT ", "
-		"serialnumber " TEXT ", registrationdate bigint, lastupdatedate bigint, "
-		"sharewithresearchasofdate bigint, sharewithpublicasofdate bigint, "
-	"sharewithfriendsasofdate bigint"},
-	{"accelerometer_landing", "accelerometer", "accelerometer_prefix",
-	"\"user\" " TEXT ", \"timestamp\" bigint, x double precision, y double precision, z double precision"},
-	{"step_trainer_landing", "step_trainer", "step_trainer_prefix",
-	"sensorreadingtime bigint, serialnumber " TEXT ", distancefromobject integer"},
-};
-
-bool
-stedi_import_is_landing(const char *table)
-{
-	for (int i = 0; i < lengthof(landing_tables); i++)
-		if (strcmp(landing_tables[i].table, table) == 0)
-			return true;
-	return false;
+	if (command->data[command->len - 1] != '(')
+		appendStringInfoString(command, ", ");
+	appendStringInfo(command, "%s %s", quote_identifier(column->name),
+					 column->type == TEXTOID ? "pg_catalog.text" : format_type_be(column->type));
 }
 
 /* See stedi.h. */
@@ -51,15 +31,22 @@ stedi_import_landing(List *given, const char *server_name)
 	List	   *commands = NIL;
 
 	stedi_option_check_import(given);
-	for (int i = 0; i < lengthof(landing_tables); i++)
+	for (int i = 0; i < STEDI_N_LANDING; i++)
 	{
-		const char *prefix = stedi_option_given(given, landing_tables[i].option);
+		const StediLandingTable *table = &stedi_schema_landing[i];
+		const char *prefix = stedi_option_given(given, table->option);
+		StringInfoData command;
 
-		commands = lappend(commands,
-						   psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (prefix %s)",
-									landing_tables[i].table, landing_tables[i].columns,
-									quote_identifier(server_name),
-									quote_literal_cstr(prefix != NULL ? prefix : landing_tables[i].prefix)));
+		initStringInfo(&command);
+		appendStringInfo(&command, "CREATE FOREIGN TABLE %s (", table->name);
+		append_column(&command, &table->columns[table->first]);
+		for (int k = 0; k < table->n_columns; k++)
+			if (k != table->first)
+				append_column(&command, &table->columns[k]);
+		appendStringInfo(&command, ") SERVER %s OPTIONS (prefix %s)",
+						 quote_identifier(server_name),
+						 quote_literal_cstr(prefix != NULL ? prefix : table->prefix));
+		commands = lappend(commands, command.data);
 	}
 	return commands;
 }

@@ -114,7 +114,7 @@ to_database(const char *text)
 {
 	StediSlice	slice = {text, strlen(text)};
 	int			len;
-	char	   *converted = stedi_tuple_text(slice, &len);
+	char	   *converted = stedi_text_convert(slice, &len);
 
 	if (converted != NULL && strcmp(pg_server_to_any(converted, len, PG_UTF8), text) != 0)
 		return NULL;
@@ -233,7 +233,7 @@ infer(PG_FUNCTION_ARGS)
 		bool		nulls[STEDI_N_JSON_TYPES + 6] = {false};
 		int			n = 2 + STEDI_N_JSON_TYPES;
 
-		values[0] = stedi_tuple_name(key->text);
+		values[0] = stedi_text_name(key->text);
 		values[1] = Int64GetDatum(key->n_records);
 		for (int type = 0; type < STEDI_N_JSON_TYPES; type++)
 			values[2 + type] = Int64GetDatum(key->counts[type]);
@@ -346,7 +346,7 @@ stedi_infer_folders(Oid serverid)
 			else
 				ereport(WARNING,
 						errmsg("no foreign table is made of folder \"%s\": option \"prefix\" cannot name it",
-							   stedi_tuple_show(pnstrdup(name.data, name.len))));
+							   stedi_text_show(pnstrdup(name.data, name.len))));
 		}
 		if (folder != NULL)
 			stedi_list_add(folder->listing, object->key, object->etag, object->size, object->modified);

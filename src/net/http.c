@@ -445,6 +445,36 @@ stedi_http_resume(StediTransfer *transfer)
 	stedi_http_stop(transfer);
 }
 
+/*
+ * How a TLS handshake failed, in a StediAnswer's terms.  The numbers are those of OpenSSL's x509_vfy.h.  libcurl
+ * compares hosts by itself, and has words for that alone.
+ */
+static int
+find_tls_trouble(int result, long verify, const char *message)
+{
+	if (result != CURLE_PEER_FAILED_VERIFICATION)
+		return result;
+	switch (verify)
+	{
+		case 9:
+			return STEDI_ANSWER_CERT_EARLY;
+		case 10:
+			return STEDI_ANSWER_CERT_EXPIRED;
+		case 2:					/* no issuer, or ... */
+		case 18:				/* itself the issuer, or one of the chain, ... */
+		case 19:
+		case 20:				/* ... or one that is not at hand */
+		case 21:
+			return STEDI_ANSWER_CERT_UNKNOWN;
+		case 62:				/* host, or address */
+		case 64:
+			return STEDI_ANSWER_CERT_HOST;
+	}
+
+	/* "no alternative certificate subject name matches target host name ..." */
+	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
+}
+
 /* Note which transfers libcurl is done with. */
 static void
 collect(StediHttp *http)
@@ -483,7 +513,7 @@ collect(StediHttp *http)
 			answer->result = STEDI_ANSWER_PROXY_REFUSED;
 		if (answer->result == CURLE_OK)
 			answer->result = code == CURLE_COULDNT_CONNECT && answer->link_local ?
-				STEDI_ANSWER_LINK_LOCAL : stedi_trouble_tls(code, verify, answer->message);
+				STEDI_ANSWER_LINK_LOCAL : find_tls_trouble(code, verify, answer->message);
 		transfer->done = true;
 		stedi_http_stop(transfer);	/* ends msg, too */
 	}

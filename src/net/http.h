@@ -44,6 +44,8 @@ extern StediRequest *stedi_request_page(const StediOptions *opts,
  * http[s]://host[:port] as it is sent, without the port that the scheme has
  * anyway; and the time, as the signature wants it.
  */
+/* How long scheme:// is. */
+extern int	stedi_request_scheme_len(const char *endpoint);
 extern char *stedi_request_host(const char *endpoint);
 extern char *stedi_request_date(void);
 
@@ -195,11 +197,50 @@ typedef enum StediRemedy
 	STEDI_REMEDY_NEWER,			/* the object as it is now */
 } StediRemedy;
 
+/* Which statement a hint ends with. */
+typedef enum StediCure
+{
+	STEDI_CURE_NONE,
+	STEDI_CURE_KEYS,			/* of the user mapping */
+	STEDI_CURE_ACCOUNT,			/* the same, of another account */
+	STEDI_CURE_TOKEN,			/* the same, with a token */
+	STEDI_CURE_REGION,			/* options of the server: */
+	STEDI_CURE_URL,
+	STEDI_CURE_ENDPOINT,		/* or proxy, where there is one */
+	STEDI_CURE_NAME,			/* or region, which Amazon's hosts are called
+								 * by */
+	STEDI_CURE_CA_FILE,
+} StediCure;
+
+typedef struct StediTrouble
+{
+	int			result;			/* as in StediAnswer; CURLE_OK: with ... */
+	long		status;			/* ... this HTTP status, or 0: any */
+	const char *code;			/* ... this S3 code, or NULL: any */
+	StediRemedy remedy;
+	int			sqlerrcode;
+	const char *reason;
+	const char *hint;			/* NULL: none */
+	StediCure	cure;
+} StediTrouble;
+
 /*
- * What may help when a request for an object (NULL: a page) failed; REGION
+ * What is known of a request, for an object (else a page), that failed: the
+ * row, what the answer says is wrong, and facts for a detail, palloc'd ("":
+ * none).  listed: bytes that the object should have.
+ */
+extern const StediTrouble *stedi_trouble_find(bool of_object, const StediAnswer *answer,
+											  int64 listed, int n_tries, StediS3Error *error,
+											  char **detail);
+
+/* Wipe out, in a server's words, what may be a secret; returns text. */
+extern char *stedi_trouble_hide(char *text);
+
+/*
+ * What may help when a request for an object (else a page) failed; REGION
  * fills in region.  Never throws.
  */
-extern StediRemedy stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
+extern StediRemedy stedi_trouble_remedy(bool of_object, const StediAnswer *answer,
 										char region[STEDI_REGION_SIZE]);
 
 /*
@@ -209,15 +250,9 @@ extern StediRemedy stedi_trouble_remedy(const StediObject *object, const StediAn
 extern const char *stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode,
 										 char **detail);
 
-/* Text from a server or a file as a sentence for a message, in the current context. */
-extern char *stedi_trouble_show(const char *text);
-
-/* How a TLS handshake failed: libcurl's code, OpenSSL's, and libcurl's words. */
-extern int	stedi_trouble_tls(int result, long verify, const char *message);
-
 /* Raise the error for it; it was tried that often, as credential says. */
-pg_noreturn extern void stedi_trouble_report(const StediOptions *opts, const StediCredential *credential,
-											 const StediObject *object, const StediAnswer *answer,
-											 int n_tries);
+pg_noreturn extern void stedi_s3_report(const StediOptions *opts, const StediCredential *credential,
+										const StediObject *object, const StediAnswer *answer,
+										int n_tries);
 
 #endif							/* STEDI_HTTP_H */

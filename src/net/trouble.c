@@ -5,7 +5,7 @@
  *
  * One table says, of what libcurl, HTTP and S3 came to, whether another try
  * may help, which SQLSTATE it is, how it is called, and what to do, with the
- * statement that does it (cure.c).  Messages name bucket and key; no secret,
+ * statement that does it.  Messages name bucket and key; no secret,
  * signature or query is in any of them.
  *
  * libcurl's header is included for its codes alone: the calls are in http.c.
@@ -23,33 +23,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 
-/* Which statement a hint ends with. */
-typedef enum Cure
-{
-	CURE_NONE,
-	CURE_KEYS,					/* of the user mapping */
-	CURE_ACCOUNT,				/* the same, of another account */
-	CURE_TOKEN,					/* the same, with a token */
-	CURE_REGION,				/* options of the server: */
-	CURE_URL,
-	CURE_ENDPOINT,				/* or proxy, where there is one */
-	CURE_NAME,					/* or region, which Amazon's hosts are called
-								 * by */
-	CURE_CA_FILE,
-} Cure;
-
-typedef struct Trouble
-{
-	int			result;			/* as in StediAnswer; CURLE_OK: with ... */
-	long		status;			/* ... this HTTP status, or 0: any */
-	const char *code;			/* ... this S3 code, or NULL: any */
-	StediRemedy remedy;
-	int			sqlerrcode;
-	const char *reason;
-	const char *hint;			/* NULL: none */
-	Cure		cure;
-} Trouble;
-
 #define HINT_KEYS \
 	"Check options \"access_key_id\" and \"secret_access_key\" of the user mapping."
 #define HINT_POLICY \
@@ -66,175 +39,151 @@ typedef struct Trouble
 	"Check options \"endpoint\" and \"proxy\" of the server, and that the network lets the database server reach it."
 
 /* The first that fits counts. */
-static const Trouble troubles[] = {
+static const StediTrouble troubles[] = {
 	/* no answer */
 	{CURLE_COULDNT_RESOLVE_HOST, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-	"the server's name is not known", "Check options \"endpoint\" and \"region\" of the server.", CURE_NAME},
+	"the server's name is not known", "Check options \"endpoint\" and \"region\" of the server.", STEDI_CURE_NAME},
 	{CURLE_COULDNT_RESOLVE_PROXY, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-	"the proxy's name is not known", "Check option \"proxy\" of the server.", CURE_ENDPOINT},
+	"the proxy's name is not known", "Check option \"proxy\" of the server.", STEDI_CURE_ENDPOINT},
 	{STEDI_ANSWER_PROXY_REFUSED, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-	"the proxy refuses to connect to the server", "Check options \"proxy\" and \"endpoint\" of the server, and what the proxy allows.", CURE_NONE},
+	"the proxy refuses to connect to the server", "Check options \"proxy\" and \"endpoint\" of the server, and what the proxy allows.", STEDI_CURE_NONE},
 	{CURLE_COULDNT_CONNECT, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-	"the server does not take the connection", HINT_ENDPOINT, CURE_ENDPOINT},
+	"the server does not take the connection", HINT_ENDPOINT, STEDI_CURE_ENDPOINT},
 	{CURLE_OPERATION_TIMEDOUT, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server did not take the connection in time",
-	"Check option \"endpoint\" of the server, or raise its option \"connect_timeout\".", CURE_NONE},
+	"Check option \"endpoint\" of the server, or raise its option \"connect_timeout\".", STEDI_CURE_NONE},
 	{STEDI_ANSWER_CERT_UNKNOWN, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is signed by nobody who is trusted",
-	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system.", CURE_CA_FILE},
+	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system.", STEDI_CURE_CA_FILE},
 	{STEDI_ANSWER_CERT_EXPIRED, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate has expired",
-	"It, or its authority's in option \"ca_file\" of the server, is to be renewed; or the clock of the database server is wrong.", CURE_NONE},
+	"It, or its authority's in option \"ca_file\" of the server, is to be renewed; or the clock of the database server is wrong.", STEDI_CURE_NONE},
 	{STEDI_ANSWER_CERT_EARLY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is not valid yet",
-	"Set the clock of the database server.", CURE_NONE},
+	"Set the clock of the database server.", STEDI_CURE_NONE},
 	{STEDI_ANSWER_CERT_HOST, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is for another host",
-	"Check option \"endpoint\" of the server; a bucket with a dot in its name needs option \"url_style\" to be path.", CURE_NONE},
+	"Check option \"endpoint\" of the server; a bucket with a dot in its name needs option \"url_style\" to be path.", STEDI_CURE_NONE},
 	{CURLE_PEER_FAILED_VERIFICATION, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the server's certificate is not to be trusted",
-	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system.", CURE_CA_FILE},
+	"Set option \"ca_file\" of the server to a file with its authority's certificate, or install that in the database server's system.", STEDI_CURE_CA_FILE},
 	{CURLE_SSL_CONNECT_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-	"no TLS connection can be made", "Check whether the endpoint speaks https.", CURE_ENDPOINT},
+	"no TLS connection can be made", "Check whether the endpoint speaks https.", STEDI_CURE_ENDPOINT},
 	{CURLE_SSL_CACERT_BADFILE, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"there are no certificates to check with",
-	"Check that option \"ca_file\" of the server is a PEM file that the database server's user can read; without it, install the system's package of certificates (Debian: ca-certificates).", CURE_NONE},
+	"Check that option \"ca_file\" of the server is a PEM file that the database server's user can read; without it, install the system's package of certificates (Debian: ca-certificates).", STEDI_CURE_NONE},
 	{CURLE_URL_MALFORMAT, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_PARAMETER_VALUE,
-	"the endpoint is not a server's address", "Check options \"endpoint\" and \"url\" of the server.", CURE_NONE},
+	"the endpoint is not a server's address", "Check options \"endpoint\" and \"url\" of the server.", STEDI_CURE_NONE},
 	{CURLE_OUT_OF_MEMORY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OUT_OF_MEMORY,
-	"out of memory", NULL, CURE_NONE},
+	"out of memory", NULL, STEDI_CURE_NONE},
 	{CURLE_PARTIAL_FILE, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the connection ended before the answer did", HINT_AGAIN, CURE_NONE},
+	"the connection ended before the answer did", HINT_AGAIN, STEDI_CURE_NONE},
 	{STEDI_ANSWER_CUT_OFF, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the connection ended before the answer did", HINT_AGAIN, CURE_NONE},
+	"the connection ended before the answer did", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_GOT_NOTHING, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the server ended the connection without an answer", HINT_AGAIN, CURE_NONE},
+	"the server ended the connection without an answer", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_RECV_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the connection broke", HINT_AGAIN, CURE_NONE},
+	"the connection broke", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_SEND_ERROR, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the connection broke", HINT_AGAIN, CURE_NONE},
+	"the connection broke", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_UNSUPPORTED_PROTOCOL, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the answer is no HTTP", HINT_ENDPOINT, CURE_ENDPOINT},
+	"the answer is no HTTP", HINT_ENDPOINT, STEDI_CURE_ENDPOINT},
 	{CURLE_WEIRD_SERVER_REPLY, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the answer is no HTTP", HINT_ENDPOINT, CURE_ENDPOINT},
+	"the answer is no HTTP", HINT_ENDPOINT, STEDI_CURE_ENDPOINT},
 	{STEDI_ANSWER_STALLED, 0, NULL, STEDI_REMEDY_AGAIN, ERRCODE_CONNECTION_FAILURE,
-	"the server went silent", "Run the query again, or raise option \"stall_timeout\" of the server.", CURE_NONE},
+	"the server went silent", "Run the query again, or raise option \"stall_timeout\" of the server.", STEDI_CURE_NONE},
 	{STEDI_ANSWER_TOO_LONG, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-	"the answer is too long", "Lower option \"page_size\" of the server.", CURE_NONE},
+	"the answer is too long", "Lower option \"page_size\" of the server.", STEDI_CURE_NONE},
 	{STEDI_ANSWER_LINK_LOCAL, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_INSUFFICIENT_PRIVILEGE,
 		"its address is link-local, or one where a cloud answers its own hosts alone",
-	"Check options \"endpoint\" and \"proxy\" of the server. Superusers and members of role pg_read_server_files may set its option \"allow_link_local\".", CURE_NONE},
+	"Check options \"endpoint\" and \"proxy\" of the server. Superusers and members of role pg_read_server_files may set its option \"allow_link_local\".", STEDI_CURE_NONE},
 	{STEDI_ANSWER_WRONG_LENGTH, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"its length is not the one that was listed", HINT_AGAIN, CURE_NONE},
+	"its length is not the one that was listed", HINT_AGAIN, STEDI_CURE_NONE},
 
 	{STEDI_ANSWER_WRONG_RANGE, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server sent other bytes than those that were asked for", "Check option \"endpoint\" of the server.", CURE_NONE},
+	"the server sent other bytes than those that were asked for", "Check option \"endpoint\" of the server.", STEDI_CURE_NONE},
 	{STEDI_ANSWER_CHANGED, 0, NULL, STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"it has changed since it was listed", HINT_AGAIN, CURE_NONE},
+	"it has changed since it was listed", HINT_AGAIN, STEDI_CURE_NONE},
 	{STEDI_ANSWER_WRONG_CHECKSUM, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_DATA_CORRUPTED,
-	"its checksum is wrong", "Run the query again; if that does not help, see that the object is what was uploaded.", CURE_NONE},
+	"its checksum is wrong", "Run the query again; if that does not help, see that the object is what was uploaded.", STEDI_CURE_NONE},
 
 	/* an answer with a code of S3's */
 	{CURLE_OK, 0, "SignatureDoesNotMatch", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the secret does not go with the access key", HINT_KEYS, CURE_KEYS},
+	"the secret does not go with the access key", HINT_KEYS, STEDI_CURE_KEYS},
 	{CURLE_OK, 0, "InvalidAccessKeyId", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too.", CURE_KEYS},
+	"the access key is not known", "Check option \"access_key_id\" of the user mapping; temporary keys need option \"session_token\", too.", STEDI_CURE_KEYS},
 	{CURLE_OK, 0, "ExpiredToken", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token has expired", HINT_TOKEN, CURE_TOKEN},
+	"the session token has expired", HINT_TOKEN, STEDI_CURE_TOKEN},
 	{CURLE_OK, 0, "TokenRefreshRequired", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token has expired", HINT_TOKEN, CURE_TOKEN},
+	"the session token has expired", HINT_TOKEN, STEDI_CURE_TOKEN},
 	{CURLE_OK, 0, "InvalidToken", STEDI_REMEDY_RENEW, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the session token is wrong", HINT_TOKEN, CURE_TOKEN},
+	"the session token is wrong", HINT_TOKEN, STEDI_CURE_TOKEN},
 	{CURLE_OK, 0, "RequestTimeTooSkewed", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"the clocks differ too much", "Set the clock of the database server's host; with systemd, as root: timedatectl set-ntp true", CURE_NONE},
+	"the clocks differ too much", "Set the clock of the database server's host; with systemd, as root: timedatectl set-ntp true", STEDI_CURE_NONE},
 	{CURLE_OK, 0, "AuthorizationHeaderMalformed", STEDI_REMEDY_REGION, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"it was asked for in the wrong region", HINT_REGION, CURE_REGION},
+	"it was asked for in the wrong region", HINT_REGION, STEDI_CURE_REGION},
 	{CURLE_OK, 0, "AccessDenied", STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"access denied", HINT_POLICY, CURE_ACCOUNT},
+	"access denied", HINT_POLICY, STEDI_CURE_ACCOUNT},
 	{CURLE_OK, 0, "NoSuchBucket", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
-	"there is no such bucket", "Check option \"url\" of the server.", CURE_URL},
+	"there is no such bucket", "Check option \"url\" of the server.", STEDI_CURE_URL},
 	{CURLE_OK, 0, "InvalidBucketName", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
-	"there can be no such bucket", "Check option \"url\" of the server.", CURE_URL},
+	"there can be no such bucket", "Check option \"url\" of the server.", STEDI_CURE_URL},
 	{CURLE_OK, 0, "NoSuchKey", STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
-	"it was removed since it was listed", HINT_AGAIN, CURE_NONE},
+	"it was removed since it was listed", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_OK, 0, "PermanentRedirect", STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is in another region", HINT_REGION, CURE_REGION},
+	"the bucket is in another region", HINT_REGION, STEDI_CURE_REGION},
 	{CURLE_OK, 0, "TemporaryRedirect", STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is being moved to another place", "Run the query again later.", CURE_NONE},
+	"the bucket is being moved to another place", "Run the query again later.", STEDI_CURE_NONE},
 	{CURLE_OK, 0, "PreconditionFailed", STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"it has changed since it was listed", HINT_AGAIN, CURE_NONE},
+	"it has changed since it was listed", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_OK, 0, "InvalidObjectState", STEDI_REMEDY_NONE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"it is archived", "Restore it from the archive, or move it out of the prefix.", CURE_NONE},
+	"it is archived", "Restore it from the archive, or move it out of the prefix.", STEDI_CURE_NONE},
 	{CURLE_OK, 0, "SlowDown", STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is asked for too much", HINT_LATER, CURE_NONE},
+	"the server is asked for too much", HINT_LATER, STEDI_CURE_NONE},
 
 	/* an answer without one, or with one that needs no words of its own */
 	{CURLE_OK, 301, NULL, STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is in another region", HINT_REGION, CURE_REGION},
+	"the bucket is in another region", HINT_REGION, STEDI_CURE_REGION},
 	{CURLE_OK, 307, NULL, STEDI_REMEDY_REGION, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the bucket is in another region", HINT_REGION, CURE_REGION},
+	"the bucket is in another region", HINT_REGION, STEDI_CURE_REGION},
 	{CURLE_OK, 401, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"access denied", HINT_KEYS, CURE_KEYS},
+	"access denied", HINT_KEYS, STEDI_CURE_KEYS},
 	{CURLE_OK, 403, NULL, STEDI_REMEDY_NONE, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"access denied", HINT_POLICY, CURE_ACCOUNT},
+	"access denied", HINT_POLICY, STEDI_CURE_ACCOUNT},
 	{CURLE_OK, 404, NULL, STEDI_REMEDY_NONE, ERRCODE_UNDEFINED_OBJECT,
-	"it is not there", "Check options \"url\" and \"endpoint\" of the server.", CURE_URL},
+	"it is not there", "Check options \"url\" and \"endpoint\" of the server.", STEDI_CURE_URL},
 	{CURLE_OK, 412, NULL, STEDI_REMEDY_NEWER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"it has changed since it was listed", HINT_AGAIN, CURE_NONE},
+	"it has changed since it was listed", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_OK, 429, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is asked for too much", HINT_LATER, CURE_NONE},
+	"the server is asked for too much", HINT_LATER, STEDI_CURE_NONE},
 	{CURLE_OK, 0, "RequestTimeout", STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server waited too long", HINT_AGAIN, CURE_NONE},
+	"the server waited too long", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_OK, 408, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server waited too long", HINT_AGAIN, CURE_NONE},
+	"the server waited too long", HINT_AGAIN, STEDI_CURE_NONE},
 	{CURLE_OK, 500, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is in trouble", "Run the query again later.", CURE_NONE},
+	"the server is in trouble", "Run the query again later.", STEDI_CURE_NONE},
 	{CURLE_OK, 502, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is in trouble", "Run the query again later.", CURE_NONE},
+	"the server is in trouble", "Run the query again later.", STEDI_CURE_NONE},
 	{CURLE_OK, 504, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is in trouble", "Run the query again later.", CURE_NONE},
+	"the server is in trouble", "Run the query again later.", STEDI_CURE_NONE},
 	{CURLE_OK, 503, NULL, STEDI_REMEDY_AGAIN, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server is busy", HINT_LATER, CURE_NONE},
+	"the server is busy", HINT_LATER, STEDI_CURE_NONE},
 	{CURLE_OK, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
-	"the server refuses the request", "Check option \"endpoint\" of the server.", CURE_NONE},
+	"the server refuses the request", "Check option \"endpoint\" of the server.", STEDI_CURE_NONE},
 };
 
 /* All that libcurl can come up with and has no row. */
-static const Trouble other_trouble = {
-	0, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_CONNECTION_FAILURE, "the transfer failed", NULL, CURE_NONE
+static const StediTrouble other_trouble = {
+	0, 0, NULL, STEDI_REMEDY_NONE, ERRCODE_CONNECTION_FAILURE, "the transfer failed", NULL, STEDI_CURE_NONE
 };
-
-/*
- * See http.h.  It comes out without control characters, in the database's
- * encoding.
- */
-char *
-stedi_trouble_show(const char *text)
-{
-	bool		utf8 = GetDatabaseEncoding() == PG_UTF8 &&
-	pg_verify_mbstr(PG_UTF8, text, strlen(text), true);
-	char	   *copy = pstrdup(text);
-	Size		len = strlen(copy);
-
-	for (char *p = copy; *p != '\0'; p++)
-	{
-		if ((unsigned char) *p < ' ' || *p == 0x7f)
-			*p = ' ';
-		else if (IS_HIGHBIT_SET(*p) && !utf8)
-			*p = '?';
-	}
-	while (len > 0 && (copy[len - 1] == '.' || copy[len - 1] == ' '))
-		copy[--len] = '\0';
-	return copy;
-}
 
 /*
  * Wipe out, in a server's words, what may be a secret that it was sent: long
  * runs of the letters that tokens and signatures are made of.  Servers have no
  * reason to repeat these, but some do.
  */
-static char *
-hide_secrets(char *text)
+char *
+stedi_trouble_hide(char *text)
 {
 	char	   *to = text;		/* not beyond p */
 
@@ -261,18 +210,17 @@ hide_secrets(char *text)
 }
 
 /* The row that fits.  Only of an object can one say that it has changed. */
-static const Trouble *
-find_trouble(const StediObject *object, const StediAnswer *answer,
-			 const StediS3Error *error)
+static const StediTrouble *
+find_trouble(bool of_object, const StediAnswer *answer, const StediS3Error *error)
 {
 	for (int i = 0; i < (int) lengthof(troubles); i++)
 	{
-		const Trouble *trouble = &troubles[i];
+		const StediTrouble *trouble = &troubles[i];
 
 		if (trouble->result == answer->result &&
 			(trouble->status == 0 || trouble->status == answer->status) &&
 			(trouble->code == NULL || strcmp(trouble->code, error->code) == 0) &&
-			(object != NULL || trouble->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE))
+			(of_object || trouble->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE))
 			return trouble;
 	}
 	return &other_trouble;
@@ -283,24 +231,23 @@ find_trouble(const StediObject *object, const StediAnswer *answer,
  * what the right one is: their words are left out then.
  */
 static char *
-describe_trouble(const StediObject *object, const StediAnswer *answer,
-				 const StediS3Error *error, int n_tries)
+describe_trouble(const StediAnswer *answer, const StediS3Error *error, int64 listed, int n_tries)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
 	if (answer->result == STEDI_ANSWER_WRONG_LENGTH)
-		appendStringInfo(&text, "Listed were " INT64_FORMAT " bytes.", object->size);
+		appendStringInfo(&text, "Listed were " INT64_FORMAT " bytes.", listed);
 	else if (answer->result != CURLE_OK && answer->message[0] != '\0')
-		appendStringInfo(&text, "%s.", stedi_trouble_show(answer->message));
+		appendStringInfo(&text, "%s.", stedi_text_sentence(answer->message));
 	else if (answer->status != 0)
 	{
 		appendStringInfo(&text, "The server answered with HTTP status %ld", answer->status);
 		if (error->code[0] != '\0')
-			appendStringInfo(&text, ", code %s", hide_secrets(stedi_trouble_show(error->code)));
+			appendStringInfo(&text, ", code %s", stedi_trouble_hide(stedi_text_sentence(error->code)));
 		appendStringInfoChar(&text, '.');
 		if (error->message[0] != '\0' && strcmp(error->code, "SignatureDoesNotMatch") != 0)
-			appendStringInfo(&text, " It says: %s.", hide_secrets(stedi_trouble_show(error->message)));
+			appendStringInfo(&text, " It says: %s.", stedi_trouble_hide(stedi_text_sentence(error->message)));
 	}
 	if (strcmp(error->code, "RequestTimeTooSkewed") == 0 && answer->ahead != 0)
 		appendStringInfo(&text, " Its clock is " INT64_FORMAT " seconds %s that of the database server.",
@@ -328,14 +275,14 @@ read_error(const StediAnswer *answer, StediS3Error *error)
 
 /* See http.h. */
 StediRemedy
-stedi_trouble_remedy(const StediObject *object, const StediAnswer *answer,
+stedi_trouble_remedy(bool of_object, const StediAnswer *answer,
 					 char region[STEDI_REGION_SIZE])
 {
 	StediS3Error error;
-	const Trouble *trouble;
+	const StediTrouble *trouble;
 
 	read_error(answer, &error);
-	trouble = find_trouble(object, answer, &error);
+	trouble = find_trouble(of_object, answer, &error);
 	strlcpy(region, error.region, STEDI_REGION_SIZE);
 	if (trouble->remedy == STEDI_REMEDY_REGION && region[0] == '\0')
 		return STEDI_REMEDY_NONE;
@@ -347,12 +294,12 @@ const char *
 stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 {
 	StediS3Error error;
-	const Trouble *trouble;
+	const StediTrouble *trouble;
 
 	read_error(answer, &error);
-	trouble = find_trouble(NULL, answer, &error);
+	trouble = find_trouble(false, answer, &error);
 	*sqlerrcode = trouble->sqlerrcode;
-	*detail = describe_trouble(NULL, answer, &error, 1);
+	*detail = describe_trouble(answer, &error, 0, 1);
 
 	/* where it is another than of S3 */
 	if (answer->result == CURLE_OPERATION_TIMEDOUT)
@@ -362,107 +309,12 @@ stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 	return trouble->reason;
 }
 
-/*
- * See http.h.  The numbers are those of OpenSSL's x509_vfy.h.  libcurl
- * compares hosts by itself, and has words for that alone.
- */
-int
-stedi_trouble_tls(int result, long verify, const char *message)
-{
-	if (result != CURLE_PEER_FAILED_VERIFICATION)
-		return result;
-	switch (verify)
-	{
-		case 9:
-			return STEDI_ANSWER_CERT_EARLY;
-		case 10:
-			return STEDI_ANSWER_CERT_EXPIRED;
-		case 2:					/* no issuer, or ... */
-		case 18:				/* itself the issuer, or one of the chain, ... */
-		case 19:
-		case 20:				/* ... or one that is not at hand */
-		case 21:
-			return STEDI_ANSWER_CERT_UNKNOWN;
-		case 62:				/* host, or address */
-		case 64:
-			return STEDI_ANSWER_CERT_HOST;
-	}
-
-	/* "no alternative certificate subject name matches target host name ..." */
-	return strstr(message, "target") != NULL ? STEDI_ANSWER_CERT_HOST : result;
-}
-
-/* The url of another bucket. */
-static char *
-other_url(const StediOptions *opts)
-{
-	return psprintf("s3://...%s", opts->url + strlen("s3://") + strlen(opts->bucket));
-}
-
-/* The statement that may help; NULL when there is none. */
-static char *
-find_cure(const Trouble *trouble, const StediOptions *opts,
-		  const StediCredential *credential, const StediS3Error *error)
-{
-	switch (trouble->cure)
-	{
-		case CURE_NONE:
-			break;
-		case CURE_KEYS:
-		case CURE_ACCOUNT:
-		case CURE_TOKEN:
-			/* what a mapping has is not told to the reader of another's view */
-			if (credential->source != STEDI_KEYS_STATIC ||
-				!has_privs_of_role(GetOuterUserId(), credential->userid))
-				break;
-			return psprintf("%s%s", trouble->cure == CURE_ACCOUNT ? "To use another account: " : "",
-							stedi_cure_keys(opts->serverid, credential->userid,
-											trouble->cure == CURE_TOKEN));
-		case CURE_REGION:
-			/* what looks like a secret is not shown */
-			return stedi_cure_server(opts, "region",
-									 error->region[0] != '\0' &&
-									 strcmp(hide_secrets(pstrdup(error->region)), error->region) == 0 ?
-									 error->region : "...");
-		case CURE_URL:
-			return stedi_cure_server(opts, "url", other_url(opts));
-		case CURE_NAME:
-			if (opts->amazon)
-				return stedi_cure_server(opts, "region", "...");
-			return stedi_cure_server(opts, "endpoint", "https://...");
-		case CURE_ENDPOINT:
-			if (opts->proxy != NULL)
-				return stedi_cure_server(opts, "proxy", "http://...");
-			return stedi_cure_server(opts, "endpoint", "https://...");
-		case CURE_CA_FILE:
-			return stedi_cure_server(opts, "ca_file", "/...");
-	}
-	return NULL;
-}
-
 /* See http.h. */
-void
-stedi_trouble_report(const StediOptions *opts, const StediCredential *credential,
-					 const StediObject *object, const StediAnswer *answer, int n_tries)
+const StediTrouble *
+stedi_trouble_find(bool of_object, const StediAnswer *answer, int64 listed, int n_tries,
+				   StediS3Error *error, char **detail)
 {
-	StediS3Error error;
-	const Trouble *trouble;
-	char	   *detail;
-	char	   *cure;
-
-	read_error(answer, &error);
-	trouble = find_trouble(object, answer, &error);
-	cure = find_cure(trouble, opts, credential, &error);
-	detail = describe_trouble(object, answer, &error, n_tries);
-	ereport(ERROR,
-			errcode(trouble->sqlerrcode),
-			object != NULL ?
-			errmsg("could not fetch object \"%s\" of bucket \"%s\": %s",
-				   stedi_tuple_show(object->key),
-				   opts->bucket, trouble->reason) :
-			errmsg("could not list bucket \"%s\": %s", opts->bucket, trouble->reason),
-			detail[0] != '\0' ? errdetail("%s", detail) : 0,
-			trouble->hint == NULL ? 0 :
-			errhint("%s%s%s", trouble->hint, cure != NULL ? " " : "", cure != NULL ? cure : ""));
-	pg_unreachable();
+	read_error(answer, error);
+	*detail = describe_trouble(answer, error, listed, n_tries);
+	return find_trouble(of_object, answer, error);
 }

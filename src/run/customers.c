@@ -45,7 +45,7 @@ enum
 
 enum
 {
-	CUSTOMER_EMAIL = 0,			/* places in stedi_judge_customers */
+	CUSTOMER_EMAIL = 0,			/* places in stedi_schema_customers */
 	CUSTOMER_SERIAL = 4,
 	CUSTOMER_REGISTERED = 5,
 	CUSTOMER_UPDATED = 6,
@@ -123,8 +123,8 @@ make_record_desc(void)
 
 	for (int i = 0; i < N_RECORD_COLUMNS; i++)
 		if (i < STEDI_N_CUSTOMER_COLUMNS)
-			TupleDescInitEntry(tupdesc, i + 1, stedi_judge_customers[i].name,
-							   stedi_judge_customers[i].type, -1, 0);
+			TupleDescInitEntry(tupdesc, i + 1, stedi_schema_customers[i].name,
+							   stedi_schema_customers[i].type, -1, 0);
 		else
 			TupleDescInitEntry(tupdesc, i + 1, more[i - STEDI_N_CUSTOMER_COLUMNS].name,
 							   more[i - STEDI_N_CUSTOMER_COLUMNS].type, -1, 0);
@@ -139,8 +139,8 @@ begin_customers(ZoneRun *run)
 	Oid			relid = run->source[ZONE_CUSTOMER_TRUSTED].relid;
 
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
-		customers->attno[i] = stedi_option_find_column(relid, stedi_judge_customers[i].name,
-													   stedi_judge_customers[i].type) - 1;
+		customers->attno[i] = stedi_option_find_column(relid, stedi_schema_customers[i].name,
+													   stedi_schema_customers[i].type) - 1;
 	customers->relation = table_open(relid, AccessShareLock);
 	customers->opts = stedi_option_get_table(relid);
 	customers->lack = stedi_zone_lack_begin(run->cxt, relid, customers->attno);
@@ -385,7 +385,7 @@ find_rows(ZoneRun *run)
 	ZoneTableRows rows;
 
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
-		columns[i] = stedi_judge_customers[i].name;
+		columns[i] = stedi_schema_customers[i].name;
 	stedi_zone_table_open(&rows, run->relid[ZONE_CUSTOMER_TRUSTED], columns, STEDI_N_CUSTOMER_COLUMNS);
 	while (stedi_zone_table_next(&rows))
 	{

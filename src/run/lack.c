@@ -56,7 +56,7 @@ struct ZoneLack
 {
 	MemoryContext cxt;
 	const char *keys[STEDI_N_CUSTOMER_COLUMNS]; /* that columns read */
-	int			place[N_NEEDED];	/* in stedi_judge_customers */
+	int			place[N_NEEDED];	/* in stedi_schema_customers */
 	bool		seen[N_NEEDED];
 	int			likeness[N_NEEDED];
 	char	   *like[N_NEEDED]; /* owned: the key */
@@ -82,7 +82,7 @@ stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno)
 	lack->cxt = cxt;
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
 	{
-		const char *column = stedi_judge_customers[i].name;
+		const char *column = stedi_schema_customers[i].name;
 
 		lack->keys[i] = stedi_option_get_column(relid, attno[i] + 1, column).key;
 		for (int k = 0; k < N_NEEDED; k++)

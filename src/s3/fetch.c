@@ -701,8 +701,8 @@ static void
 fetch_check(const StediFetch *fetch, const Slot *slot)
 {
 	if (slot->state == SLOT_FAILED)
-		stedi_trouble_report(fetch->opts, fetch->credential, slot->object,
-							 &slot->transfer.answer, slot->n_tries);
+		stedi_s3_report(fetch->opts, fetch->credential, slot->object,
+						&slot->transfer.answer, slot->n_tries);
 }
 
 /* Put waiting objects into free slots. */

@@ -170,17 +170,17 @@ open_key(const LocalRoot *root, const char *key, StediBeneathFor purpose)
 	if (errno == EXDEV)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(key), folder),
+				errmsg("object \"%s\" is not inside folder \"%s\"", stedi_text_show(key), folder),
 				errdetail("A symbolic link or \"..\" leads out of it."));
 	if (errno == EAGAIN)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("could not find object \"%s\" of folder \"%s\": it is being exchanged",
-					   stedi_tuple_show(key), folder),
+					   stedi_text_show(key), folder),
 				errhint("Run the query again."));
 	ereport(ERROR,
 			errcode_for_file_access(),
-			errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), folder),
+			errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_text_show(key), folder),
 			stedi_local_explain(root->opts, key));
 	return -1;					/* not reached */
 }
@@ -205,7 +205,7 @@ report_folder(const LocalRoot *root, const char *prefix)
 {
 	ereport(ERROR,
 			errcode_for_file_access(),
-			errmsg("could not list folder \"%s/%s\": %m", root->opts->root, stedi_tuple_show(prefix)),
+			errmsg("could not list folder \"%s/%s\": %m", root->opts->root, stedi_text_show(prefix)),
 			stedi_local_explain(root->opts, prefix[0] != '\0' ? prefix : NULL));
 }
 
@@ -299,7 +299,7 @@ walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *nam
 		ereport(ERROR,
 				errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				errmsg("could not list folder \"%s/%s\": a name in it is not UTF-8",
-					   root->opts->root, stedi_tuple_show(prefix)));
+					   root->opts->root, stedi_text_show(prefix)));
 	key = psprintf("%s%s", prefix, name);
 	if (fstatat(dirfd(root->dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 	{
@@ -307,7 +307,7 @@ walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *nam
 			return;				/* renamed or removed meanwhile */
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_tuple_show(key), root->opts->root),
+				errmsg("could not find object \"%s\" of folder \"%s\": %m", stedi_text_show(key), root->opts->root),
 				stedi_local_explain(root->opts, key));
 	}
 	noted = S_ISDIR(st.st_mode) ? &names->folders : S_ISLNK(st.st_mode) ? &names->links : NULL;
@@ -346,7 +346,7 @@ walk_link(LocalWalk *walk, const LocalFolder *parent, const char *key)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_FILE),
 				errmsg("could not find object \"%s\" of folder \"%s\": the symbolic link leads nowhere",
-					   stedi_tuple_show(key), walk->root->opts->root));
+					   stedi_text_show(key), walk->root->opts->root));
 	if (S_ISDIR(st.st_mode))
 		walk_subfolder(walk, parent, key);
 	else if (S_ISREG(st.st_mode))
@@ -381,7 +381,7 @@ walk_folder(LocalWalk *walk, const LocalFolder *parent, const char *prefix)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("could not list folder \"%s/%s\": it is inside itself",
-						   root->opts->root, stedi_tuple_show(prefix)),
+						   root->opts->root, stedi_text_show(prefix)),
 					errdetail("A symbolic link leads back to a folder around it."));
 	while ((name = next_name(root, prefix)) != NULL)
 		walk_name(walk, prefix, name, &names);
@@ -471,7 +471,7 @@ report_changed(const StediObject *object)
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("could not read object \"%s\": it has changed since it was listed",
-				   stedi_tuple_show(object->key)),
+				   stedi_text_show(object->key)),
 			errhint("Run the query again."));
 }
 
@@ -485,7 +485,7 @@ check_same(const StediLocal *local)
 	if (fstat(local->fd, &st) != 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not read object \"%s\": %m", stedi_tuple_show(local->object->key)));
+				errmsg("could not read object \"%s\": %m", stedi_text_show(local->object->key)));
 	make_etag(&st, etag);
 	if (!S_ISREG(st.st_mode) || strcmp(etag, local->object->etag) != 0)
 		report_changed(local->object);
@@ -512,7 +512,7 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				errmsg("could not open object \"%s\": too many files are open", stedi_tuple_show(object->key)),
+				errmsg("could not open object \"%s\": too many files are open", stedi_text_show(object->key)),
 				errhint("Have fewer scans at the same time, or raise \"max_files_per_process\" of the server."));
 	local->fd = stedi_beneath_open(root->fd, opts->root, object->key, STEDI_BENEATH_READ);
 	if (local->fd < 0)
@@ -523,11 +523,11 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 		if (errno == EXDEV)
 			ereport(ERROR,
 					errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("object \"%s\" is not inside folder \"%s\"", stedi_tuple_show(object->key), opts->root),
+					errmsg("object \"%s\" is not inside folder \"%s\"", stedi_text_show(object->key), opts->root),
 					errdetail("A symbolic link or \"..\" leads out of it."));
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not open object \"%s\": %m", stedi_tuple_show(object->key)),
+				errmsg("could not open object \"%s\": %m", stedi_text_show(object->key)),
 				stedi_local_explain(opts, object->key));
 	}
 	close_root(root);
@@ -552,7 +552,7 @@ stedi_local_read(StediLocal *local, char *dest, Size room)
 	if (n < 0)
 		ereport(ERROR,
 				errcode_for_file_access(),
-				errmsg("could not read object \"%s\": %m", stedi_tuple_show(local->object->key)));
+				errmsg("could not read object \"%s\": %m", stedi_text_show(local->object->key)));
 	check_same(local);
 	local->pos += n;
 	return n;

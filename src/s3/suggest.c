@@ -371,7 +371,7 @@ stedi_list_warn_beside(const StediOptions *opts, Oid userid, const StediListing 
 	int			n = 0;
 
 	/* who has written a pattern has said what is meant */
-	if (name == NULL || opts->pattern != NULL || !stedi_import_is_landing(name) ||
+	if (name == NULL || opts->pattern != NULL || !(stedi_schema_find(name) != NULL) ||
 		!has_privs_of_role(GetOuterUserId(), userid))
 		return;
 	prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);

@@ -156,7 +156,7 @@ find_member(StediTest *test, StediSlice who)
 		int			len;
 
 		/* the set's members are in the encoding of the database */
-		key.data = stedi_tuple_text(who, &len);
+		key.data = stedi_text_convert(who, &len);
 		if (key.data == NULL)
 			return false;
 		key.len = len;

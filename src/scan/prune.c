@@ -26,7 +26,7 @@ stedi_prune_keeps(StediTest *tests, int n_tests, const StediObject *object)
 		if (!tests[i].by_object)
 			continue;
 		if (key == (Datum) 0)
-			key = stedi_tuple_name(object->key);
+			key = stedi_text_name(object->key);
 		if (!stedi_filter_keeps(&tests[i], key, false))
 			return false;
 	}

@@ -93,7 +93,7 @@ stedi_scan_count_reject(StediScan *scan)
 					   get_rel_name(scan->opts->relid),
 					   stedi_scan_reason(&scan->reject)),
 				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   stedi_tuple_show(scan->place.object->key), scan->place.line, scan->place.offset));
+						   stedi_text_show(scan->place.object->key), scan->place.line, scan->place.offset));
 	if (scan->opts->reject_limit > 0 &&
 		n_rejected > (uint64) scan->opts->reject_limit)
 		ereport(ERROR,
@@ -101,7 +101,7 @@ stedi_scan_count_reject(StediScan *scan)
 				errmsg("set aside more than option \"reject_limit\" (" INT64_FORMAT ") records of foreign table \"%s\"",
 					   scan->opts->reject_limit, get_rel_name(scan->opts->relid)),
 				errcontext("object \"%s\", line " UINT64_FORMAT ", byte offset " UINT64_FORMAT,
-						   stedi_tuple_show(scan->place.object->key), scan->place.line, scan->place.offset));
+						   stedi_text_show(scan->place.object->key), scan->place.line, scan->place.offset));
 }
 
 /*
@@ -135,7 +135,7 @@ warn_of_units(StediScan *scan)
 			errdetail(strcmp(table, "customer_landing") == 0 ?
 					  "The first is in object \"%s\" at byte offset %llu. Whose records these are is out, unless a newer record decides." :
 					  "The first is in object \"%s\" at byte offset %llu. These readings are left out.",
-					  stedi_tuple_show(scan->listing->objects[stats->other_object].key),
+					  stedi_text_show(scan->listing->objects[stats->other_object].key),
 					  (unsigned long long) stats->other_offset),
 			word != NULL ?
 			errhint("If all times of the table are of that unit, say so: %s",

@@ -5,59 +5,18 @@
  *		beyond those of its columns.
  *
  * materialize and stedi.rejects apply these, an ordinary query does not: a
- * landing table shows records as they landed.  The rules go by the names of
- * landing tables and columns, which IMPORT FOREIGN SCHEMA gives.
+ * landing table shows records as they landed.  schema.c says what is needed of
+ * which column.
  *
  *-------------------------------------------------------------------------
  */
 #include "stedi.h"
 
-#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/lsyscache.h"
 
-const StediCustomerColumn stedi_judge_customers[STEDI_N_CUSTOMER_COLUMNS] = {
-	{"email", TEXTOID},
-	{"customername", TEXTOID},
-	{"phone", TEXTOID},
-	{"birthday", TEXTOID},
-	{"serialnumber", TEXTOID},
-	{"registrationdate", INT8OID},
-	{"lastupdatedate", INT8OID},
-	{"sharewithresearchasofdate", INT8OID},
-	{"sharewithpublicasofdate", INT8OID},
-	{"sharewithfriendsasofdate", INT8OID},
-};
-
-typedef enum Duty
-{
-	DUTY_NONE,
-	DUTY_PRESENT,				/* not missing, null or empty */
-	DUTY_EMAIL,					/* nor white space and the like alone */
-	DUTY_TIME,					/* epoch ms in timestamptz's range */
-	DUTY_DECIDING_TIME,			/* and not of another unit */
-	DUTY_PRESENT_TIME,			/* likewise, and present */
-} Duty;
-
-typedef struct Rule
-{
-	const char *table;
-	const char *column;
-	Duty		duty;
-} Rule;
-
-static const Rule rules[] = {
-	{"customer_landing", "email", DUTY_EMAIL},
-	{"customer_landing", "registrationdate", DUTY_DECIDING_TIME},
-	{"customer_landing", "lastupdatedate", DUTY_DECIDING_TIME},
-	{"customer_landing", "sharewithresearchasofdate", DUTY_DECIDING_TIME},
-	{"customer_landing", "sharewithpublicasofdate", DUTY_TIME},
-	{"customer_landing", "sharewithfriendsasofdate", DUTY_TIME},
-	{"accelerometer_landing", "user", DUTY_EMAIL},
-	{"accelerometer_landing", "timestamp", DUTY_PRESENT_TIME},
-	{"step_trainer_landing", "serialnumber", DUTY_PRESENT},
-	{"step_trainer_landing", "sensorreadingtime", DUTY_PRESENT_TIME},
-};
+/* The most columns of a landing table that have a rule. */
+#define MAX_DUTIES STEDI_N_CUSTOMER_COLUMNS
 
 struct StediJudge
 {
@@ -69,33 +28,31 @@ struct StediJudge
 	{
 		int			attno;
 		int			field;
-		Duty		duty;
-	}			duties[lengthof(rules)];
+		StediNeed	need;
+	}			duties[MAX_DUTIES];
 };
 
 StediJudge *
 stedi_judge_open(const StediOptions *opts, TupleDesc tupdesc, const StediTuple *tuple)
 {
 	StediJudge *judge = palloc0(sizeof(StediJudge));
-	const char *table = get_rel_name(opts->relid);
+	const StediLandingTable *table = stedi_schema_find(get_rel_name(opts->relid));
 
 	judge->clock = opts->clock;
 	judge->tuple = tuple;
-	for (int i = 0; i < lengthof(rules); i++)
+	for (int i = 0; table != NULL && i < table->n_columns; i++)
 	{
-		if (table == NULL || strcmp(rules[i].table, table) != 0)
-			continue;
 		for (int attno = 0; attno < tupdesc->natts; attno++)
 		{
 			Form_pg_attribute attr = TupleDescAttr(tupdesc, attno);
 			int			field = stedi_tuple_field(tuple, attno);
 
-			if (field < 0 || attr->attisdropped ||
-				strcmp(NameStr(attr->attname), rules[i].column) != 0)
+			if (table->columns[i].need == STEDI_NEED_NOTHING || field < 0 || attr->attisdropped ||
+				strcmp(NameStr(attr->attname), table->columns[i].name) != 0)
 				continue;
 			judge->duties[judge->n_duties].attno = attno;
 			judge->duties[judge->n_duties].field = field;
-			judge->duties[judge->n_duties++].duty = rules[i].duty;
+			judge->duties[judge->n_duties++].need = table->columns[i].need;
 		}
 	}
 	return judge;
@@ -127,19 +84,6 @@ check_email(StediSlice text)
 }
 
 /* See stedi.h. */
-bool
-stedi_judge_is_time(Oid relid, const char *column)
-{
-	const char *table = get_rel_name(relid);
-
-	for (int i = 0; table != NULL && i < lengthof(rules); i++)
-		if (rules[i].duty >= DUTY_TIME && strcmp(rules[i].table, table) == 0 &&
-			strcmp(rules[i].column, column) == 0)
-			return true;
-	return false;
-}
-
-/* See stedi.h. */
 StediTimeUnit
 stedi_judge_other_unit(const StediJudge *judge)
 {
@@ -161,7 +105,7 @@ stedi_judge_latest(Datum *updated, StediTimeUnit unit)
 
 /* Do these fit timestamptz, in the unit that they are given in? */
 static StediReason
-check_time(StediJudge *judge, const StediField *field, Duty duty)
+check_time(StediJudge *judge, const StediField *field, StediNeed need)
 {
 	int64		ms;
 	int64_t		latest;
@@ -170,7 +114,7 @@ check_time(StediJudge *judge, const StediField *field, Duty duty)
 
 	if (reason != STEDI_REASON_NONE)
 		return reason;
-	if (duty != DUTY_TIME &&
+	if (need != STEDI_NEED_TIME &&
 		stedi_value_other_unit(ms, judge->clock.unit, &judge->other_unit, &latest))
 		return STEDI_REASON_OTHER_UNIT;
 	return stedi_time_from_ms(ms, &time) ? STEDI_REASON_NONE : STEDI_REASON_OUT_OF_RANGE;
@@ -182,18 +126,18 @@ stedi_judge_record(StediJudge *judge, const StediField *fields, int *attno)
 	for (int i = 0; i < judge->n_duties; i++)
 	{
 		const StediField *field = &fields[judge->duties[i].field];
-		Duty		duty = judge->duties[i].duty;
-		bool		must_be = (duty != DUTY_TIME && duty != DUTY_DECIDING_TIME);
+		StediNeed	need = judge->duties[i].need;
+		bool		must_be = (need != STEDI_NEED_TIME && need != STEDI_NEED_DECIDING_TIME);
 		bool		present = is_present(judge, judge->duties[i].attno, field);
 		StediReason reason = STEDI_REASON_NONE;
 
 		*attno = judge->duties[i].attno;
 		if (!present && must_be)
 			return STEDI_REASON_MISSING;
-		if (duty == DUTY_EMAIL && field->kind == STEDI_FIELD_STRING)
+		if (need == STEDI_NEED_EMAIL && field->kind == STEDI_FIELD_STRING)
 			reason = check_email(field->text);
-		if (present && duty >= DUTY_TIME)
-			reason = check_time(judge, field, duty);
+		if (present && need >= STEDI_NEED_TIME)
+			reason = check_time(judge, field, need);
 		if (reason != STEDI_REASON_NONE)
 			return reason;
 	}

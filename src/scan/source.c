@@ -216,7 +216,7 @@ scan_check_ratio(const StediScan *scan)
 	ereport(ERROR,
 			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			errmsg("could not read object \"%s\": it holds more than option \"max_inflate_ratio\" (%d) allows",
-				   stedi_tuple_show(scan->object->key), scan->opts->max_inflate_ratio),
+				   stedi_text_show(scan->object->key), scan->opts->max_inflate_ratio),
 			errdetail("Of its first %llu compressed bytes came %llu.",
 					  (unsigned long long) scan->n_packed, (unsigned long long) scan->n_inflated),
 			errhint("Look at the object; if it is meant to be so, raise option \"max_inflate_ratio\" of foreign table \"%s\".",

@@ -60,35 +60,6 @@ struct StediTuple
 	const StediOptions *opts;	/* borrowed */
 };
 
-char *
-stedi_tuple_text(StediSlice text, int *len)
-{
-	int			encoding = GetDatabaseEncoding();
-	char	   *result;
-	Oid			function;
-
-	if (!pg_verify_mbstr(PG_UTF8, text.data, (int) text.len, true))
-		return NULL;
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-	{
-		*len = (int) text.len;
-		return pnstrdup(text.data, text.len);
-	}
-	function = FindDefaultConversionProc(PG_UTF8, encoding);
-	if (!OidIsValid(function))
-		return NULL;
-	result = palloc_extended(text.len * MAX_CONVERSION_GROWTH + 1, MCXT_ALLOC_HUGE);
-	if (pg_do_encoding_conversion_buf(function, PG_UTF8, encoding,
-									  (unsigned char *) unconstify(char *, text.data),
-									  (int) text.len,
-									  (unsigned char *) result,
-									  (int) (text.len * MAX_CONVERSION_GROWTH + 1),
-									  true) != (int) text.len)
-		return NULL;
-	*len = (int) strlen(result);
-	return result;
-}
-
 /*
  * Is it ASCII, without a zero?  Then it is text in UTF-8.
  */
@@ -138,7 +109,7 @@ convert_text(Column *column, const StediField *field, Datum *value)
 	}
 	else
 	{
-		copy = stedi_tuple_text(text, &len);
+		copy = stedi_text_convert(text, &len);
 		if (copy == NULL)
 			return STEDI_REASON_ENCODING;
 		*value = PointerGetDatum(cstring_to_text_with_len(copy, len));
@@ -287,14 +258,14 @@ convert_uuid(Column *column, const StediField *field, Datum *value)
 
 	if (field->kind != STEDI_FIELD_STRING)
 		return STEDI_REASON_WRONG_KIND;
-	return convert_input(column, stedi_tuple_text(field->text, &len), value);
+	return convert_input(column, stedi_text_convert(field->text, &len), value);
 }
 
 static StediReason
 convert_jsonb(Column *column, const StediField *field, Datum *value)
 {
 	int			len;
-	char	   *text = stedi_tuple_text(field->text, &len);
+	char	   *text = stedi_text_convert(field->text, &len);
 
 	if (text != NULL && field->kind == STEDI_FIELD_STRING)
 	{
@@ -333,6 +304,8 @@ open_record_column(Column *column, const StediOptions *opts, Form_pg_attribute a
 {
 	Oid			input;
 	bool		plain = opts->clock.unit == STEDI_UNIT_MS && opts->clock.zone == NULL;
+	const StediLandingColumn *known = stedi_schema_column(stedi_schema_find(get_rel_name(opts->relid)),
+														  NameStr(attr->attname));
 
 	column->clock = &opts->clock;
 
@@ -345,8 +318,7 @@ open_record_column(Column *column, const StediOptions *opts, Form_pg_attribute a
 				errmsg("column \"%s\" of a landing table cannot have type %s",
 					   NameStr(attr->attname), format_type_be(attr->atttypid)),
 				errhint("Use text, varchar, smallint, integer, bigint, real, double precision, numeric, boolean, timestamptz, date, uuid or jsonb."));
-	if (!plain && column->convert == convert_int8 &&
-		stedi_judge_is_time(opts->relid, NameStr(attr->attname)))
+	if (!plain && column->convert == convert_int8 && known != NULL && known->need >= STEDI_NEED_TIME)
 		column->convert = convert_time8;
 	if (column->convert == convert_text)
 		column->room = palloc(VARHDRSZ + SHORT_TEXT);
@@ -467,36 +439,6 @@ stedi_tuple_field(const StediTuple *tuple, int attno)
 }
 
 /* See stedi.h. */
-char *
-stedi_tuple_show(const char *name)
-{
-	StediSlice	text = {name, strlen(name)};
-	int			len;
-	char	   *copy = stedi_tuple_text(text, &len);
-	char	   *to;
-
-	if (copy != NULL)
-		return copy;
-	to = copy = palloc(3 * text.len + 1);
-	for (const char *p = name; *p != '\0'; p++)
-	{
-		if (IS_HIGHBIT_SET(*p))
-			to += sprintf(to, "%%%02X", (unsigned char) *p);
-		else
-			*to++ = *p;
-	}
-	*to = '\0';
-	return copy;
-}
-
-/* See stedi.h. */
-Datum
-stedi_tuple_name(const char *name)
-{
-	return CStringGetTextDatum(stedi_tuple_show(name));
-}
-
-/* See stedi.h. */
 bool
 stedi_tuple_takes_bytes(const StediTuple *tuple, int attno)
 {
@@ -514,9 +456,9 @@ virtual_value(StediSource source, const StediPlace *place)
 	switch (source)
 	{
 		case STEDI_SOURCE_OBJECT:
-			return stedi_tuple_name(place->object->key);
+			return stedi_text_name(place->object->key);
 		case STEDI_SOURCE_ETAG:
-			return stedi_tuple_name(place->object->etag);
+			return stedi_text_name(place->object->etag);
 		case STEDI_SOURCE_LINE:
 			return Int64GetDatum((int64) place->line);
 		default:

@@ -44,6 +44,8 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+int			stedi_swap_timeout = 10000;
+
 /*
  * The index by which the rows of one person or device are found.  Rows are
  * written person by person, so a small summary of each stretch of pages tells

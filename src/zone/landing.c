@@ -38,85 +38,44 @@ enum
 
 typedef struct Column
 {
-	const char *name;			/* in the kept relation */
-	const char *landing;		/* in the landing table */
+	const char *name;
 	Oid			type;
 } Column;
 
 static const Column common_columns[N_COMMON_COLUMNS] = {
-	{"object", NULL, INT4OID},
-	{"rejected", NULL, BOOLOID},
-	{"line", NULL, INT8OID},
-	{"byte_offset", NULL, INT8OID},
-	{"length", NULL, INT8OID},
-	{"reason", NULL, TEXTOID},
-	{"record", NULL, JSONBOID},
-	{"text", NULL, TEXTOID},
-	{"bytes", NULL, BYTEAOID},
+	{"object", INT4OID},
+	{"rejected", BOOLOID},
+	{"line", INT8OID},
+	{"byte_offset", INT8OID},
+	{"length", INT8OID},
+	{"reason", TEXTOID},
+	{"record", JSONBOID},
+	{"text", TEXTOID},
+	{"bytes", BYTEAOID},
 };
 
 static const Column object_columns[] = {
-	{"object", NULL, INT4OID},
-	{"key", NULL, TEXTOID},
-	{"etag", NULL, TEXTOID},
+	{"object", INT4OID},
+	{"key", TEXTOID},
+	{"etag", TEXTOID},
 };
 
-static const Column customer_columns[] = {
-	{"email", "email", TEXTOID},
-	{"customername", "customername", TEXTOID},
-	{"phone", "phone", TEXTOID},
-	{"birthday", "birthday", TEXTOID},
-	{"serialnumber", "serialnumber", TEXTOID},
-	{"registrationdate", "registrationdate", INT8OID},
-	{"lastupdatedate", "lastupdatedate", INT8OID},
-	{"sharewithresearchasofdate", "sharewithresearchasofdate", INT8OID},
-	{"sharewithpublicasofdate", "sharewithpublicasofdate", INT8OID},
-	{"sharewithfriendsasofdate", "sharewithfriendsasofdate", INT8OID},
-	{"landed", "email", TEXTOID},
-};
-
-static const Column movement_columns[] = {
-	{"email", "user", TEXTOID},
-	{"timestamp", "timestamp", INT8OID},
-	{"x", "x", FLOAT8OID},
-	{"y", "y", FLOAT8OID},
-	{"z", "z", FLOAT8OID},
-};
-
-static const Column step_columns[] = {
-	{"serialnumber", "serialnumber", TEXTOID},
-	{"sensorreadingtime", "sensorreadingtime", INT8OID},
-	{"distancefromobject", "distancefromobject", INT4OID},
-};
-
-/* The place of lastupdatedate in customer_columns. */
+/* The place of lastupdatedate in the columns of customers. */
 #define CUSTOMER_UPDATED 6
 
-#define MAX_COLUMNS (N_COMMON_COLUMNS + lengthof(customer_columns))
-
-/* The first column is whose record it is, the second its time, if it has one. */
-typedef struct Kind
-{
-	const Column *columns;
-	int			n_columns;
-	bool		of_email;		/* whose: an e-mail */
-	bool		timed;
-} Kind;
-
-static const Kind kinds[ZONE_N_TABLES] = {
-	[ZONE_CUSTOMER_TRUSTED] = {customer_columns, lengthof(customer_columns), true, false},
-	[ZONE_ACCELEROMETER_TRUSTED] = {movement_columns, lengthof(movement_columns), true, true},
-	[ZONE_STEP_TRAINER_CURATED] = {step_columns, lengthof(step_columns), false, true},
-};
+/* One more than the landing table has: see column_of. */
+#define MAX_COLUMNS (N_COMMON_COLUMNS + STEDI_N_CUSTOMER_COLUMNS + 1)
 
 /* The reading of one landing table. */
 typedef struct Reading
 {
-	const Kind *kind;
+	const StediLandingTable *table;
+	int			n_columns;		/* that are kept of it */
+	bool		of_email;		/* whose a record is: an e-mail */
 	const ZoneRecordWish *wish;
 	StediScan  *scan;
 	StediTimeUnit unit;			/* of the landing table's times */
-	int			attno[MAX_COLUMNS]; /* of the kind's columns; 0-based */
+	int			attno[MAX_COLUMNS]; /* of the table's columns; 0-based */
 	Datum	   *row;			/* what the scan gives */
 	bool	   *row_nulls;
 	FmgrInfo	jsonb_input;
@@ -124,19 +83,46 @@ typedef struct Reading
 	bool		nulls[MAX_COLUMNS];
 } Reading;
 
-static TupleDesc
-describe(const Column *first, int n_first, const Column *more, int n_more)
+static void
+describe_column(TupleDesc tupdesc, int number, const char *name, Oid type)
 {
-	TupleDesc	tupdesc = CreateTemplateTupleDesc(n_first + n_more);
+	TupleDescInitEntry(tupdesc, number, name, type, -1, 0);
+	if (type == TEXTOID)
+		TupleDescInitEntryCollation(tupdesc, number, C_COLLATION_OID);
+}
 
-	for (int i = 0; i < n_first + n_more; i++)
-	{
-		const Column *column = i < n_first ? &first[i] : &more[i - n_first];
+/*
+ * A column that is kept of the landing table.  Behind those of customers, the
+ * e-mail comes once more, as it landed.
+ */
+static const StediLandingColumn *
+column_of(const Reading *reading, int i)
+{
+	return &reading->table->columns[i < reading->table->n_columns ? i : 0];
+}
 
-		TupleDescInitEntry(tupdesc, i + 1, column->name, column->type, -1, 0);
-		if (column->type == TEXTOID)
-			TupleDescInitEntryCollation(tupdesc, i + 1, C_COLLATION_OID);
-	}
+static TupleDesc
+describe_records(const Reading *reading)
+{
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(N_COMMON_COLUMNS + reading->n_columns);
+
+	for (int i = 0; i < N_COMMON_COLUMNS; i++)
+		describe_column(tupdesc, i + 1, common_columns[i].name, common_columns[i].type);
+	for (int i = 0; i < reading->n_columns; i++)
+		describe_column(tupdesc, N_COMMON_COLUMNS + i + 1,
+						i == reading->table->n_columns ? "landed" :
+						i == 0 && reading->of_email ? "email" : column_of(reading, i)->name,
+						column_of(reading, i)->type);
+	return tupdesc;
+}
+
+static TupleDesc
+describe_objects(void)
+{
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(lengthof(object_columns));
+
+	for (int i = 0; i < lengthof(object_columns); i++)
+		describe_column(tupdesc, i + 1, object_columns[i].name, object_columns[i].type);
 	return tupdesc;
 }
 
@@ -180,14 +166,14 @@ put_columns(Reading *reading, bool rejected)
 	Datum	   *values = reading->values + N_COMMON_COLUMNS;
 	bool	   *nulls = reading->nulls + N_COMMON_COLUMNS;
 
-	for (int i = 0; i < reading->kind->n_columns; i++)
+	for (int i = 0; i < reading->n_columns; i++)
 	{
 		values[i] = reading->row[reading->attno[i]];
 		nulls[i] = reading->row_nulls[reading->attno[i]];
 	}
-	if (rejected && reading->kind->columns == customer_columns && !nulls[CUSTOMER_UPDATED])
+	if (rejected && reading->table->columns == stedi_schema_customers && !nulls[CUSTOMER_UPDATED])
 		nulls[CUSTOMER_UPDATED] = !stedi_judge_latest(&values[CUSTOMER_UPDATED], reading->unit);
-	if (reading->kind->of_email && !nulls[0])
+	if (reading->of_email && !nulls[0])
 	{
 		values[0] = PointerGetDatum(stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[0]))));
 		nulls[0] = DatumGetPointer(values[0]) == NULL;
@@ -214,7 +200,7 @@ is_wanted(const Reading *reading)
 			return false;
 	}
 	return wish->time == NULL ||
-		(reading->kind->timed && !nulls[1] && DatumGetInt64(values[1]) == *wish->time);
+		(column_of(reading, 1)->role == STEDI_COLUMN_WHEN && !nulls[1] && DatumGetInt64(values[1]) == *wish->time);
 }
 
 static void
@@ -234,7 +220,7 @@ put_details(Reading *reading, bool rejected)
 	const StediPlace *place = stedi_scan_place(reading->scan);
 	StediSlice	record = stedi_scan_record(reading->scan);
 	int			len;
-	char	   *text = stedi_tuple_text(record, &len);
+	char	   *text = stedi_text_convert(record, &len);
 	Datum		value;
 
 	put_value(reading, COLUMN_LINE, Int64GetDatum((int64) place->line));
@@ -321,7 +307,7 @@ begin_store(const ZoneRun *run, const ZoneRecordWish *wish)
 static void
 keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish, const StediListing *listing)
 {
-	TupleDesc	tupdesc = describe(object_columns, lengthof(object_columns), NULL, 0);
+	TupleDesc	tupdesc = describe_objects();
 	Tuplestorestate *store = begin_store(run, wish);
 
 	for (int i = 0; i < listing->n_objects; i++)
@@ -330,8 +316,8 @@ keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish, const S
 		bool		nulls[lengthof(object_columns)] = {false};
 
 		values[0] = Int32GetDatum(i);
-		values[1] = stedi_tuple_name(listing->objects[i].key);
-		values[2] = stedi_tuple_name(listing->objects[i].etag);
+		values[1] = stedi_text_name(listing->objects[i].key);
+		values[2] = stedi_text_name(listing->objects[i].etag);
 		tuplestore_putvalues(store, tupdesc, values, nulls);
 		pfree(DatumGetPointer(values[1]));
 		pfree(DatumGetPointer(values[2]));
@@ -342,18 +328,21 @@ keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish, const S
 void
 stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id, const ZoneRecordWish *wish)
 {
-	Reading		reading = {.kind = &kinds[id],.wish = wish};
+	Reading		reading = {.table = stedi_schema_find(stedi_zone_tables[id].landing),.wish = wish};
 	Relation	relation = table_open(run->source[id].relid, AccessShareLock);
 	TupleDesc	landing = RelationGetDescr(relation);
-	TupleDesc	tupdesc = describe(common_columns, N_COMMON_COLUMNS,
-								   reading.kind->columns, reading.kind->n_columns);
+	TupleDesc	tupdesc;
 	Tuplestorestate *store = begin_store(run, wish);
 	bool	   *wanted = palloc(landing->natts * sizeof(bool));
 
-	for (int i = 0; i < reading.kind->n_columns; i++)
+	reading.of_email = column_of(&reading, 0)->need == STEDI_NEED_EMAIL;
+	reading.n_columns = reading.table->n_columns +
+		(reading.table->columns == stedi_schema_customers ? 1 : 0);
+	tupdesc = describe_records(&reading);
+	for (int i = 0; i < reading.n_columns; i++)
 		reading.attno[i] = stedi_option_find_column(RelationGetRelid(relation),
-													reading.kind->columns[i].landing,
-													reading.kind->columns[i].type) - 1;
+													column_of(&reading, i)->name,
+													column_of(&reading, i)->type) - 1;
 	reading.unit = stedi_option_get_table(RelationGetRelid(relation))->clock.unit;
 	fmgr_info(F_JSONB_IN, &reading.jsonb_input);
 	reading.row = palloc(landing->natts * sizeof(Datum));

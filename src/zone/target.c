@@ -241,25 +241,12 @@ stedi_zone_lock_tables(ZoneRun *run)
 static void
 check_landing_columns(Oid relid)
 {
-	static const struct
-	{
-		const char *table;
-		const char *column;
-		Oid			type;
-	}			needed[] = {
-		{"accelerometer_landing", "user", TEXTOID},
-		{"accelerometer_landing", "timestamp", INT8OID},
-		{"accelerometer_landing", "x", FLOAT8OID},
-		{"accelerometer_landing", "y", FLOAT8OID},
-		{"accelerometer_landing", "z", FLOAT8OID},
-		{"step_trainer_landing", "sensorreadingtime", INT8OID},
-		{"step_trainer_landing", "serialnumber", TEXTOID},
-		{"step_trainer_landing", "distancefromobject", INT4OID},
-	};
+	const StediLandingTable *table = stedi_schema_find(get_rel_name(relid));
 
-	for (int i = 0; i < lengthof(needed); i++)
-		if (strcmp(get_rel_name(relid), needed[i].table) == 0)
-			(void) stedi_option_find_column(relid, needed[i].column, needed[i].type);
+	if (table == NULL || table == &stedi_schema_landing[STEDI_LANDING_CUSTOMER])
+		return;
+	for (int i = 0; i < table->n_columns; i++)
+		(void) stedi_option_find_column(relid, table->columns[i].name, table->columns[i].type);
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * request.c
- *		What is sent to an S3 server: URL, headers, signature.
+ * operation.c
+ *		The operations that S3 is asked for: URL, headers, signature.
  *
  * Path and query are encoded once, strictly, and signed as they stand in the
  * URL; the query's names are in order.  The Host header is written out, as it
@@ -11,46 +11,10 @@
  */
 #include "net/http.h"
 
-#include <time.h>
-
 #include "lib/stringinfo.h"
-
-#define DATE_LEN sizeof("YYYYMMDDTHHMMSSZ")
 
 /* An access key, a scope and seven header names. */
 #define AUTHORIZATION_LEN 2048
-
-/* Where the host begins, behind scheme:// */
-static int
-scheme_len(const char *endpoint)
-{
-	return strncmp(endpoint, "https://", 8) == 0 ? 8 : 7;
-}
-
-/* See http.h. */
-char *
-stedi_request_host(const char *endpoint)
-{
-	char	   *host = pstrdup(endpoint + scheme_len(endpoint));
-	const char *port = scheme_len(endpoint) == 8 ? ":443" : ":80";
-	size_t		len = strlen(host);
-
-	if (len > strlen(port) && strcmp(host + len - strlen(port), port) == 0)
-		host[len - strlen(port)] = '\0';
-	return host;
-}
-
-/* See http.h. */
-char *
-stedi_request_date(void)
-{
-	char	   *date = palloc(DATE_LEN);
-	time_t		now = time(NULL);
-	struct tm	utc;
-
-	strftime(date, DATE_LEN, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-	return date;
-}
 
 /* Append bytes, encoded. */
 static void
@@ -118,7 +82,7 @@ make_request(const StediOptions *opts, const StediCredential *credential,
 								stedi_request_host(opts->endpoint));
 	char	   *date = stedi_request_date();
 
-	request->url = psprintf("%.*s%s%s%s%s", scheme_len(opts->endpoint), opts->endpoint,
+	request->url = psprintf("%.*s%s%s%s%s", stedi_request_scheme_len(opts->endpoint), opts->endpoint,
 							host, path, query[0] != '\0' ? "?" : "", query);
 	add_header(request, "host", host);
 	if (etag[0] != '\0')
@@ -188,19 +152,4 @@ stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 	appendStringInfo(&query, "encoding-type=url&list-type=2&max-keys=%d&prefix=", opts->page_size);
 	append_encoded(&query, prefix, false);
 	return make_request(opts, credential, path.data, query.data, "", 0);
-}
-
-/* See http.h. */
-void
-stedi_request_forget(StediRequest *request)
-{
-	for (int i = 0; i < request->n_headers; i++)
-	{
-		const StediHeader *header = &request->headers[i];
-
-		if (strcmp(header->name, "authorization") == 0 ||
-			strcmp(header->name, "x-amz-security-token") == 0)
-			explicit_bzero(unconstify(char *, header->value), strlen(header->value));
-	}
-	request->n_headers = 0;
 }

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *		What every signed request has: host, date, and secrets that are wiped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "net/http.h"
+
+#include <time.h>
+
+#define DATE_LEN sizeof("YYYYMMDDTHHMMSSZ")
+
+/* See http.h. */
+int
+stedi_request_scheme_len(const char *endpoint)
+{
+	return strncmp(endpoint, "https://", 8) == 0 ? 8 : 7;
+}
+
+/* See http.h. */
+char *
+stedi_request_host(const char *endpoint)
+{
+	char	   *host = pstrdup(endpoint + stedi_request_scheme_len(endpoint));
+	const char *port = stedi_request_scheme_len(endpoint) == 8 ? ":443" : ":80";
+	size_t		len = strlen(host);
+
+	if (len > strlen(port) && strcmp(host + len - strlen(port), port) == 0)
+		host[len - strlen(port)] = '\0';
+	return host;
+}
+
+/* See http.h. */
+char *
+stedi_request_date(void)
+{
+	char	   *date = palloc(DATE_LEN);
+	time_t		now = time(NULL);
+	struct tm	utc;
+
+	strftime(date, DATE_LEN, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+	return date;
+}
+
+/* See http.h. */
+void
+stedi_request_forget(StediRequest *request)
+{
+	for (int i = 0; i < request->n_headers; i++)
+	{
+		const StediHeader *header = &request->headers[i];
+
+		if (strcmp(header->name, "authorization") == 0 ||
+			strcmp(header->name, "x-amz-security-token") == 0)
+			explicit_bzero(unconstify(char *, header->value), strlen(header->value));
+	}
+	request->n_headers = 0;
+}
