@@ -63,6 +63,7 @@ OBJS = \
 	src/credential/metadata.o \
 	src/credential/cache.o \
 	src/credential/ask.o \
+	src/credential/told.o \
 	src/credential/ini.o \
 	src/consent/email.o \
 	src/consent/find.o \
@@ -190,10 +191,11 @@ ISOLATION = \
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--encoding=UTF8 --no-locale --launcher=test/specs/with_zone
 
-# The sources that need no server (bytes.h), and the programs that test them.
+# The sources that need no server, and the programs that test them.
 UNIT_SOURCES = \
 	record/frame record/decode record/plain record/json record/value record/inflate \
-	base/option_form base/glob net/sign net/xml net/address net/checksum credential/ini \
+	base/option_form base/glob net/sign net/xml net/address net/checksum \
+	credential/told credential/ini \
 	consent/email consent/find s3/beneath
 UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value email consent_find
 # These once more, with src/record/simd.h as it is where it knows no instructions.
@@ -205,7 +207,8 @@ UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
 FUZZ = frame decode value s3xml inflate option consent email keys
 FUZZ_COVERED = \
 	record/frame record/decode record/plain record/json record/value record/inflate \
-	base/option_form base/glob net/xml credential/ini consent/email consent/find
+	base/option_form base/glob net/xml credential/told credential/ini \
+	consent/email consent/find
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "storage/storage.h"
 
 #include "utils/guc.h"
 

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -115,7 +115,6 @@ read_alike(char *given, DateADT *date)
 	return true;
 }
 
-/* See stedi.h. */
 char *
 stedi_birthday_text(int32 date)
 {

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
@@ -41,7 +41,6 @@ append_option(StringInfo statement, List *given, const char *option, const char 
 					 quote_identifier(option), quote_literal_cstr(value));
 }
 
-/* See stedi.h. */
 char *
 stedi_cure_server(const StediOptions *opts, const char *option, const char *value)
 {
@@ -63,7 +62,6 @@ table_name(Oid relid)
 									  get_rel_name(relid));
 }
 
-/* See stedi.h. */
 char *
 stedi_cure_table(const StediOptions *opts, const char *option, const char *value)
 {
@@ -92,7 +90,6 @@ mapping_options(Oid userid, Oid serverid)
 	return given;
 }
 
-/* See stedi.h. */
 char *
 stedi_cure_keys(Oid serverid, Oid userid, bool token)
 {
@@ -123,7 +120,6 @@ stedi_cure_keys(Oid serverid, Oid userid, bool token)
 	return statement.data;
 }
 
-/* See stedi.h. */
 void
 stedi_cure_denied(ObjectType kind, Oid objectid, const char *privilege, Oid userid)
 {

@@ -3,7 +3,7 @@
  * glob.c
  *		Does a key match a pattern?
  *
- * Backend-free (see bytes.h).  Patterns are as shells and others that read
+ * Backend-free (see record.h).  Patterns are as shells and others that read
  * objects have them:
  *
  *	 *		any characters but /
@@ -19,7 +19,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
+#include "base/form.h"
 
 #include <string.h>
 

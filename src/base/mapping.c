@@ -5,11 +5,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "utils/syscache.h"
 
-/* See stedi.h. */
 Oid
 stedi_mapping_find(Oid userid, Oid serverid)
 {

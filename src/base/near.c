@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "utils/builtins.h"
 #include "utils/varlena.h"
@@ -37,7 +37,6 @@ is_swapped(const char *a, const char *b)
 	return i + 1 < len && a[i] == b[i + 1] && a[i + 1] == b[i] && strcmp(a + i + 2, b + i + 2) == 0;
 }
 
-/* See stedi.h. */
 void
 stedi_near_begin(StediNear *near, const char *given, int limit)
 {
@@ -46,7 +45,6 @@ stedi_near_begin(StediNear *near, const char *given, int limit)
 	near->limit = strlen(given) > MOST_LEN ? -1 : Min(MOST_WRONG, limit);
 }
 
-/* See stedi.h. */
 void
 stedi_near_offer(StediNear *near, const char *word)
 {
@@ -92,7 +90,6 @@ find_part(const char *given, const char *const *words)
 	return found;
 }
 
-/* See stedi.h. */
 const char *
 stedi_near_find(const char *given, const char *const *words)
 {
@@ -108,7 +105,6 @@ stedi_near_find(const char *given, const char *const *words)
 	return near.found != NULL || strlen(given) > MOST_LEN ? near.found : find_part(lower, words);
 }
 
-/* See stedi.h. */
 char *
 stedi_near_hint(const char *given, const char *const *words, const char *hint)
 {

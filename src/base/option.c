@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "access/reloptions.h"
 #include "catalog/pg_attribute.h"

@@ -3,14 +3,14 @@
  * option_form.c
  *		The text of an option -> its value, or what is wanted in its place.
  *
- * Backend-free (see bytes.h).  Whoever may make a server or a foreign table
+ * Backend-free (see record.h).  Whoever may make a server or a foreign table
  * writes these texts.  option.c says which option has which form, who may set
  * it, and in an error what was wrong; what is wanted is a sentence for its
  * hint.
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
+#include "base/form.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -23,7 +23,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/progress.h"
+#include "base/base.h"
 
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"

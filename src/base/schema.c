@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "catalog/pg_type.h"
 
@@ -55,9 +55,8 @@ const StediLandingTable stedi_schema_landing[STEDI_N_LANDING] = {
 };
 
 StaticAssertDecl(lengthof(customer_columns) == STEDI_N_CUSTOMER_COLUMNS,
-				 "stedi.h says how many columns a customer record has");
+				 "base.h says how many columns a customer record has");
 
-/* See stedi.h. */
 const StediLandingTable *
 stedi_schema_find(const char *table)
 {
@@ -67,7 +66,6 @@ stedi_schema_find(const char *table)
 	return NULL;
 }
 
-/* See stedi.h. */
 const StediLandingColumn *
 stedi_schema_column(const StediLandingTable *table, const char *column)
 {

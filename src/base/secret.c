@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "utils/memutils.h"
 #include "utils/palloc.h"
@@ -30,7 +30,6 @@ secret_wipe(void *arg)
 	explicit_bzero(secret->bytes, secret->size);
 }
 
-/* See stedi.h. */
 void *
 stedi_secret_alloc(Size size)
 {
@@ -43,7 +42,6 @@ stedi_secret_alloc(Size size)
 	return secret->bytes;
 }
 
-/* See stedi.h. */
 char *
 stedi_secret_copy(const char *string)
 {

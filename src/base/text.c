@@ -7,13 +7,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-/* See stedi.h. */
 char *
 stedi_text_convert(StediSlice text, int *len)
 {
@@ -43,7 +42,6 @@ stedi_text_convert(StediSlice text, int *len)
 	return result;
 }
 
-/* See stedi.h. */
 char *
 stedi_text_show(const char *name)
 {
@@ -66,14 +64,12 @@ stedi_text_show(const char *name)
 	return copy;
 }
 
-/* See stedi.h. */
 Datum
 stedi_text_name(const char *name)
 {
 	return CStringGetTextDatum(stedi_text_show(name));
 }
 
-/* See stedi.h. */
 char *
 stedi_text_sentence(const char *text)
 {

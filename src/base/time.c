@@ -6,7 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "base/base.h"
 
 #include <math.h>
 
@@ -55,7 +55,6 @@ find_time(pg_tz *zone, int64 shown, int64 *us)
 	return true;
 }
 
-/* See stedi.h. */
 StediReason
 stedi_time_read_us(const StediClock *clock, const StediField *field, int64 *us)
 {
@@ -70,7 +69,6 @@ stedi_time_read_us(const StediClock *clock, const StediField *field, int64 *us)
 	return reason;
 }
 
-/* See stedi.h. */
 StediReason
 stedi_time_read_ms(const StediClock *clock, const StediField *field, int64 *ms)
 {

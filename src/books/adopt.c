@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "catalog/pg_namespace.h"
 #include "utils/builtins.h"
@@ -33,7 +33,6 @@ drop_schema(Oid schema, const char *name)
 		stedi_zone_query_run(psprintf("DROP SCHEMA %s", quote_identifier(name)));
 }
 
-/* See zone.h. */
 void
 stedi_zone_adopt_take(ZoneRun *run, const ZoneStore *from)
 {
@@ -64,7 +63,6 @@ stedi_zone_adopt_take(ZoneRun *run, const ZoneStore *from)
 				   run->target_name));
 }
 
-/* See zone.h. */
 void
 stedi_zone_adopt_put(ZoneRun *run)
 {

@@ -24,7 +24,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "catalog/pg_type.h"
 #include "catalog/namespace.h"
@@ -221,7 +222,6 @@ is_lost_for_good(ZoneBook book)
 	return book == ZONE_BOOK_KEY || book == ZONE_BOOK_FORGOTTEN || book == ZONE_BOOK_HISTORY;
 }
 
-/* See zone.h. */
 void
 stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book)
 {
@@ -236,7 +236,6 @@ stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book)
 				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;", full_name(run, &books[book]), writers));
 }
 
-/* See zone.h. */
 Oid
 stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode)
 {
@@ -295,7 +294,6 @@ create_book(ZoneRun *run, const BookTable *book)
 	}
 }
 
-/* See zone.h. */
 void
 stedi_zone_book_make(ZoneRun *run, ZoneBook book)
 {
@@ -323,7 +321,6 @@ stedi_zone_book_make(ZoneRun *run, ZoneBook book)
 	stedi_zone_store_leave(&user);
 }
 
-/* See zone.h. */
 void
 stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *columns, const char *from)
 {

@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"

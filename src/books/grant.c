@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -63,7 +63,6 @@ readers_of(const ZoneRun *run)
 	return readers;
 }
 
-/* See zone.h. */
 Oid
 stedi_zone_grant_reader(const ZoneRun *run)
 {
@@ -205,7 +204,6 @@ strip_store(const ZoneRun *run)
 	CommandCounterIncrement();
 }
 
-/* See zone.h. */
 void
 stedi_zone_grant(const ZoneRun *run)
 {

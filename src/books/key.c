@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "common/hmac.h"
 #include "common/sha2.h"
@@ -53,7 +53,6 @@ stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text)
 	return stedi_zone_key_hash(hasher, key, text);
 }
 
-/* See zone.h. */
 ZoneForgotten
 stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher, StediSlice email)
 {

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -46,7 +46,6 @@ static const char *const definition_query =
  */
 #define RULES "rules 2\n"
 
-/* See zone.h. */
 const char *
 stedi_zone_object_definition(const char *definition)
 {

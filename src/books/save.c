@@ -5,7 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -98,7 +99,6 @@ stedi_zone_book_rule(ZoneRun *run)
 	}
 }
 
-/* See zone.h. */
 void
 stedi_zone_book_landing(ZoneRun *run)
 {

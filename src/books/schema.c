@@ -25,7 +25,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -174,7 +174,6 @@ set_store(ZoneRun *run, Oid schema, bool ours)
 	run->store.ours = ours;
 }
 
-/* See zone.h. */
 Oid
 stedi_zone_store_relation_owner(Oid relid)
 {
@@ -199,7 +198,6 @@ has_old_books(const ZoneRun *run)
 	return false;
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_find(ZoneRun *run)
 {
@@ -380,7 +378,6 @@ make_store(ZoneRun *run)
 		stedi_zone_query_run(psprintf("REVOKE ALL ON SCHEMA %s FROM %s", quote_identifier(name), grantees));
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_open(ZoneRun *run)
 {
@@ -405,7 +402,6 @@ stedi_zone_store_open(ZoneRun *run)
 	stedi_zone_store_leave(&user);
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before)
 {
@@ -419,7 +415,6 @@ stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before)
 	stedi_zone_pin_settings();
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_leave(const ZoneUser *before)
 {
@@ -428,7 +423,6 @@ stedi_zone_store_leave(const ZoneUser *before)
 	SetUserIdAndSecContext(before->role, before->security);
 }
 
-/* See zone.h. */
 int64
 stedi_zone_store_run(const ZoneRun *run, const char *template)
 {
@@ -441,7 +435,6 @@ stedi_zone_store_run(const ZoneRun *run, const char *template)
 	return n;
 }
 
-/* See zone.h. */
 uint64
 stedi_zone_store_with(const ZoneRun *run, const char *template, int n, const Oid *types,
 					  const Datum *values, const char *nulls)
@@ -455,7 +448,6 @@ stedi_zone_store_with(const ZoneRun *run, const char *template, int n, const Oid
 	return n_rows;
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_query(const ZoneRun *run, ZoneQueryRows *rows, const char *template,
 					   const char *types)
@@ -467,7 +459,6 @@ stedi_zone_store_query(const ZoneRun *run, ZoneQueryRows *rows, const char *temp
 	stedi_zone_store_leave(&user);
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_values(const ZoneRun *run, const char *template, int n, int64 *values)
 {
@@ -478,7 +469,6 @@ stedi_zone_store_values(const ZoneRun *run, const char *template, int n, int64 *
 	stedi_zone_store_leave(&user);
 }
 
-/* See zone.h. */
 char *
 stedi_zone_store_text(const ZoneRun *run, const char *template)
 {
@@ -491,7 +481,6 @@ stedi_zone_store_text(const ZoneRun *run, const char *template)
 	return text;
 }
 
-/* See zone.h. */
 void
 stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template)
 {

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "commands/commands.h"
 
 #include "mb/pg_wchar.h"
 

@@ -18,7 +18,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
+#include "commands/commands.h"
 
 /* The arguments. */
 enum

@@ -12,7 +12,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "run/run.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "catalog/pg_class.h"
 #include "storage/itemptr.h"

@@ -13,7 +13,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "run/run.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"

@@ -18,7 +18,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "run/run.h"
+#include "commands/commands.h"
 
 #include "access/table.h"
 #include "catalog/pg_type.h"

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan/scan.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"

@@ -9,8 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
-
+#include "consent/consent.h"
 #include "consent/set.h"
 
 #include "miscadmin.h"
@@ -130,7 +129,6 @@ stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash, StediStandi
 	building_append(building, &member, hash, nothing, NO_KEY);
 }
 
-/* See consent/set.h. */
 void
 stedi_consent_add_digest(StediConsentBuilder *building, const Member *given, uint64 hash,
 						 StediSlice digest)

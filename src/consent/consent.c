@@ -8,8 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
-
+#include "consent/consent.h"
 #include "consent/set.h"
 
 #include "mb/pg_wchar.h"

@@ -3,7 +3,7 @@
  * email.c
  *		Who an e-mail names: its normal form, and whom it looks like.
  *
- * Backend-free (see bytes.h).  doc/rules.md says what the form is: Unicode's
+ * Backend-free (see record.h).  doc/rules.md says what the form is: Unicode's
  * NFKC_Casefold, without what nobody can see, trimmed.
  *
  *	 UTF-8 --> code points, each mapped and decomposed --> marks in order
@@ -19,7 +19,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
 #include "consent/set.h"
 #include "consent/email_table.h"
 

@@ -11,7 +11,7 @@
 #ifndef STEDI_EMAIL_TABLE_H
 #define STEDI_EMAIL_TABLE_H
 
-#include "bytes.h"
+#include "consent/who.h"
 
 /* Of the Unicode Character Database, version 14.0.0. */
 #define EMAIL_TABLE_END 0x30000

@@ -159,7 +159,7 @@ printf <<'HEAD', VERSION, LIMIT, FIRST_TAG, LAST_TAG, PAGE;
 #ifndef STEDI_EMAIL_TABLE_H
 #define STEDI_EMAIL_TABLE_H
 
-#include "bytes.h"
+#include "consent/who.h"
 
 /* Of the Unicode Character Database, version %s. */
 #define EMAIL_TABLE_END 0x%X

@@ -3,14 +3,13 @@
  * find.c
  *		Who is in a consent set: keys are hashed, placed and found.
  *
- * Backend-free (see bytes.h); consent/set.h has the layout, and what is hottest.
+ * Backend-free (see record.h); consent/set.h has the layout, and what is hottest.
  * The keys are e-mails and serial numbers, as landing objects have them.  The
  * set itself is ours: nobody can write one by hand, so its header alone is
  * looked at when it comes back from a table.
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
 #include "consent/set.h"
 
 /* Bytes between two prefetches of a member: its line, and the next. */

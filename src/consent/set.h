@@ -18,10 +18,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef STEDI_CONSENT_H
-#define STEDI_CONSENT_H
+#ifndef STEDI_CONSENT_SET_H
+#define STEDI_CONSENT_SET_H
 
-#include "bytes.h"
+#include "consent/who.h"
 
 #include <string.h>
 
@@ -287,4 +287,4 @@ extern void stedi_consent_add_digest(struct StediConsentBuilder *building, const
 /* The digest of a key in the encoding of the database, DIGEST_LEN bytes. */
 extern void stedi_consent_digest(uint64_t seed, StediSlice key, char *digest);
 
-#endif							/* STEDI_CONSENT_H */
+#endif							/* STEDI_CONSENT_SET_H */

@@ -10,7 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "consent/consent.h"
+#include "consent/set.h"
 
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"

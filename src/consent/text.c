@@ -17,8 +17,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
-
+#include "consent/consent.h"
 #include "consent/set.h"
 
 #include <errno.h>
@@ -38,7 +37,6 @@ PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consent_set_recv);
 PG_FUNCTION_INFO_V1(consent_set_send);
 
-/* See consent/set.h. */
 void
 stedi_consent_digest(uint64 seed, StediSlice key, char *digest)
 {

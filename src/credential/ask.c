@@ -33,7 +33,6 @@ rest(int try)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* See credential.h. */
 bool
 stedi_ask(const StediHttpAsk *ask, StediAnswer *answer, StediKeyTrouble *trouble)
 {
@@ -91,7 +90,6 @@ url_host(const char *url, char host[HOST_SIZE])
 	return true;
 }
 
-/* See credential.h. */
 bool
 stedi_ask_is_url(const char *url)
 {
@@ -100,7 +98,6 @@ stedi_ask_is_url(const char *url)
 	return url_host(url, host);
 }
 
-/* See credential.h. */
 bool
 stedi_ask_is_host(const char *url, const char *wanted)
 {
@@ -126,7 +123,6 @@ stedi_ask_is_loopback(const char *url)
 	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* See credential.h. */
 void
 stedi_ask_keys(StediToldKeys *told, StediKeys *keys)
 {

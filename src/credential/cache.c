@@ -89,7 +89,6 @@ keep_keys(const char *name, const StediKeys *keys)
 	entries[n_entries++] = entry;
 }
 
-/* See credential.h. */
 bool
 stedi_cache_keys(const char *name, const StediKeyQuery *query,
 				 StediKeysFetchFn fetch, const void *arg,

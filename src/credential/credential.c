@@ -73,7 +73,6 @@ static const struct
 
 PG_FUNCTION_INFO_V1(credential);
 
-/* See credential.h. */
 bool
 stedi_key_trouble(StediKeyTrouble *trouble, int sqlerrcode, const char *reason,
 				  const char *detail, const char *hint)
@@ -108,7 +107,6 @@ same_string(const char *one, const char *other)
 	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
 }
 
-/* See credential.h. */
 bool
 stedi_keys_equal(const StediKeys *one, const StediKeys *other)
 {
@@ -117,7 +115,6 @@ stedi_keys_equal(const StediKeys *one, const StediKeys *other)
 		same_string(one->session_token, other->session_token);
 }
 
-/* See credential.h. */
 void
 stedi_keys_copy(const StediKeys *from, StediKeys *to)
 {
@@ -278,7 +275,6 @@ report_trouble(const StediCredential *credential, const StediKeyTrouble *trouble
 			trouble->hint != NULL ? errhint("%s", trouble->hint) : 0);
 }
 
-/* See stedi.h. */
 StediCredential *
 stedi_credential_open(const StediOptions *opts, Oid userid)
 {
@@ -305,7 +301,7 @@ stedi_credential_open(const StediOptions *opts, Oid userid)
 	return credential;
 }
 
-/* See stedi.h.  Keys that still hold are better than an error. */
+/* See credential.h.  Keys that still hold are better than an error. */
 void
 stedi_credential_refresh(StediCredential *credential)
 {
@@ -322,7 +318,7 @@ stedi_credential_refresh(StediCredential *credential)
 	credential->renew_at = stedi_key_renew_at(&credential->keys);
 }
 
-/* See stedi.h.  Why there are none, stedi.credential tells; here, the server's word is told. */
+/* See credential.h.  Why there are none, stedi.credential tells; here, the server's word is told. */
 bool
 stedi_credential_renew(StediCredential *credential)
 {
@@ -335,7 +331,6 @@ stedi_credential_renew(StediCredential *credential)
 		credential->generation != generation;
 }
 
-/* See stedi.h. */
 bool
 stedi_credential_may_be_over(const StediCredential *credential)
 {

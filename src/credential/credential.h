@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * credential.h
- *		Where keys come from: what the files credential*.c offer each other.
+ *		Who we are to S3: keys, where they come from, and when they end.
  *
- *	 credential.c	which source a user mapping names, who may use it, renewal
- *		 |
- *		 +--> credential/environment.c	variables of the server's processes
- *		 +--> credential/profile.c		AWS's files --+
- *		 +--> credential/sts.c		<-----------------+  the token service
- *		 +--> credential/metadata.c			a container's, or an instance's
- *				 |
- *				 +--> credential/cache.c	keys that cost a request are kept
- *				 +--> credential/ask.c		the requests
+ * 	 credential.c	which source a user mapping names, who may use it, renewal
+ * 		 |
+ * 		 +--> credential/environment.c	variables of the server's processes
+ * 		 +--> credential/profile.c		AWS's files --+
+ * 		 +--> credential/sts.c		<-----------------+  the token service
+ * 		 +--> credential/metadata.c			a container's, or an instance's
+ * 				 |
+ * 				 +--> credential/cache.c	keys that cost a request are kept
+ * 				 +--> credential/ask.c		the requests
  *
  * No source throws when it has no keys: it says why, and its caller decides
  * whether the old ones will do for a while.  Thrown are cancels, and want of
@@ -22,7 +22,64 @@
 #ifndef STEDI_CREDENTIAL_H
 #define STEDI_CREDENTIAL_H
 
-#include "net/http.h"
+#include "net/net.h"
+
+/* credential.c */
+
+typedef enum StediKeySource		/* in the order of the option's choices */
+{
+	STEDI_KEYS_STATIC,
+	STEDI_KEYS_ENVIRONMENT,
+	STEDI_KEYS_PROFILE,
+	STEDI_KEYS_WEB_IDENTITY,
+	STEDI_KEYS_CONTAINER,
+	STEDI_KEYS_INSTANCE,
+} StediKeySource;
+
+/* Keys, all strings secret.c's. */
+typedef struct StediKeys
+{
+	char	   *access_key_id;
+	char	   *secret_access_key;
+	char	   *session_token;	/* NULL: none */
+	TimestampTz expires;		/* 0: not told */
+	char	   *detail;			/* where they are from, in words */
+} StediKeys;
+
+typedef struct StediCredential
+{
+	/* whole life */
+	MemoryContext cxt;
+	const StediOptions *opts;	/* borrowed */
+	Oid			userid;			/* whose it is */
+	bool		anonymous;
+	StediKeySource source;
+	const char *profile;		/* NULL: the default one */
+
+	/* until they are renewed */
+	MemoryContext keys_cxt;
+	StediKeys	keys;			/* unless anonymous */
+	TimestampTz renew_at;		/* 0: never */
+	int			generation;		/* grows when they become others */
+} StediCredential;
+
+/*
+ * What userid's mapping says, and the keys; in the current context, whose
+ * reset wipes them.  opts must live as long.
+ */
+extern StediCredential *stedi_credential_open(const StediOptions *opts, Oid userid);
+
+/* Before a request: have new keys when these are about to run out. */
+extern void stedi_credential_refresh(StediCredential *credential);
+
+/*
+ * After a server refused the keys as out of date: have others, once more.
+ * False when there are none but these.
+ */
+extern bool stedi_credential_renew(StediCredential *credential);
+
+/* May a refusal without more words be due to their having run out? */
+extern bool stedi_credential_may_be_over(const StediCredential *credential);
 
 /* What a source is asked. */
 typedef struct StediKeyQuery
@@ -60,8 +117,6 @@ extern bool stedi_container_keys(const StediKeyQuery *query, StediKeys *keys,
 extern bool stedi_instance_keys(const StediKeyQuery *query, StediKeys *keys,
 								StediKeyTrouble *trouble);
 
-/* credential.c */
-
 /* Fill in *trouble; returns false. */
 extern bool stedi_key_trouble(StediKeyTrouble *trouble, int sqlerrcode, const char *reason,
 							  const char *detail, const char *hint);
@@ -74,7 +129,7 @@ extern bool stedi_keys_equal(const StediKeys *one, const StediKeys *other);
 /* A copy in the current context. */
 extern void stedi_keys_copy(const StediKeys *from, StediKeys *to);
 
-/* credential/environment.c */
+/* environment.c */
 
 /* A variable of the server's processes; NULL when it is absent or empty. */
 extern const char *stedi_environment_get(const char *name);
@@ -95,7 +150,7 @@ extern bool stedi_environment_read(const char *path, char **bytes, Size *len,
 /* A token in a file, without the line's end. */
 extern bool stedi_environment_token(const char *path, char **token, StediKeyTrouble *trouble);
 
-/* credential/sts.c */
+/* sts.c */
 
 /* What the token service is asked for a role. */
 typedef struct StediStsAsk
@@ -111,7 +166,7 @@ typedef struct StediStsAsk
 extern bool stedi_sts_keys(const StediKeyQuery *query, const StediStsAsk *ask,
 						   StediKeys *keys, StediKeyTrouble *trouble);
 
-/* credential/cache.c */
+/* cache.c */
 
 typedef bool (*StediKeysFetchFn) (const StediKeyQuery *query, const void *arg,
 								  StediKeys *keys, StediKeyTrouble *trouble);
@@ -121,7 +176,7 @@ extern bool stedi_cache_keys(const char *name, const StediKeyQuery *query,
 							 StediKeysFetchFn fetch, const void *arg,
 							 StediKeys *keys, StediKeyTrouble *trouble);
 
-/* credential/ask.c */
+/* ask.c */
 
 /* Ask, some times; false and why unless the answer is 200. */
 extern bool stedi_ask(const StediHttpAsk *ask, StediAnswer *answer, StediKeyTrouble *trouble);

@@ -16,7 +16,6 @@
 
 #include "storage/fd.h"
 
-/* See credential.h. */
 const char *
 stedi_environment_get(const char *name)
 {
@@ -25,7 +24,6 @@ stedi_environment_get(const char *name)
 	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* See credential.h. */
 bool
 stedi_environment_keys(const StediKeyQuery *query, StediKeys *keys, StediKeyTrouble *trouble)
 {
@@ -110,7 +108,6 @@ stedi_environment_read(const char *path, char **bytes, Size *len, bool *absent,
 	return n >= 0;
 }
 
-/* See credential.h. */
 bool
 stedi_environment_token(const char *path, char **token, StediKeyTrouble *trouble)
 {

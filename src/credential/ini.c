@@ -9,7 +9,7 @@
  *	 s3 =
  *	   addressing_style = path		belongs to s3: passed over
  *
- * Backend-free (see bytes.h): nothing throws, nothing is allocated; slices
+ * Backend-free (see record.h): nothing throws, nothing is allocated; slices
  * point into the file's bytes, which are the caller's, to wipe among others.
  *
  * A line that is indented deeper than the property before it goes on with
@@ -20,7 +20,7 @@
  */
 #include <string.h>
 
-#include "bytes.h"
+#include "credential/told.h"
 
 static bool
 is_space(char c)
@@ -103,7 +103,6 @@ read_property(const char *start, const char *end, StediSlice *name, StediSlice *
 	return name->len == 0 ? STEDI_INI_BAD : STEDI_INI_PROPERTY;
 }
 
-/* See bytes.h. */
 void
 stedi_ini_init(StediIni *ini, const char *bytes, size_t len)
 {
@@ -113,7 +112,6 @@ stedi_ini_init(StediIni *ini, const char *bytes, size_t len)
 	ini->indent = -1;
 }
 
-/* See bytes.h. */
 StediIniStatus
 stedi_ini_next(StediIni *ini, StediSlice *name, StediSlice *value)
 {
@@ -145,7 +143,6 @@ is_word(StediSlice text, const char *word)
 	return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
 }
 
-/* See bytes.h. */
 bool
 stedi_ini_is_profile(StediSlice section, const char *profile, bool config)
 {

@@ -10,6 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "credential/told.h"
 #include "credential/credential.h"
 
 /* Where ECS answers, and EKS. */
@@ -57,7 +58,7 @@ take_keys(const StediAnswer *answer, const char *detail, StediKeys *keys,
 {
 	StediToldKeys *told = stedi_secret_alloc(sizeof(StediToldKeys));
 
-	if (!stedi_json_keys(answer->body, answer->body_len, told))
+	if (!stedi_told_keys(answer->body, answer->body_len, told))
 		return stedi_key_trouble(trouble, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY,
 								 "the answer has no credentials",
 								 told->code[0] == '\0' ? NULL :
@@ -171,7 +172,6 @@ fetch_instance(const StediKeyQuery *query, const void *arg, StediKeys *keys,
 		take_keys(&answer, psprintf("role %s of the instance", role), keys, trouble);
 }
 
-/* See credential.h. */
 bool
 stedi_instance_keys(const StediKeyQuery *query, StediKeys *keys, StediKeyTrouble *trouble)
 {

@@ -10,6 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "credential/told.h"
 #include "credential/credential.h"
 
 #include <pwd.h>
@@ -342,7 +343,6 @@ profile_keys(const StediKeyQuery *query, const char *name, int depth,
 	return own_keys(name, &profile, keys, trouble);
 }
 
-/* See credential.h. */
 bool
 stedi_profile_keys(const StediKeyQuery *query, StediKeys *keys, StediKeyTrouble *trouble)
 {

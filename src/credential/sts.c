@@ -207,7 +207,6 @@ or_none(const char *string)
 	return string == NULL ? "" : string;
 }
 
-/* See credential.h. */
 bool
 stedi_sts_keys(const StediKeyQuery *query, const StediStsAsk *ask,
 			   StediKeys *keys, StediKeyTrouble *trouble)
@@ -224,7 +223,6 @@ stedi_sts_keys(const StediKeyQuery *query, const StediStsAsk *ask,
 	return stedi_cache_keys(name, query, fetch_role, ask, keys, trouble);
 }
 
-/* See credential.h. */
 bool
 stedi_web_identity_keys(const StediKeyQuery *query, StediKeys *keys, StediKeyTrouble *trouble)
 {

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "fdw/fdw.h"
 
 #include "catalog/pg_type.h"
 #include "commands/vacuum.h"

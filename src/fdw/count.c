@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "fdw/fdw.h"
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"

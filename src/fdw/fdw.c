@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "fdw/fdw.h"
 
 #include "access/parallel.h"
 #include "commands/defrem.h"

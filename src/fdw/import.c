@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "fdw/fdw.h"
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
@@ -24,7 +24,6 @@ append_column(StringInfo command, const StediLandingColumn *column)
 					 column->type == TEXTOID ? "pg_catalog.text" : format_type_be(column->type));
 }
 
-/* See stedi.h. */
 List *
 stedi_import_landing(List *given, const char *server_name)
 {

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "fdw/fdw.h"
 
 #include "catalog/heap.h"
 #include "catalog/pg_type.h"
@@ -309,7 +309,6 @@ check_folders(const StediOptions *opts, long n)
 			errhint("Name a folder in option \"url\" of a server of its own, or make one foreign table of all: stedi.infer shows what it would be."));
 }
 
-/* See stedi.h. */
 List *
 stedi_infer_folders(Oid serverid)
 {
@@ -379,7 +378,6 @@ append_column(StringInfo command, const StediSampledKey *key)
 		appendStringInfo(command, " OPTIONS (key %s)", quote_literal_cstr(to_database(key->text)));
 }
 
-/* See stedi.h. */
 char *
 stedi_infer_table(const StediFolder *folder, const char *server_name)
 {

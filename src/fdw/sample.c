@@ -9,7 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "record/decoder.h"
+#include "fdw/fdw.h"
 
 #include <float.h>
 
@@ -451,7 +452,6 @@ read_records(Sampler *sampler, StediScan *scan, int n_objects)
 		sampler->sample->n_whole += stedi_scan_listing(scan)->objects[i].read;
 }
 
-/* See stedi.h. */
 StediSample *
 stedi_sample_read(const StediOptions *opts, const StediListing *listing)
 {

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 
 /* The first bits of the addresses that are kept from. */
 static const struct
@@ -87,7 +87,6 @@ v6_is_local(const uint8_t *bytes)
 	return false;
 }
 
-/* See bytes.h. */
 bool
 stedi_address_is_local(const void *address, size_t len)
 {

@@ -21,7 +21,7 @@
 
 #include <curl/curl.h>
 
-#include "net/http.h"
+#include "net/net.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -220,7 +220,6 @@ http_on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-/* See http.h. */
 void
 stedi_http_stop(StediTransfer *transfer)
 {
@@ -261,7 +260,6 @@ http_release(void *arg)
 		ReleaseExternalFD();
 }
 
-/* See http.h. */
 StediHttp *
 stedi_http_open(const StediHttpSettings *settings)
 {
@@ -345,7 +343,6 @@ make_handle(StediTransfer *transfer)
 		report_out_of_memory();
 }
 
-/* See http.h. */
 bool
 stedi_http_add(StediHttp *http, StediTransfer *transfer, StediTakeFn take, void *arg)
 {
@@ -413,7 +410,6 @@ start(StediTransfer *transfer, const char *url)
 	transfer->running = true;
 }
 
-/* See http.h. */
 void
 stedi_http_start(StediTransfer *transfer, StediRequest *request)
 {
@@ -424,7 +420,6 @@ stedi_http_start(StediTransfer *transfer, StediRequest *request)
 	start(transfer, request->url);
 }
 
-/* See http.h. */
 void
 stedi_http_resume(StediTransfer *transfer)
 {
@@ -519,7 +514,6 @@ collect(StediHttp *http)
 	}
 }
 
-/* See http.h. */
 void
 stedi_http_perform(StediHttp *http)
 {
@@ -535,7 +529,6 @@ stedi_http_perform(StediHttp *http)
 	collect(http);
 }
 
-/* See http.h. */
 void
 stedi_http_wait(StediHttp *http, int ms)
 {
@@ -581,7 +574,6 @@ answered_take(void *arg, const char *bytes, Size len)
 	return STEDI_TAKEN_ALL;
 }
 
-/* See http.h. */
 void
 stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer)
 {

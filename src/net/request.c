@@ -5,20 +5,18 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "net/http.h"
+#include "net/net.h"
 
 #include <time.h>
 
 #define DATE_LEN sizeof("YYYYMMDDTHHMMSSZ")
 
-/* See http.h. */
 int
 stedi_request_scheme_len(const char *endpoint)
 {
 	return strncmp(endpoint, "https://", 8) == 0 ? 8 : 7;
 }
 
-/* See http.h. */
 char *
 stedi_request_host(const char *endpoint)
 {
@@ -31,7 +29,6 @@ stedi_request_host(const char *endpoint)
 	return host;
 }
 
-/* See http.h. */
 char *
 stedi_request_date(void)
 {
@@ -43,7 +40,6 @@ stedi_request_date(void)
 	return date;
 }
 
-/* See http.h. */
 void
 stedi_request_forget(StediRequest *request)
 {

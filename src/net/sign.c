@@ -17,7 +17,7 @@
  * sign a + in it wrongly.
  *
  * The canonical form is hashed as it is written, so that nothing here depends
- * on how long a key or a token is.  Backend-free (see bytes.h): nothing
+ * on how long a key or a token is.  Backend-free (see record.h): nothing
  * throws; only OpenSSL allocates, and frees before we return.
  *
  *-------------------------------------------------------------------------
@@ -29,7 +29,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 
 #define SIGN_ALGORITHM "AWS4-HMAC-SHA256"
 #define SIGN_KEY_PREFIX "AWS4"
@@ -196,7 +196,6 @@ write_header(const StediSignInput *input, const char *scope, const char *signatu
 		append(out, room, &len, signature);
 }
 
-/* See bytes.h. */
 bool
 stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256_HEX_LEN + 1])
 {
@@ -208,7 +207,6 @@ stedi_sign_hash(const char *bytes, size_t len, char hex[STEDI_SHA256_HEX_LEN + 1
 	return true;
 }
 
-/* See bytes.h. */
 bool
 stedi_sign_request(const StediSignInput *input, char *out, size_t room)
 {
@@ -240,7 +238,6 @@ is_unreserved(unsigned char c)
 		(c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* See bytes.h. */
 size_t
 stedi_sign_encode(const char *bytes, size_t len, bool keep_slash,
 				  char *out, size_t room)

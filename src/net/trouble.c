@@ -16,7 +16,7 @@
 
 #include <curl/curl.h>
 
-#include "net/http.h"
+#include "net/net.h"
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -273,7 +273,6 @@ read_error(const StediAnswer *answer, StediS3Error *error)
 		error->region[0] = '\0';
 }
 
-/* See http.h. */
 StediRemedy
 stedi_trouble_remedy(bool of_object, const StediAnswer *answer,
 					 char region[STEDI_REGION_SIZE])
@@ -289,7 +288,6 @@ stedi_trouble_remedy(bool of_object, const StediAnswer *answer,
 	return trouble->remedy;
 }
 
-/* See http.h. */
 const char *
 stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 {
@@ -309,7 +307,6 @@ stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode, char **detail)
 	return trouble->reason;
 }
 
-/* See http.h. */
 const StediTrouble *
 stedi_trouble_find(bool of_object, const StediAnswer *answer, int64 listed, int n_tries,
 				   StediS3Error *error, char **detail)

@@ -19,7 +19,7 @@
  * of it was found in order.  That takes two passes over the page, for which
  * there is a second reason: whether keys are encoded may be said after them.
  *
- * Backend-free (see bytes.h): nothing throws; only expat allocates, and it is
+ * Backend-free (see record.h): nothing throws; only expat allocates, and it is
  * wiped, for there may be keys in it, and freed before we return.  A
  * StediS3EntryFn runs inside expat and must not throw either.
  *
@@ -31,7 +31,8 @@
 
 #include <expat.h>
 
-#include "bytes.h"
+#include "record/record.h"
+#include "net/wire.h"
 
 /* S3's limit for a key, and what it becomes when every byte is encoded. */
 #define MAX_KEY_LEN 1024
@@ -567,7 +568,6 @@ read_page(const char *xml, size_t len, bool folders,
 	return parse.trouble == NULL;
 }
 
-/* See bytes.h. */
 bool
 stedi_s3xml_page(const char *xml, size_t len,
 				 StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
@@ -575,7 +575,6 @@ stedi_s3xml_page(const char *xml, size_t len,
 	return read_page(xml, len, false, entry_fn, arg, page);
 }
 
-/* See bytes.h. */
 bool
 stedi_s3xml_folders(const char *xml, size_t len,
 					StediS3EntryFn entry_fn, void *arg, StediS3Page *page)
@@ -583,7 +582,7 @@ stedi_s3xml_folders(const char *xml, size_t len,
 	return read_page(xml, len, true, entry_fn, arg, page);
 }
 
-/* See bytes.h.  What came before a cut is taken: a code is better than none. */
+/* See wire.h.  What came before a cut is taken: a code is better than none. */
 void
 stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error)
 {
@@ -595,7 +594,6 @@ stedi_s3xml_error(const char *xml, size_t len, StediS3Error *error)
 	(void) run_pass(&parse, PASS_ERROR, xml, len);
 }
 
-/* See bytes.h. */
 bool
 stedi_s3xml_keys(const char *xml, size_t len, StediToldKeys *keys)
 {

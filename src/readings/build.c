@@ -8,6 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "storage/storage.h"
 #include "readings/readings.h"
 
 #include "access/table.h"
@@ -165,7 +166,6 @@ count_older(const StediConsentSet *set, uint32 member, ZoneReading **readings, u
 	return n_older;
 }
 
-/* See readings/readings.h. */
 Datum
 stedi_zone_build_key(const StediConsentSet *set, uint32 member)
 {
@@ -262,7 +262,7 @@ build_part(ZoneProcess *process, ZoneSpill **spills, ZoneSorted *sorted, Builder
 	}
 }
 
-/* See readings/readings.h.  Partitions are drawn until there are none. */
+/* See readings.h.  Partitions are drawn until there are none. */
 void
 stedi_zone_build_tables(ZoneProcess *process)
 {

@@ -19,7 +19,10 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "books/books.h"
+#include "storage/storage.h"
 #include "readings/readings.h"
+#include "run/run.h"
 
 #include "access/parallel.h"
 #include "access/table.h"
@@ -353,7 +356,6 @@ report_read(ZoneRun *run, ZoneTableId id, ZoneStream stream, const StediScan *sc
 	}
 }
 
-/* See zone.h. */
 void
 stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 {
@@ -394,7 +396,6 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	stedi_zone_read_close(&reader);
 }
 
-/* See zone.h. */
 void
 stedi_zone_load_keep_readers(ZoneRun *run)
 {
@@ -420,7 +421,6 @@ stedi_zone_load_keep_readers(ZoneRun *run)
 	stedi_zone_query_register(run, "reader", store, tupdesc);
 }
 
-/* See zone.h. */
 void
 stedi_zone_load_keep_rows(ZoneRun *run)
 {
@@ -525,7 +525,6 @@ start_progress(ZoneRun *run)
 	stedi_progress_report(&shared->progress);
 }
 
-/* See zone.h. */
 void
 stedi_zone_load_build(ZoneRun *run, bool pairs)
 {

@@ -25,7 +25,6 @@ partition_of(uint32 member, uint32 n_members, int n_partitions)
 	return (int) ((uint64) member * n_partitions / n_members);
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process, ZoneStream stream,
 					 Oid landing)
@@ -99,7 +98,6 @@ is_older(const ZoneReader *reader)
 	return older;
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 {
@@ -164,7 +162,6 @@ stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process)
 	stedi_zone_sieve_close(sieve);
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_read_close(ZoneReader *reader)
 {

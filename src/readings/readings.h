@@ -1,27 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * readings.h
- *		What the files share that turn landing readings into table pages.
+ *		The readings of those who consent -> rows, in several processes.
  *
- *	 readings/read.c ---> readings/spill.c --> readings/sort.c -> readings/build.c -> storage/heap.c
- *	 the readings	  by person, in	   by time,		  rows, pairs	  pages
- *	 that are kept	  partitions	   each once
- *		|
- *		+-----------> readings/sketches.c: whom the objects name
+ * 	 readings/read.c ---> readings/spill.c --> readings/sort.c -> readings/build.c -> storage/heap.c
+ * 	 the readings	  by person, in	   by time,		  rows, pairs	  pages
+ * 	 that are kept	  partitions	   each once
+ * 		|
+ * 		+-----------> readings/sketches.c: whom the objects name
  *
  * readings/load.c runs these, in as many processes as the settings give.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef STEDI_ZONE_LOAD_H
-#define STEDI_ZONE_LOAD_H
+#ifndef STEDI_READINGS_H
+#define STEDI_READINGS_H
 
-#include "zone.h"
+#include "base/progress.h"
+#include "zone/zone.h"
 
 #include "port/atomics.h"
 #include "storage/buffile.h"
 #include "storage/fileset.h"
-#include "tcop/dest.h"
 
 /* The two landing tables of readings. */
 typedef enum ZoneStream
@@ -62,7 +62,22 @@ typedef struct ZoneReadings
 	uint64		n_rows;
 } ZoneReadings;
 
-/* readings/load.c */
+/* load.c */
+
+/* Read the landing table that feeds this table. */
+extern void stedi_zone_load_read(ZoneRun *run, ZoneTableId id);
+
+/* Keep the relation "reader": the e-mails of those who have movements. */
+extern void stedi_zone_load_keep_readers(ZoneRun *run);
+
+/*
+ * Keep the relation "has_rows" (who, n): how many rows people have in all five
+ * tables; empty when that was not counted.
+ */
+extern void stedi_zone_load_keep_rows(ZoneRun *run);
+
+/* Build the tables of what was read, and that of the pairs. */
+extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
 
 /* The tables by ZoneBuild, of which those of streams have the streams' numbers. */
 extern const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS];
@@ -141,7 +156,7 @@ typedef struct ZoneStreamColumns
 
 extern const ZoneStreamColumns stedi_zone_streams[ZONE_N_STREAMS];
 
-/* readings/read.c */
+/* read.c */
 
 /* A landing table while it is read. */
 typedef struct ZoneReader
@@ -161,7 +176,7 @@ extern void stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process,
 extern void stedi_zone_read_stream(ZoneReader *reader, ZoneProcess *process);
 extern void stedi_zone_read_close(ZoneReader *reader);
 
-/* readings/sketches.c */
+/* sketches.c */
 
 typedef struct ZoneNamesFile ZoneNamesFile;
 
@@ -176,7 +191,7 @@ extern void stedi_zone_names_finish(ZoneNamesFile *file);
 extern void stedi_zone_names_write(ZoneRun *run, ZoneTableId id, FileSet *fileset,
 								   ZoneStream stream, int n_files, const StediListing *listing);
 
-/* readings/spill.c */
+/* spill.c */
 
 typedef struct ZoneSpill ZoneSpill;
 
@@ -209,7 +224,7 @@ extern void stedi_zone_spill_read(const ZoneSpill *spill, int partition,
 								  int pass, int n_passes, ZoneReadings *readings);
 extern void stedi_zone_spill_close(ZoneSpill *spill);
 
-/* readings/sort.c */
+/* sort.c */
 
 /* Readings by member, each member's sorted by time, duplicates left out. */
 typedef struct ZoneSorted
@@ -227,7 +242,7 @@ typedef struct ZoneSorted
 /* Sort the readings of these members. */
 extern void stedi_zone_sort(ZoneSorted *sorted, uint32 first_member, uint32 n_members);
 
-/* readings/build.c */
+/* build.c */
 
 /* Write the tables' rows of the partitions that this process draws. */
 extern void stedi_zone_build_tables(ZoneProcess *process);
@@ -235,34 +250,4 @@ extern void stedi_zone_build_tables(ZoneProcess *process);
 /* A member's key, as a text to be freed. */
 extern Datum stedi_zone_build_key(const StediConsentSet *set, uint32 member);
 
-/* storage/heap.c */
-
-typedef struct ZoneHeap ZoneHeap;
-
-/*
- * Begin to write rows, in the current context, into storage that this
- * transaction has made.  A process among several says where its long rows go,
- * under a name of its own; fileset NULL: there are no others.
- */
-extern ZoneHeap *stedi_zone_heap_open(Relation relation, FileSet *fileset, const char *long_name);
-
-/* Add a row: values of the columns, but for dropped ones. */
-extern void stedi_zone_heap_put(ZoneHeap *heap, Datum *values, bool *nulls);
-
-/* Write what is left; the number of rows put. */
-extern uint64 stedi_zone_heap_close(ZoneHeap *heap);
-
-/* A receiver that adds a query's rows; in the current context. */
-extern DestReceiver *stedi_zone_heap_receiver(ZoneHeap *heap);
-
-/* For the leader, when all processes are done: the rows that pages did not take. */
-extern void stedi_zone_heap_insert_long(Relation relation, FileSet *fileset,
-										const char *long_name);
-
-/*
- * See that the storage will be on disk; redo is what GetRedoRecPtr() said
- * before the first page was written.
- */
-extern void stedi_zone_heap_settle(Relation relation, XLogRecPtr redo, uint64 n_rows);
-
-#endif							/* STEDI_ZONE_LOAD_H */
+#endif							/* STEDI_READINGS_H */

@@ -8,6 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "books/books.h"
 #include "readings/readings.h"
 
 #include "utils/memutils.h"
@@ -39,7 +40,6 @@ file_name(char *name, ZoneStream stream, int process)
 	snprintf(name, NAMEDATALEN, "names.%s.%d", stedi_zone_streams[stream].name, process);
 }
 
-/* See readings/readings.h. */
 ZoneNamesFile *
 stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process)
 {
@@ -51,7 +51,6 @@ stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process)
 	return file;
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_names_add(void *file, const StediObject *object, int number,
 					 const StediSketch *sketch)
@@ -75,7 +74,6 @@ stedi_zone_names_add(void *file, const StediObject *object, int number,
 	BufFileWrite(((ZoneNamesFile *) file)->file, unconstify(char *, object->etag), entry.etag_len);
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_names_finish(ZoneNamesFile *file)
 {
@@ -125,7 +123,6 @@ write_file(ZoneRun *run, ZoneTableId id, BufFile *file, const StediListing *list
 	}
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_names_write(ZoneRun *run, ZoneTableId id, FileSet *fileset, ZoneStream stream,
 					   int n_files, const StediListing *listing)

@@ -90,7 +90,6 @@ group_readings(ZoneSorted *sorted)
 	}
 }
 
-/* See readings/readings.h. */
 void
 stedi_zone_sort(ZoneSorted *sorted, uint32 first_member, uint32 n_members)
 {

@@ -3,7 +3,7 @@
  * decode.c
  *		Decode records into the fields that a scan wants.
  *
- * Backend-free (see bytes.h).  Records are decoded in one of two ways.
+ * Backend-free (see record.h).  Records are decoded in one of two ways.
  * plain.c takes a plain record, which nearly all are, where it stands in the
  * buffer, and finds its end by decoding it.  At the first byte that is not
  * plain the record is framed by frame.c, and json.c, which starts over, takes
@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
+#include "record/decoder.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * frame.c
  *		Find the records in the bytes of an object.
  *
- * Backend-free (see bytes.h).  doc/rules.md says what a record is, and where
+ * Backend-free (see record.h).  doc/rules.md says what a record is, and where
  * reading goes on after bytes that are none.  A record is found by matching
  * its braces, strings skipped, so that records may stand one a line, back to
  * back or over many lines.  Whether it is JSON is not asked here: a record
@@ -15,7 +15,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
+#include "record/record.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
  * a member's end, zeros included, is damage: a landing object that somebody
  * padded or cut and glued should be looked at, not read halfway.
  *
- * Backend-free (see bytes.h): nothing here throws, and memory comes from
+ * Backend-free (see record.h): nothing here throws, and memory comes from
  * malloc through the two libraries, to be freed by stedi_inflate_close.  A
  * zstd frame that wants too large a window is refused as damaged, so what a
  * hostile object can make us allocate is bounded.  How many bytes come of
@@ -28,7 +28,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "bytes.h"
+#include "record/record.h"
 
 /*
  * The largest window of a zstd frame, as a power of two: libzstd's own default

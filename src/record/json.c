@@ -4,7 +4,7 @@
  *		Decode the records that plain.c does not take, all members of any
  *		record, and credentials.
  *
- * Backend-free (see bytes.h); the only user of cJSON.  The grammar of RFC
+ * Backend-free (see record.h); the only user of cJSON.  The grammar of RFC
  * 8259 is checked here, byte by byte, since cJSON is more lenient than it
  * (numbers such as 01, control characters, any byte below space as space)
  * and keeps every number as a double, which is wrong beyond 2^53.  cJSON
@@ -15,7 +15,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
+#include "record/decoder.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -475,7 +475,6 @@ stedi_json_record(StediDecoder *decoder, StediSlice record,
 	return reason;
 }
 
-/* See bytes.h. */
 void
 stedi_json_members(StediMembers *members, StediSlice record)
 {
@@ -485,7 +484,6 @@ stedi_json_members(StediMembers *members, StediSlice record)
 	members->whole = false;
 }
 
-/* See bytes.h. */
 bool
 stedi_json_next_member(StediMembers *members, StediMember *member)
 {
@@ -518,70 +516,18 @@ stedi_json_next_member(StediMembers *members, StediMember *member)
 	return true;
 }
 
-/* See bytes.h. */
 void
 stedi_json_release_members(StediMembers *members)
 {
 	release_strings(&members->strings);
 }
 
-/* Copy a string that is no longer than room allows; one that is absent is "". */
-static bool
-keep_field(const StediField *field, char *to, size_t room)
-{
-	to[0] = '\0';
-	if (field->kind == STEDI_FIELD_MISSING || field->kind == STEDI_FIELD_NULL)
-		return true;
-	if (field->kind != STEDI_FIELD_STRING || field->text.len >= room)
-		return false;
-	memcpy(to, field->text.data, field->text.len);
-	to[field->text.len] = '\0';
-	return true;
-}
-
-/* Wipe what cJSON has of strings with escapes. */
-static void
-wipe_strings(StediDecoder *decoder)
+void
+stedi_json_wipe(StediDecoder *decoder)
 {
 	cJSON	   *item;
 
 	cJSON_ArrayForEach(item, (cJSON *) decoder->strings)
 		explicit_bzero(item->valuestring, strlen(item->valuestring));
 	stedi_json_release(decoder);
-}
-
-/* See bytes.h. */
-bool
-stedi_json_keys(const char *json, size_t len, StediToldKeys *keys)
-{
-	enum
-	{
-		ID, SECRET, TOKEN, EXPIRATION, CODE, N_KEYS
-	};
-	static const StediSlice names[N_KEYS] = {
-		{"accesskeyid", 11}, {"secretaccesskey", 15}, {"token", 5}, {"expiration", 10}, {"code", 4},
-	};
-	StediField	fields[N_KEYS];
-	StediDecoder decoder;
-	StediSlice	record = {json, len};
-	int			where;
-	bool		told;
-
-	memset(keys, 0, sizeof(*keys));
-	while (record.len > 0 && memchr(" \t\r\n", record.data[0], 4) != NULL)
-		record.data++, record.len--;
-	while (record.len > 0 && memchr(" \t\r\n", record.data[record.len - 1], 4) != NULL)
-		record.len--;
-	stedi_decode_init(&decoder, names, N_KEYS);
-	told = stedi_json_record(&decoder, record, fields, &where) == STEDI_REASON_NONE &&
-		keep_field(&fields[CODE], keys->code, sizeof(keys->code)) &&
-		keep_field(&fields[ID], keys->access_key_id, sizeof(keys->access_key_id)) &&
-		keep_field(&fields[SECRET], keys->secret_access_key, sizeof(keys->secret_access_key)) &&
-		keep_field(&fields[TOKEN], keys->session_token, sizeof(keys->session_token)) &&
-		(fields[EXPIRATION].kind == STEDI_FIELD_MISSING || fields[EXPIRATION].kind == STEDI_FIELD_NULL ||
-		 (fields[EXPIRATION].kind == STEDI_FIELD_STRING &&
-		  stedi_value_time(&fields[EXPIRATION], &keys->expires_us) == STEDI_REASON_NONE));
-	wipe_strings(&decoder);
-	return told && keys->access_key_id[0] != '\0' && keys->secret_access_key[0] != '\0' &&
-		(keys->code[0] == '\0' || strcmp(keys->code, "Success") == 0);
 }

@@ -3,7 +3,7 @@
  * plain.c
  *		Decode a plain record where it stands, and so find its end.
  *
- * Backend-free (see bytes.h).  A plain record has no escapes and no nested
+ * Backend-free (see record.h).  A plain record has no escapes and no nested
  * values, is JSON in UTF-8, and has no two keys that differ.  Nothing is
  * copied.  What is not plain is refused, for whatever reason: decode.c then
  * has it read the long way, which is the judge.
@@ -15,8 +15,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
 #include "record/simd.h"
+#include "record/decoder.h"
 
 #include <string.h>
 

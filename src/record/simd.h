@@ -3,7 +3,7 @@
  * simd.h
  *		Look at many bytes at once.
  *
- * Backend-free (see bytes.h).  Four questions that plain.c asks, each
+ * Backend-free (see record.h).  Four questions that plain.c asks, each
  * answered by a word with a bit for each byte, the first byte's the lowest.
  * A question reads all the bytes that it is about: the caller sees to it that
  * they are there (STEDI_BYTES_PADDING), and minds no bits of bytes that are

@@ -3,14 +3,14 @@
  * value.c
  *		What a field says: a number, a truth, a time.
  *
- * Backend-free (see bytes.h).  doc/rules.md says what each type takes.
+ * Backend-free (see record.h).  doc/rules.md says what each type takes.
  * Integers are read from their digits, never by way of a double, so that
  * they are exact beyond 2^53.
  *
  *-------------------------------------------------------------------------
  */
-#include "bytes.h"
 #include "record/simd.h"
+#include "record/record.h"
 
 #include <errno.h>
 #include <math.h>

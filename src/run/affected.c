@@ -12,7 +12,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"

@@ -9,7 +9,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "readings/readings.h"
+#include "run/run.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"

@@ -18,7 +18,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "access/table.h"
 #include "catalog/pg_type.h"

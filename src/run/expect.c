@@ -20,7 +20,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "run/run.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"

@@ -10,7 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "utils/builtins.h"
 

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "run/run.h"
 
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -8,7 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "run/run.h"
 
 #include "executor/spi.h"
 

@@ -17,7 +17,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "readings/readings.h"
+#include "run/run.h"
 
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -152,7 +155,6 @@ count_cascaded(ZoneRun *run, ZoneTableId id)
 	return Max(n_gone, 0);
 }
 
-/* See zone.h. */
 void
 stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char *come)
 {

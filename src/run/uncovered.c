@@ -19,7 +19,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "run/run.h"
+#include "commands/commands.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -503,7 +506,6 @@ begin_steps(ZoneRun *run)
 	return true;
 }
 
-/* See zone.h. */
 void
 stedi_zone_uncovered_remove(ZoneRun *run, ZoneWithdrawal *withdrawal)
 {

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "run/run.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -35,7 +35,6 @@ ends_call(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
 }
 
-/* See zone.h. */
 bool
 stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error)
 {
@@ -115,7 +114,6 @@ hint_wait(const ZoneRun *run, ErrorData *error)
 							 stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "")));
 }
 
-/* See zone.h. */
 void
 stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 {

@@ -3,7 +3,7 @@
  * beneath.c
  *		Open what lies below a folder, and nothing else.
  *
- * Backend-free (see bytes.h).  Whoever may write in the folder may exchange
+ * Backend-free (see record.h).  Whoever may write in the folder may exchange
  * any part of a path at any moment.  So no name is looked at first and opened
  * afterwards: each way starts from the descriptor of the folder and goes on by
  * descriptors.  Two ways do this:
@@ -25,7 +25,7 @@
  */
 #define _GNU_SOURCE 1			/* O_PATH */
 
-#include "bytes.h"
+#include "s3/openat.h"
 #include "s3/beneath.h"
 
 #include <limits.h>
@@ -343,7 +343,6 @@ walk_path(int top, const char *top_path, const char *path, int flags)
 	return opened;
 }
 
-/* See bytes.h. */
 int
 stedi_beneath_root_walk(const char *path)
 {
@@ -357,7 +356,6 @@ stedi_beneath_root_walk(const char *path)
 	return root;
 }
 
-/* See bytes.h. */
 int
 stedi_beneath_root(const char *path)
 {
@@ -366,14 +364,12 @@ stedi_beneath_root(const char *path)
 	return root >= 0 ? root : stedi_beneath_root_walk(path);
 }
 
-/* See bytes.h. */
 int
 stedi_beneath_walk(int root, const char *root_path, const char *path, StediBeneathFor purpose)
 {
 	return walk_path(root, root_path, path, open_flags(purpose));
 }
 
-/* See bytes.h. */
 int
 stedi_beneath_open(int root, const char *root_path, const char *path, StediBeneathFor purpose)
 {

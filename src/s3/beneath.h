@@ -1,79 +1,38 @@
 /*-------------------------------------------------------------------------
  *
  * beneath.h
- *		What systems differ in when a file below a folder is opened.
- *
- * Only beneath.c includes this file, which compiles without postgres.h.
+ *		Files below a folder, whoever exchanges what there; without a backend.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef STEDI_BENEATH_H
-#define STEDI_BENEATH_H
+#ifndef STEDI_S3_BENEATH_H
+#define STEDI_S3_BENEATH_H
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdbool.h>
 
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
+typedef enum StediBeneathFor
+{
+	STEDI_BENEATH_READ,			/* a file; of a pipe it does not wait */
+	STEDI_BENEATH_FOLDER,		/* the names in a folder */
+	STEDI_BENEATH_LOOK,			/* fstat alone, whatever it is */
+} StediBeneathFor;
 
 /*
- * To pass through a folder, or to look at a file, without the right to read
- * it.  Where the system has no such way, that right is needed.
+ * Open a folder by its path, to open others below it: a descriptor, or -1 with
+ * errno.  EPERM: on its path is a symbolic link that others than root could
+ * exchange.  The second is the walk that needs nothing of Linux.
  */
-#if defined(O_PATH)
-#define BENEATH_LOOK O_PATH
-#elif defined(O_SEARCH)
-#define BENEATH_LOOK O_SEARCH
-#else
-#define BENEATH_LOOK (O_RDONLY | O_NONBLOCK | O_NOCTTY)
-#endif
+extern int	stedi_beneath_root(const char *path);
+extern int	stedi_beneath_root_walk(const char *path);
 
-/* How far the kernel may follow links. */
-typedef enum BeneathRule
-{
-	BENEATH_STAY,				/* below the folder that it starts from */
-	BENEATH_NO_LINKS,
-} BeneathRule;
+/*
+ * Open what has that path below the folder, likewise.  EXDEV: ".." or a
+ * symbolic link leads out of it.  EAGAIN: what is on the path is exchanged too
+ * fast.  root_path is that of the folder, which absolute links may begin with.
+ */
+extern int	stedi_beneath_open(int root, const char *root_path, const char *path,
+							   StediBeneathFor purpose);
+extern int	stedi_beneath_walk(int root, const char *root_path, const char *path,
+							   StediBeneathFor purpose);
 
-/* Linux has openat2 from 5.6 on; ENOSYS where there is none.  Never throws. */
-#ifdef SYS_openat2
-
-#include <linux/openat2.h>
-
-static inline int
-beneath_openat2(int folder, const char *path, int flags, BeneathRule rule)
-{
-	struct open_how how;
-	int			fd;
-
-	memset(&how, 0, sizeof(how));
-	how.flags = (uint64_t) (flags | O_CLOEXEC);
-	how.resolve = RESOLVE_NO_MAGICLINKS |
-		(rule == BENEATH_STAY ? RESOLVE_BENEATH : RESOLVE_NO_SYMLINKS);
-	do
-		fd = (int) syscall(SYS_openat2, folder, path, &how, sizeof(how));
-	while (fd < 0 && errno == EINTR);
-	return fd;
-}
-
-#else
-
-static inline int
-beneath_openat2(int folder, const char *path, int flags, BeneathRule rule)
-{
-	(void) folder;
-	(void) path;
-	(void) flags;
-	(void) rule;
-	errno = ENOSYS;
-	return -1;
-}
-
-#endif
-
-#endif							/* STEDI_BENEATH_H */
+#endif							/* STEDI_S3_BENEATH_H */

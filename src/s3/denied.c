@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "s3/s3.h"
 
 #include <pwd.h>
 #include <sys/stat.h>
@@ -106,7 +106,7 @@ explain_in_full(const Refusal *refusal)
 		errhint("Give it that right.");
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 int
 stedi_local_explain(const StediOptions *opts, const char *key)
 {

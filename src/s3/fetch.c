@@ -18,7 +18,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "net/http.h"
+#include "s3/s3.h"
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -305,7 +305,7 @@ fetch_release(void *arg)
 		drop_checksum(&fetch->slots[i]);
 }
 
-/* See stedi.h.  Nothing is sent yet, and nothing of libcurl's made. */
+/* See s3.h.  Nothing is sent yet, and nothing of libcurl's made. */
 StediFetch *
 stedi_fetch_open(const StediOptions *opts, Oid userid)
 {
@@ -720,7 +720,7 @@ fetch_start_waiting(StediFetch *fetch)
 	}
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_fetch_add(StediFetch *fetch, StediObject *object, bool may_change)
 {
@@ -737,7 +737,7 @@ stedi_fetch_add(StediFetch *fetch, StediObject *object, bool may_change)
 	fetch_start_waiting(fetch);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 bool
 stedi_fetch_has_room(const StediFetch *fetch)
 {
@@ -755,7 +755,7 @@ fetch_pass_on(StediFetch *fetch)
 	fetch_start_waiting(fetch);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 Size
 stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 {
@@ -777,7 +777,7 @@ stedi_fetch_read(StediFetch *fetch, char *dest, Size room)
 	return n;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg)
 {
@@ -785,7 +785,7 @@ stedi_fetch_until(StediFetch *fetch, StediOverFn is_over, void *arg)
 	fetch->over_arg = arg;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_fetch_leave(StediFetch *fetch)
 {
@@ -795,7 +795,7 @@ stedi_fetch_leave(StediFetch *fetch)
 	fetch_pass_on(fetch);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_fetch_reset(StediFetch *fetch)
 {
@@ -848,7 +848,7 @@ fetch_take_page(StediFetch *fetch, Size *len)
 	return xml;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 				 char **xml, Size *len)
@@ -858,7 +858,7 @@ stedi_fetch_page(StediFetch *fetch, const char *prefix, const char *token,
 	*xml = fetch_take_page(fetch, len);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 bool
 stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len)
 {
@@ -869,7 +869,7 @@ stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len
 	return true;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 const StediFetchStats *
 stedi_fetch_stats(const StediFetch *fetch)
 {

@@ -23,7 +23,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "s3/s3.h"
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -306,7 +306,7 @@ check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
 			errhint("%s", stedi_list_near(opts, userid, fetch)));
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 StediGlob *
 stedi_list_glob(const StediOptions *opts)
 {
@@ -319,7 +319,7 @@ stedi_list_glob(const StediOptions *opts)
 	return glob;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 StediListing *
 stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 				   StediProgress *progress)
@@ -343,7 +343,7 @@ stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 	return listing;
 }
 
-/* See stedi.h.  Never throws. */
+/* See s3.h.  Never throws. */
 bool
 stedi_list_skips(const char *key, const char *prefix)
 {
@@ -366,7 +366,7 @@ stedi_list_skips(const char *key, const char *prefix)
 	}
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_list_check_room(const StediOptions *opts, int n)
 {
@@ -382,7 +382,7 @@ stedi_list_check_room(const StediOptions *opts, int n)
 			errhint("Name a smaller part in option \"prefix\" of the foreign table, or raise option \"max_objects\" of the server."));
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_list_add(StediListing *listing, const char *key, const char *etag,
 			   int64 size, TimestampTz modified)

@@ -23,7 +23,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "s3/beneath.h"
+#include "s3/s3.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -437,7 +438,7 @@ is_folder(const LocalRoot *root, const char *key)
 	return folder;
 }
 
-/* See stedi.h.  None where the folder cannot be read. */
+/* See s3.h.  None where the folder cannot be read. */
 List *
 stedi_local_folders(const StediOptions *opts, const char *prefix)
 {
@@ -497,7 +498,7 @@ local_release(void *arg)
 	stedi_local_close(arg);
 }
 
-/* See stedi.h.  Made in the current context, which closes it when it is reset. */
+/* See s3.h.  Made in the current context, which closes it when it is reset. */
 StediLocal *
 stedi_local_open(const StediOptions *opts, const StediObject *object)
 {
@@ -536,7 +537,7 @@ stedi_local_open(const StediOptions *opts, const StediObject *object)
 	return local;
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 Size
 stedi_local_read(StediLocal *local, char *dest, Size room)
 {
@@ -558,7 +559,7 @@ stedi_local_read(StediLocal *local, char *dest, Size room)
 	return n;
 }
 
-/* See stedi.h.  Harmless when called twice. */
+/* See s3.h.  Harmless when called twice. */
 void
 stedi_local_close(StediLocal *local)
 {

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "net/http.h"
+#include "s3/s3.h"
 
 #include "lib/stringinfo.h"
 
@@ -114,7 +114,7 @@ start_path(const StediOptions *opts, StringInfo path)
 	append_encoded(path, opts->bucket, false);
 }
 
-/* See http.h. */
+/* See s3.h. */
 StediRequest *
 stedi_request_object(const StediOptions *opts, const StediCredential *credential,
 					 const char *key, const char *etag, uint64 from)
@@ -127,7 +127,7 @@ stedi_request_object(const StediOptions *opts, const StediCredential *credential
 	return make_request(opts, credential, path.data, "", etag, from);
 }
 
-/* See http.h. */
+/* See s3.h. */
 StediRequest *
 stedi_request_page(const StediOptions *opts, const StediCredential *credential,
 				   const char *prefix, const char *token, bool folders)

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "net/http.h"
+#include "s3/s3.h"
 
 #include "miscadmin.h"
 #include "utils/acl.h"

@@ -17,7 +17,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "s3/s3.h"
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -312,7 +312,7 @@ find_path(Search *search, const char *before, List *names, const char *name, con
 	return psprintf("%s%s/%s", before, find_nearest(names, name, false), behind);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 char *
 stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 {
@@ -361,7 +361,7 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 	return pstrdup(check);
 }
 
-/* See stedi.h. */
+/* See s3.h. */
 void
 stedi_list_warn_beside(const StediOptions *opts, Oid userid, const StediListing *listing)
 {

@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan/row.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/array.h"

@@ -10,12 +10,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan/row.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* See stedi.h. */
 bool
 stedi_prune_keeps(StediTest *tests, int n_tests, const StediObject *object)
 {
@@ -33,7 +32,6 @@ stedi_prune_keeps(StediTest *tests, int n_tests, const StediObject *object)
 	return true;
 }
 
-/* See stedi.h. */
 void
 stedi_prune_count(const StediListing *listing, StediTest *tests, int n_tests,
 				  int *n_objects, double *bytes)

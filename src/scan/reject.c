@@ -45,7 +45,6 @@ reason_errcode(StediReason reason)
 	}
 }
 
-/* See scan/state.h. */
 void
 stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats)
 {
@@ -61,7 +60,6 @@ stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats)
 	sum->other_units |= stats->other_units;
 }
 
-/* See scan/state.h. */
 void
 stedi_scan_count_reject(StediScan *scan)
 {

@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan/row.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/lsyscache.h"
@@ -83,14 +83,12 @@ check_email(StediSlice text)
 	return stedi_consent_check(text);
 }
 
-/* See stedi.h. */
 StediTimeUnit
 stedi_judge_other_unit(const StediJudge *judge)
 {
 	return judge->other_unit;
 }
 
-/* See stedi.h. */
 bool
 stedi_judge_latest(Datum *updated, StediTimeUnit unit)
 {

@@ -10,10 +10,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef STEDI_SCAN_H
-#define STEDI_SCAN_H
+#ifndef STEDI_SCAN_STATE_H
+#define STEDI_SCAN_STATE_H
 
-#include "stedi.h"
+#include "scan/scan.h"
 
 /*
  * Records that are decoded ahead of the present one, where consent is asked
@@ -168,4 +168,4 @@ extern void stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats 
 /* Warn of what was set aside, if anything was. */
 extern void stedi_scan_warn(StediScan *scan);
 
-#endif							/* STEDI_SCAN_H */
+#endif							/* STEDI_SCAN_STATE_H */

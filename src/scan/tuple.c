@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stedi.h"
+#include "scan/row.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -404,7 +404,6 @@ is_null_value(const StediTuple *tuple, const Column *column, const StediField *f
 	return false;
 }
 
-/* See stedi.h. */
 bool
 stedi_tuple_is_null(const StediTuple *tuple, int attno, const StediField *field)
 {
@@ -412,7 +411,6 @@ stedi_tuple_is_null(const StediTuple *tuple, int attno, const StediField *field)
 		is_null_value(tuple, &tuple->columns[attno], field);
 }
 
-/* See stedi.h. */
 const StediClock *
 stedi_tuple_clock(const StediTuple *tuple, int attno)
 {
@@ -438,7 +436,6 @@ stedi_tuple_field(const StediTuple *tuple, int attno)
 	return tuple->columns[attno].field;
 }
 
-/* See stedi.h. */
 bool
 stedi_tuple_takes_bytes(const StediTuple *tuple, int attno)
 {
@@ -506,14 +503,12 @@ convert_column(StediTuple *tuple, Column *column, const StediField *fields,
 	return reason;
 }
 
-/* See stedi.h. */
 void
 stedi_tuple_begin(StediTuple *tuple)
 {
 	tuple->record++;
 }
 
-/* See stedi.h. */
 StediReason
 stedi_tuple_column(StediTuple *tuple, int attno, const StediField *fields,
 				   const StediPlace *place, Datum *values, bool *nulls)
@@ -523,7 +518,6 @@ stedi_tuple_column(StediTuple *tuple, int attno, const StediField *fields,
 						  &values[attno], &nulls[attno]);
 }
 
-/* See stedi.h. */
 StediReason
 stedi_tuple_columns(StediTuple *tuple, const StediField *fields, const StediPlace *place,
 					Datum *values, bool *nulls, int *attno)

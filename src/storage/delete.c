@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "storage/storage.h"
 
 #include "catalog/pg_inherits.h"
 #include "lib/stringinfo.h"
@@ -133,7 +133,6 @@ check_meant(const ZoneRun *run, const ZoneMeant *meant)
 		fail(run, meant->id, n_more);
 }
 
-/* See zone.h. */
 int64
 stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 {
@@ -162,7 +161,6 @@ stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 	return n_meant;
 }
 
-/* See zone.h. */
 int64
 stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template)
 {
@@ -177,7 +175,6 @@ stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template)
 	return n;
 }
 
-/* See zone.h. */
 void
 stedi_zone_delete_check(ZoneRun *run)
 {

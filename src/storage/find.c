@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "storage/storage.h"
 
 #include "access/sysattr.h"
 #include "catalog/pg_type.h"

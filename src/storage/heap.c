@@ -22,7 +22,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "readings/readings.h"
+#include "storage/storage.h"
 
 #include "access/detoast.h"
 #include "access/heapam.h"
@@ -36,6 +36,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/buffile.h"
 #include "storage/bufpage.h"
 #include "storage/checksum.h"
 #include "storage/lmgr.h"

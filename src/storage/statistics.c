@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "storage/storage.h"
 
 #include "access/table.h"
 #include "catalog/pg_class.h"

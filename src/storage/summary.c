@@ -15,7 +15,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
 
 #include "access/transam.h"
 #include "access/table.h"
@@ -32,7 +33,6 @@
 	" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam" \
 	" WHERE a.amname = 'brin' AND c.relkind = 'i' AND i.indisvalid AND i.indrelid = "
 
-/* See zone.h. */
 void
 stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places)
 {
@@ -72,7 +72,6 @@ are_dead(const ZoneRun *run)
 	return true;
 }
 
-/* See zone.h. */
 void
 stedi_zone_summary_renew(ZoneRun *run)
 {

@@ -13,7 +13,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "readings/readings.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "run/run.h"
 
 #include "access/htup_details.h"
 #include "access/multixact.h"
@@ -73,7 +75,6 @@ staged_name(const ZoneRun *run, ZoneTableId id)
 	return stedi_zone_query_relation(run->staged[id]);
 }
 
-/* See zone.h. */
 void
 stedi_zone_write_drop(ZoneRun *run, ZoneTableId id)
 {

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -53,7 +53,6 @@ static const struct
 	{"distancefromobject", INT4OID},
 };
 
-/* See zone.h. */
 void
 stedi_zone_check_column(Form_pg_attribute column)
 {
@@ -68,7 +67,6 @@ stedi_zone_check_column(Form_pg_attribute column)
 					  format_type_be(column->atttypid)));
 }
 
-/* See zone.h. */
 Relation
 stedi_zone_hold(ZoneRun *run, Oid relid)
 {
@@ -80,7 +78,6 @@ stedi_zone_hold(ZoneRun *run, Oid relid)
 	return relation;
 }
 
-/* See zone.h. */
 void
 stedi_zone_hold_release(ZoneRun *run, Oid relid)
 {
@@ -94,7 +91,6 @@ stedi_zone_hold_release(ZoneRun *run, Oid relid)
 	}
 }
 
-/* See zone.h. */
 void
 stedi_zone_hold_release_all(ZoneRun *run)
 {
@@ -223,7 +219,6 @@ check_shape(ZoneRun *run, ZoneTableId id)
 				errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
 }
 
-/* See zone.h. */
 void
 stedi_zone_hold_table(ZoneRun *run, ZoneTableId id, LOCKMODE mode)
 {
@@ -242,7 +237,6 @@ stedi_zone_hold_table(ZoneRun *run, ZoneTableId id, LOCKMODE mode)
 	check_shape(run, id);
 }
 
-/* See zone.h. */
 void
 stedi_zone_hold_check(const ZoneRun *run)
 {

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "access/table.h"
 #include "catalog/pg_collation.h"

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "utils/builtins.h"
 #include "utils/timestamp.h"

@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "access/table.h"
 #include "access/tableam.h"
@@ -152,7 +152,6 @@ stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values, b
 	tuplestore_putvalues(store, tupdesc, values, nulls);
 }
 
-/* See zone.h. */
 uint64
 stedi_zone_table_person(const ZoneRun *run, const ZoneTableRows *rows, int column)
 {

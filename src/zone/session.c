@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"

@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "run/run.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -33,7 +33,6 @@ table_name(const ZoneRun *run, const char *name)
 	return NULL;
 }
 
-/* See zone.h. */
 const char *
 stedi_zone_query_relation(Oid relid)
 {
@@ -189,7 +188,6 @@ stedi_zone_query_columns(const ZoneRun *run, Oid relid)
 										  " AND NOT attisdropped", relid));
 }
 
-/* See zone.h. */
 char *
 stedi_zone_query_names(const ZoneRun *run, Oid relid)
 {

@@ -9,7 +9,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
+#include "storage/storage.h"
+#include "readings/readings.h"
+#include "run/run.h"
 
 #include "access/table.h"
 #include "lib/stringinfo.h"

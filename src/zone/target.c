@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "books/books.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -224,7 +224,6 @@ stedi_zone_check_target(ZoneRun *run)
 	check_reader(run);
 }
 
-/* See zone.h. */
 void
 stedi_zone_lock_tables(ZoneRun *run)
 {

@@ -5,13 +5,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone.h"
+#include "zone/zone.h"
 
 #include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-/* See zone.h. */
 ErrorData *
 stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo)
 {
@@ -43,7 +42,6 @@ stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo)
 	return error;
 }
 
-/* See zone.h. */
 void
 stedi_zone_connected(ZoneRun *run, void *arg)
 {

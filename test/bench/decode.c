@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
+#include "record/record.h"
 
 #define N_RECORDS 200000
 #define N_PASSES 15

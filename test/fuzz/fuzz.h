@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "record/record.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

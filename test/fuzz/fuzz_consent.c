@@ -4,6 +4,7 @@
  * src/consent/find.c and src/consent/set.h.
  */
 #include "fuzz.h"
+#include "consent/set.h"
 #include "members.h"
 
 #define HEADER 4

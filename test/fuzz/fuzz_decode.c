@@ -9,6 +9,7 @@
 
 #include "alike.h"
 #include "fuzz.h"
+#include "record/decoder.h"
 #include "portable.h"
 
 #define HEADER 8

@@ -6,6 +6,7 @@
 #include "framed.h"
 #include "fuzz.h"
 
+
 #define HEADER 8
 #define SHORTEST_LIMIT 4
 

@@ -1,9 +1,10 @@
 /*
  * What tells credentials is read within its bounds: a file of AWS's tools line
  * by line, each byte in one of them, and the JSON of a container or an
- * instance.  Guards src/credential/ini.c, and stedi_json_keys of src/record/json.c.
+ * instance.  Guards src/credential/ini.c, and stedi_told_keys of src/record/json.c.
  */
 #include "fuzz.h"
+#include "credential/told.h"
 
 /* Is the slice inside these bytes? */
 static bool
@@ -70,7 +71,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	copy = exact_copy(data, size);
 	memset(&keys, 0x55, sizeof(keys));
-	if (stedi_json_keys(copy, size, &keys))
+	if (stedi_told_keys(copy, size, &keys))
 		CLAIM(keys.access_key_id[0] != '\0' && keys.secret_access_key[0] != '\0');
 	CLAIM(memchr(keys.access_key_id, '\0', sizeof(keys.access_key_id)) != NULL);
 	CLAIM(memchr(keys.secret_access_key, '\0', sizeof(keys.secret_access_key)) != NULL);

@@ -3,6 +3,7 @@
  * parts are where they should be.  Guards src/base/option_form.c and src/base/glob.c.
  */
 #include "fuzz.h"
+#include "base/form.h"
 
 #define HEADER 2
 

@@ -4,6 +4,7 @@
  * before it was found in order.  Guards src/net/xml.c.
  */
 #include "fuzz.h"
+#include "net/wire.h"
 
 #define HEADER 1
 

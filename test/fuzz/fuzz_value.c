@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "fuzz.h"
+
 #include "portable.h"
 
 #define HEADER 1

@@ -16,9 +16,8 @@
 #define stedi_plain_run portable_plain_run
 #define stedi_plain_forget portable_plain_forget
 #define stedi_value_is_number portable_value_is_number
-#include "bytes.h"
+#include "record/decoder.h"
 #else
-#include "bytes.h"
 
 extern const char *portable_plain_record(StediDecoder *decoder, const char *p,
 										 const char *end, StediField *fields,

@@ -12,7 +12,7 @@
 #ifndef STEDI_ALIKE_H
 #define STEDI_ALIKE_H
 
-#include "bytes.h"
+#include "record/decoder.h"
 #include "padded.h"
 #include "reading.h"
 #include "tap.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "record/record.h"
 #include "reading.h"
 #include "tap.h"
 
@@ -30,7 +30,7 @@ typedef struct Item
 typedef struct Outcome
 {
 	int			n;
-	const char *breach;			/* of the contract in bytes.h; NULL if none */
+	const char *breach;			/* of the contract in record.h; NULL if none */
 	Item		items[MAX_ITEMS];
 } Outcome;
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "consent/set.h"
 
 /* A set with its places and slots beside it, all of a size that is enough. */

@@ -3,7 +3,7 @@
  * padded.h
  *		Bytes in memory of their own, with the padding that plain.c wants.
  *
- * Just as much as bytes.h says, so that ASan sees a byte too far; and filled
+ * Just as much as record.h says, so that ASan sees a byte too far; and filled
  * with something else each time, of which no answer may depend.
  *
  *-------------------------------------------------------------------------
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "record/record.h"
 
 /* To be freed by the caller. */
 static inline char *

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 #include "tap.h"
 
 static const struct

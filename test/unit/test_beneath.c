@@ -3,7 +3,7 @@
  * while another process exchanges what is on the path.  Guards src/s3/beneath.c.
  */
 #define _GNU_SOURCE 1
-#include "bytes.h"
+#include "s3/beneath.h"
 #include "tap.h"
 
 #include <errno.h>

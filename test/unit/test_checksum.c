@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 #include "tap.h"
 
 /* The bytes that the catalogues of CRCs give each one's check value for. */

@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 
-#include "bytes.h"
 #include "consent/set.h"
 #include "tap.h"
 

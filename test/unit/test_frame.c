@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "alike.h"
-#include "bytes.h"
+#include "record/record.h"
 #include "framed.h"
 #include "tap.h"
 

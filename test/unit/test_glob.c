@@ -2,7 +2,7 @@
  * A pattern matches the keys that it says, as a simple matcher that tries all
  * ways finds, and takes no longer for a hostile one.  Guards src/base/glob.c.
  */
-#include "bytes.h"
+#include "base/form.h"
 #include "tap.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "bytes.h"
+#include "record/record.h"
 #include "tap.h"
 
 #define ROOM 65536

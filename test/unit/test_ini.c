@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "credential/told.h"
 #include "tap.h"
 
 /* All of a file on one line: [section] name=value !line-that-is-bad */

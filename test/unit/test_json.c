@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "alike.h"
-#include "bytes.h"
+#include "record/decoder.h"
 #include "padded.h"
 #include "tap.h"
 

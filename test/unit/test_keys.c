@@ -1,12 +1,12 @@
 /*
  * Credentials in the JSON of containers and instances are read, whatever is
- * around them, and nothing else is taken for them.  Guards stedi_json_keys in
+ * around them, and nothing else is taken for them.  Guards stedi_told_keys in
  * src/record/json.c; those in XML are in test_s3xml.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "credential/told.h"
 #include "tap.h"
 
 static StediToldKeys told;
@@ -19,7 +19,7 @@ parse_len(const char *json, size_t len)
 	bool		taken;
 
 	memcpy(bytes, json, len);
-	taken = stedi_json_keys(bytes, len, &told);
+	taken = stedi_told_keys(bytes, len, &told);
 	free(bytes);
 	return taken;
 }

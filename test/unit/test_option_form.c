@@ -3,7 +3,7 @@
  * numbers, too, and a url comes apart where it should.  Guards
  * src/base/option_form.c.
  */
-#include "bytes.h"
+#include "base/form.h"
 #include "tap.h"
 
 #define KB 1024

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 #include "tap.h"
 
 #define MAX_ENTRIES 8

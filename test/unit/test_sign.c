@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "bytes.h"
+#include "net/wire.h"
 #include "tap.h"
 
 /* From "Signature Calculations for the Authorization Header" of the S3 API. */

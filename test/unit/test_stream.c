@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "alike.h"
-#include "bytes.h"
 #include "record/simd.h"
+#include "record/record.h"
 #include "tap.h"
 
 #define N_STREAMS 12000

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bytes.h"
+#include "record/record.h"
 #include "tap.h"
 
 #define N_INTEGERS 200000

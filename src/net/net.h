@@ -1,23 +1,17 @@
 /*-------------------------------------------------------------------------
  *
- * http.h
- *		What those who send requests share.
- *
- *	 request.c		what is sent to an S3 server
- *	 http.c			requests and their answers; the only user of libcurl
- *	 trouble.c		what can go wrong with one, what helps, and in words
- *
- * fetch.c asks for objects and pages so, credential/ask.c for keys.  Every
- * function may throw unless its comment says otherwise.
+ * net.h
+ *		Requests and their answers, and what a failed one means.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef STEDI_HTTP_H
-#define STEDI_HTTP_H
+#ifndef STEDI_NET_H
+#define STEDI_NET_H
 
-#include "stedi.h"
+#include "base/base.h"
+#include "net/wire.h"
 
-/* request.c: what is sent to an S3 server */
+/* request.c */
 
 typedef struct StediRequest
 {
@@ -25,19 +19,6 @@ typedef struct StediRequest
 	StediHeader headers[9];		/* all that matter; owned */
 	int			n_headers;
 } StediRequest;
-
-/*
- * A signed request for an object from a byte on (etag "": whichever is
- * there), or for a page of a listing; in the current context.  Good for some
- * minutes.  folders: each folder right below the prefix stands for what is in
- * it.
- */
-extern StediRequest *stedi_request_object(const StediOptions *opts,
-										  const StediCredential *credential,
-										  const char *key, const char *etag, uint64 from);
-extern StediRequest *stedi_request_page(const StediOptions *opts,
-										const StediCredential *credential,
-										const char *prefix, const char *token, bool folders);
 
 /*
  * What every signed request has, in the current context: the host of
@@ -52,7 +33,7 @@ extern char *stedi_request_date(void);
 /* Wipe what is secret in it.  Never throws. */
 extern void stedi_request_forget(StediRequest *request);
 
-/* http.c: requests and their answers; the only user of libcurl */
+/* http.c */
 
 /* How a request ended: a CURLcode, or one of these. */
 #define STEDI_ANSWER_TOO_LONG (-1)	/* a page beyond all bounds */
@@ -186,7 +167,7 @@ typedef struct StediHttpAsk
  */
 extern void stedi_http_ask(const StediHttpAsk *ask, StediAnswer *answer);
 
-/* trouble.c: what can go wrong with a request, what helps, and in words */
+/* trouble.c */
 
 typedef enum StediRemedy
 {
@@ -250,9 +231,4 @@ extern StediRemedy stedi_trouble_remedy(bool of_object, const StediAnswer *answe
 extern const char *stedi_trouble_explain(const StediAnswer *answer, int *sqlerrcode,
 										 char **detail);
 
-/* Raise the error for it; it was tried that often, as credential says. */
-pg_noreturn extern void stedi_s3_report(const StediOptions *opts, const StediCredential *credential,
-										const StediObject *object, const StediAnswer *answer,
-										int n_tries);
-
-#endif							/* STEDI_HTTP_H */
+#endif							/* STEDI_NET_H */

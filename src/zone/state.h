@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *		A run: what was asked for, the target, the books, the counts.
+ *
+ * 	 commands/materialize.c			the SQL functions: in what order
+ * 	 zone/target.c	who may, and as whom
+ * 	 zone/sql.c	SQL with names filled in, run through SPI
+ * 	 zone/rows.c	a table's rows, one after the other
+ * 	 books/key.c		hashes of people, under the target's key
+ * 	 books/schema.c	in which schema the bookkeeping is, and whose
+ * 	 books/grant.c	who may read it
+ * 	 books/adopt.c	bookkeeping of others, brought there
+ * 	 books/book.c	what is kept from run to run: the tables
+ * 	 books/save.c	what a run writes into them
+ * 	 zone/hold.c	relations that are held open
+ * 	 books/objects.c	landing objects: new, changed, vanished, to be read
+ * 	 run/customers.c	customer objects -> customer records, all that matter
+ * 	 run/people.c	customer records -> who is in, which device is whose
+ * 	 run/expect.c	expectations: kept, counted, enforced
+ * 	 zone/condition.c	their conditions, on a table's rows
+ *
+ * A run rebuilds the tables, from all objects:
+ *
+ * 	 zone/tables.c	the five tables: their rows, and what they lose
+ * 	 readings/load.c	landing readings -> rows, in several processes; see
+ * 					readings/readings.h
+ * 	 storage/write.c	rows -> a table: made, changed or swapped
+ * 	 storage/delete.c	rows out of a table, with proof
+ * 	 storage/summary.c what an index knows of rows that go
+ *
+ * or renews them: then it reads what is new, and takes everything else from
+ * the tables as they are:
+ *
+ * 	 run/affected.c	whose readings have to be looked at
+ * 	 storage/find.c	where their rows are
+ * 	 run/renew.c	what has changed -> the tables' rows of whom it touches
+ * 	 storage/statistics.c	what statistics know of rows that go
+ *
+ * or, where an object cannot be read, at least takes out who has withdrawn:
+ *
+ * 	 run/withdraw.c	a run, or else its withdrawals
+ * 	 run/uncovered.c	what consent covers no more -> out of all tables
+ *
+ * and says what it did:
+ *
+ * 	 run/changes.c	who came and went
+ * 	 books/history.c	the history of that
+ * 	 zone/report.c	the report
+ * 	 commands/forget.c	somebody is forgotten, and that undone
+ *
+ * Others look at what there is, and change nothing:
+ *
+ * 	 zone/session.c	the frame of such a look: who may, as whom, as of when
+ * 	 zone/landing.c	landing records with their places -> what SQL can read
+ * 	 commands/audit.c	the five tables against the rules, worked out anew
+ * 	 commands/lineage.c	the objects and records that a table's rows came from
+ * 	 commands/subject.c	everything that is held on one person
+ * 	 commands/quality.c	what is in the landing zone, and what is wrong there
+ * 	 run/holders.c	devices with more than one holder
+ *
+ * All of it runs as the owner of the target tables, in a security-restricted
+ * operation, inside one transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_ZONE_STATE_H
+#define STEDI_ZONE_STATE_H
+
+#include "consent/consent.h"
+#include "scan/scan.h"
+
+#include "access/tupdesc.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/queryenvironment.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+typedef enum ZoneTableId
+{
+	ZONE_CUSTOMER_TRUSTED,
+	ZONE_ACCELEROMETER_TRUSTED,
+	ZONE_CUSTOMER_CURATED,
+	ZONE_STEP_TRAINER_CURATED,
+	ZONE_MACHINE_LEARNING_CURATED,
+	ZONE_N_TABLES
+} ZoneTableId;
+
+typedef struct ZoneTable
+{
+	const char *name;
+	const char *columns;		/* as format_type() writes them: checked
+								 * against */
+	const char *column_names;	/* quoted, in the same order */
+	const char *landing;		/* the landing table that feeds it; NULL: none */
+	const char *function;		/* the SQL function that makes it alone */
+	const char *lookup;			/* the column that a new one has an index on */
+	const char *key;			/* whose a row is: the column of the person or
+								 * device */
+	const char *time;			/* when it was taken, quoted; NULL: never */
+	const char *comment;
+} ZoneTable;
+
+extern const ZoneTable stedi_zone_tables[ZONE_N_TABLES];
+
+/* One row of the report.  Counts below are -1 where they do not apply. */
+typedef struct ZoneReport
+{
+	const char *mode;
+	int64		superseded;
+	int64		no_consent;
+	int64		before_consent;
+	int64		unknown_owner;
+	int64		ambiguous;
+	int64		forgotten;
+	int64		unexpected;
+	int64		without_readings;
+	int64		duplicates;
+	int64		unchanged;
+	int64		kept;
+	int64		older;			/* rows made: older than the consent */
+	int64		rows_in;
+	int64		rows_out;
+	int64		rows;
+	TimestampTz started;
+	TimestampTz finished;
+	int64		elapsed;		/* us: what the table took of the run */
+} ZoneReport;
+
+/*
+ * The columns of the report that are written down: all but elapsed.  That was
+ * the last one in 1.0, and stands before the ZONE_N_ADDED of 1.1: unexpected,
+ * without_readings.
+ */
+#define ZONE_N_REPORTED 23
+#define ZONE_N_ADDED 2
+
+/* What is to become of the rows of objects that have vanished. */
+typedef enum ZoneVanished
+{
+	ZONE_VANISHED_ASK,			/* they go, unless these are many */
+	ZONE_VANISHED_REMOVE,
+	ZONE_VANISHED_KEEP,			/* readings stay */
+} ZoneVanished;
+
+typedef enum ZoneObjectState
+{
+	ZONE_OBJECT_NEW,
+	ZONE_OBJECT_CHANGED,
+	ZONE_OBJECT_SAME,
+} ZoneObjectState;
+
+/* A listed object, beside what the bookkeeping says of it. */
+typedef struct ZoneObject
+{
+	ZoneObjectState state;
+	bool		due;			/* a date in it has come into force */
+	bool		came_back;		/* it had vanished, and its rows were kept */
+	bool		wanted;			/* to be read */
+	bool		read;			/* it was */
+	bool		written;		/* into the bookkeeping */
+	bool		unreadable;		/* see run/withdraw.c */
+} ZoneObject;
+
+typedef struct ZoneName
+{
+	const char *name;			/* in the encoding of the database */
+	int			object;
+} ZoneName;
+
+/* A landing table that feeds one of the five. */
+typedef struct ZoneSource
+{
+	Oid			relid;			/* InvalidOid: none does, in this run */
+	StediScanStats stats;		/* of what was read; listed: of all */
+
+	/* set by stedi_zone_object_compare */
+	StediListing *listing;
+	ZoneObject *objects;		/* of each that is listed */
+	ZoneName   *names;			/* sorted */
+	List	   *vanished;		/* names, also of those kept before */
+	int			n_booked;
+	int			n_vanished;		/* since the last run */
+	int			n_changed;
+	int64		first_ms;		/* of readings in objects that are the same */
+	int64		last_ms;
+} ZoneSource;
+
+/* What is kept of an object that was read. */
+typedef struct ZoneSketch
+{
+	bytea	   *people;			/* NULL: none are kept */
+	bytea	   *devices;
+	int64		first_ms;		/* PG_INT64_MAX: no reading */
+	int64		last_ms;
+	int64		due_ms;			/* PG_INT64_MAX: never */
+} ZoneSketch;
+
+/* How a table gets its rows. */
+typedef enum ZoneMode
+{
+	ZONE_MODE_FULL,				/* it is new, and filled itself */
+	ZONE_MODE_SWAP,				/* new storage takes the place of the old */
+	ZONE_MODE_DIFFERENCE,		/* it is changed to be like the new storage */
+	ZONE_MODE_RENEW,			/* some people's rows are */
+} ZoneMode;
+
+/* The bookkeeping tables. */
+typedef enum ZoneBook
+{
+	ZONE_BOOK_RULE,
+	ZONE_BOOK_RUN,
+	ZONE_BOOK_STATE,
+	ZONE_BOOK_OBJECT,
+	ZONE_BOOK_DEVICE,
+	ZONE_BOOK_KEY,
+	ZONE_BOOK_FORGOTTEN,
+	ZONE_BOOK_HISTORY,
+	ZONE_BOOK_EXPECTATION,
+	ZONE_N_BOOKS
+} ZoneBook;
+
+/* The schema that a target's bookkeeping is in. */
+typedef struct ZoneStore
+{
+	Oid			schema;			/* InvalidOid: there is none yet */
+	const char *name;			/* in the run's context */
+	Oid			owner;			/* as whom statements on it run */
+	bool		ours;			/* it is out of reach of the tables' owner */
+} ZoneStore;
+
+/* Who ran, to be put back. */
+typedef struct ZoneUser
+{
+	Oid			role;
+	int			security;
+	int			nest_level;		/* of settings; 0: they are as they were */
+} ZoneUser;
+
+/* Rows that had to go, where code of the tables' owner could keep them. */
+typedef struct ZoneMeant
+{
+	ZoneTableId id;
+	EphemeralNamedRelation rows;	/* of one column: a_row; owned */
+	int64		n_left;			/* rows like them that may be there */
+} ZoneMeant;
+
+#define ZONE_KEY_LEN 32
+
+/* The most processes that take part in a load. */
+#define ZONE_MAX_PROCESSES 64
+
+/* What becomes of rows that violate an expectation. */
+typedef enum ZoneAction
+{
+	ZONE_ACTION_WARN,			/* they are counted */
+	ZONE_ACTION_DROP,			/* they are left out */
+	ZONE_ACTION_FAIL,			/* the run ends in an error */
+	ZONE_N_ACTIONS
+} ZoneAction;
+
+/* The same as a set of them. */
+#define ZONE_ACTIONS(action) (1 << (action))
+
+typedef struct ZoneExpectation
+{
+	ZoneTableId id;
+	ZoneAction	action;
+	Size		name;			/* where this text begins, from the begin of
+								 * the ZoneExpectations */
+	Size		condition;		/* likewise */
+	int64		met;			/* rows of the table; -1: not counted */
+	uint64		violated[ZONE_MAX_PROCESSES];	/* by process */
+} ZoneExpectation;
+
+/* A target's expectations: one flat piece, for processes to share. */
+typedef struct ZoneExpectations
+{
+	Size		size;			/* with the texts behind the list */
+	bool		serial;			/* what drops rows is not parallel safe */
+	int			n;
+	ZoneExpectation list[FLEXIBLE_ARRAY_MEMBER];
+} ZoneExpectations;
+
+typedef struct ZoneSieve ZoneSieve;
+typedef struct ZoneLoad ZoneLoad;
+typedef struct ZoneCustomers ZoneCustomers;
+typedef struct ZoneFormer ZoneFormer;
+
+typedef struct ZoneRun
+{
+	/* what was asked for: set by commands/materialize.c before anything else */
+	Oid			target;
+	const char *function;		/* that was called, with its schema: for
+								 * messages */
+	const char *target_name;
+	const char *landing_name;
+	const char *asked;			/* the rule; NULL: as before */
+	const char *consent;		/* the rule; NULL until stedi_zone_book_rule */
+	bool		since;			/* the rule is since_consent */
+	bool		match_time;
+	ZoneVanished vanished;
+	bool		full_refresh;
+	bool		dry_run;
+	bool		wanted[ZONE_N_TABLES];	/* tables to be rebuilt */
+	bool		all;			/* all five */
+	bool		landing_given;	/* landing_name was; else it is the target's,
+								 * until stedi_zone_book_landing */
+	bool		landing_known;	/* it is settled */
+	bool		landing_changed;	/* it is not what is written down */
+	bool		read_only;		/* a look: all queries share one snapshot */
+	int64		now_ms;			/* transaction time */
+
+	/* the target as it is */
+	Oid			owner;
+	Oid			relid[ZONE_N_TABLES];	/* InvalidOid: not there yet */
+	Oid			staged[ZONE_N_TABLES];	/* new storage beside it */
+	ZoneMode	mode[ZONE_N_TABLES];
+	bool		is_new[ZONE_N_TABLES];
+	bool		cascades;		/* a row that goes may take others along:
+								 * there are foreign keys or triggers */
+	bool		rule_changed;	/* consent: all COMMENTs name it */
+	bool		had_rule;
+	bool		match_changed;	/* that of machine_learning_curated, too */
+
+	List	   *held;			/* relations that are open until the run ends;
+								 * owned */
+	List	   *meant;			/* ZoneMeant: rows that went; owned */
+
+	/* the bookkeeping: where it is */
+	ZoneStore	store;
+	const char *adopted[ZONE_N_BOOKS];	/* columns of what is being brought
+										 * over; NULL: it is not there */
+	bool		books_lost;		/* some were made anew */
+
+	/* what it says: set by stedi_zone_book_open */
+	char		key[ZONE_KEY_LEN];
+	uint64		seed;			/* of the hashes of names, from the key */
+	int64		number;			/* the run's */
+	bool		complete;		/* a run may go on from the one before */
+	int64		before_ms;		/* the now of that one */
+	const char *definition_before;
+	const char *dropping_before;
+	int			form_before;	/* of e-mails in the tables */
+	int64		rows_before[ZONE_N_TABLES];
+	const char *definition;		/* of the landing tables */
+	const char *dropping;		/* the expectations that drop rows */
+	ZoneExpectations *expectations; /* NULL: there are none */
+	SPIPlanPtr	put_object;
+
+	/* what is to be done */
+	bool		renew;			/* what has changed; else rebuild */
+	Oid			reading;		/* the landing table that is listed or read at
+								 * this moment; InvalidOid: none */
+	ZoneSource	source[ZONE_N_TABLES];
+	StediHashes affected;		/* renew: people whose records have changed */
+	StediConsentSet *set;		/* renew: by which readings are read */
+	int64		n_shared;		/* devices with more than one holder */
+	bool		shares_more;	/* than before the run */
+	bool	   *anew;			/* renew: its members whose rows are all made
+								 * anew */
+	MemoryContext cxt;			/* lives as long as the run */
+	List	   *kept;			/* tuplestores of stedi_zone_query_keep; owned */
+	ZoneCustomers *customers;	/* while their records are read */
+	ZoneFormer *former;			/* the same: who is forgotten by a former form */
+	ZoneLoad   *load;			/* readings; NULL: none are read */
+
+	/* what came out */
+	int64		shared_out;		/* us of the present table's time that others
+								 * have been given */
+	const char *head;			/* of the history, in hex; NULL: none */
+	int64		n_entries;		/* that it has */
+	ZoneReport	report[ZONE_N_TABLES];
+} ZoneRun;
+
+#endif							/* STEDI_ZONE_STATE_H */

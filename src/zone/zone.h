@@ -1,0 +1,406 @@
+/*-------------------------------------------------------------------------
+ *
+ * zone.h
+ *		The target of a run, and statements on it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEDI_ZONE_H
+#define STEDI_ZONE_H
+
+#include "zone/state.h"
+
+/* tables.c */
+
+extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
+
+/* What the scan of the landing table found, in the words of the report. */
+extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
+extern void stedi_zone_table_report_customers(ZoneRun *run);
+
+/*
+ * Say how many of the rows that the run has made are older than their
+ * customer's consent: report->older, or counted among those of a relation
+ * (a template), unless that is NULL.
+ */
+extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows);
+
+/* The table's COMMENT, which names the rules; palloc'd. */
+extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
+
+/* COMMENT ON the columns of a table that is new. */
+extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
+
+/*
+ * What holds of a row of a table of readings that consent covers, in a query
+ * of a run that rebuilds; NULL for other tables.
+ */
+extern const char *stedi_zone_table_covered(ZoneTableId id);
+
+/* Say how many rows stay whose objects have vanished. */
+extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
+
+/* Take out of a table that is not rebuilt what is no longer covered. */
+extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
+
+/* sql.c */
+
+/*
+ * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
+ * {books} the schema of the bookkeeping, {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
+ * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
+ * tables as they are to be read in this run, {customer_landing} the name of
+ * that table as a literal, {person_set} and {device_set} the consent sets.
+ * Palloc'd.
+ */
+extern char *stedi_zone_query_expand(const ZoneRun *run, const char *template);
+
+/*
+ * The call of one of our functions on this target, for a hint; more is what
+ * follows its first arguments.  Palloc'd.
+ */
+extern char *stedi_zone_query_call(const ZoneRun *run, const char *function,
+								   const char *more);
+
+/* Run a statement; the number of rows it processed. */
+extern int64 stedi_zone_query_run(const char *sql);
+
+/* Run a query of one row of bigints (NULL: 0) into values[n]. */
+extern void stedi_zone_query_values(const char *sql, int n, int64 *values);
+
+/* How many rows a query has. */
+extern int64 stedi_zone_query_count(const char *sql);
+
+/*
+ * Run a query of one text value, copied to the run's context; NULL when it
+ * is that or there is no row.
+ */
+extern char *stedi_zone_query_text(const ZoneRun *run, const char *sql);
+
+/* A table's columns as ZoneTable has them: names and types. */
+extern char *stedi_zone_query_columns(const ZoneRun *run, Oid relid);
+
+/* The same without types. */
+extern char *stedi_zone_query_names(const ZoneRun *run, Oid relid);
+
+/* A relation's name with its schema, quoted.  Palloc'd. */
+extern const char *stedi_zone_query_relation(Oid relid);
+
+/*
+ * Memory that a kept relation takes, in kB.  Each is read once or twice from
+ * end to end, for which a temporary file does as well.
+ */
+#define ZONE_KEPT_MEMORY 4096
+
+/*
+ * Keep a query's rows under a name that later queries can read; spills to
+ * temporary files beyond work_mem.
+ */
+extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
+
+/*
+ * Run a statement with parameters, whose values get into no plan and no log;
+ * how many rows it processed.  nulls may be NULL, or has an 'n' for each NULL.
+ */
+extern uint64 stedi_zone_query_with(const char *sql, int n, const Oid *types,
+									const Datum *values, const char *nulls);
+
+/* The same of a query with a parameter, $1, of type text[]; keys NULL: with none. */
+extern void stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql,
+									 ArrayType *keys);
+
+/* The same of a set of hashes, as bigints in a column of that name. */
+extern void stedi_zone_query_keep_hashes(ZoneRun *run, const char *name,
+										 const StediHashes *hashes);
+
+extern void stedi_zone_query_register(ZoneRun *run, const char *name,
+									  Tuplestorestate *store, TupleDesc tupdesc);
+
+/* The consent set of a query's rows, in the run's context. */
+extern StediConsentSet *stedi_zone_query_set(const ZoneRun *run, const char *template,
+											 bool fold_keys);
+
+/* A query's rows, one after the other: values are good until the next. */
+typedef struct ZoneQueryRows
+{
+	Portal		portal;
+	SPITupleTable *table;
+	uint64		n;
+	uint64		next;
+} ZoneQueryRows;
+
+/*
+ * types: a letter a column, t text, l bigint, L bigint[], i integer, b bytea,
+ * B boolean, z timestamptz; an error when the answer has others.  NULL: not
+ * checked.
+ */
+extern void stedi_zone_query_open(ZoneQueryRows *rows, const char *sql, const char *types);
+extern bool stedi_zone_query_fetch(ZoneQueryRows *rows, int n, Datum *values, bool *nulls);
+extern void stedi_zone_query_close(ZoneQueryRows *rows);
+
+/*
+ * After the abort of the subtransaction in which they were made: keep the
+ * first n, and leave the others' memory, whose files have gone, to the run's.
+ */
+extern void stedi_zone_query_abandon(ZoneRun *run, int n);
+
+/* Let go of the one kept last, or of all. */
+extern void stedi_zone_query_drop(ZoneRun *run);
+extern void stedi_zone_query_forget(ZoneRun *run);
+
+/* target.c */
+
+/*
+ * A run on a schema, from the landing tables in that of argument landing_arg
+ * (NULL: the one remembered, or the same; -1: there is no such argument).  In
+ * the current context.
+ */
+extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg);
+
+/*
+ * Do the steps as the tables' owner, connected to SPI; undone if the run is a
+ * dry one.  Waits for other runs on the target.
+ */
+typedef void (*ZoneSteps) (ZoneRun *run, void *arg);
+
+extern void stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg);
+
+/*
+ * Lock the five tables, those that there are, against other writers, not
+ * readers, and see that they have the columns they should.  As their owner.
+ */
+extern void stedi_zone_lock_tables(ZoneRun *run);
+
+/* An error when a table is published from which no row can be deleted. */
+extern void stedi_zone_check_published(ZoneRun *run);
+
+/* Find the target's tables and their owner, and see that the caller may. */
+extern void stedi_zone_check_target(ZoneRun *run);
+
+/*
+ * Find the landing tables that the wanted tables are made from, and lock them;
+ * their OIDs are in the tallies.  As the owner.
+ */
+extern void stedi_zone_check_landing(ZoneRun *run);
+
+/* Settings that queries could mean other things by. */
+extern void stedi_zone_pin_settings(void);
+
+/*
+ * Lock a table, and see that it belongs to the owner given: its OID, or
+ * InvalidOid when it is not there, as when it was dropped while we waited for
+ * the lock.
+ */
+extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name,
+								  Oid owner, LOCKMODE mode);
+
+/* hold.c */
+
+/*
+ * Hold a relation open, on which there is a lock, until the run ends.  It must
+ * not be closed by the caller.
+ */
+extern Relation stedi_zone_hold(ZoneRun *run, Oid relid);
+
+/* Lock, check and hold one of the five tables, with all its parts. */
+extern void stedi_zone_hold_table(ZoneRun *run, ZoneTableId id, LOCKMODE mode);
+
+/* Let go of one relation, or of all. */
+extern void stedi_zone_hold_release(ZoneRun *run, Oid relid);
+extern void stedi_zone_hold_release_all(ZoneRun *run);
+
+/* The five tables still have their names; else an error. */
+extern void stedi_zone_hold_check(const ZoneRun *run);
+
+/* A column of one of the five tables has the type that it should; else an error. */
+extern void stedi_zone_check_column(Form_pg_attribute column);
+
+/* try.c */
+
+typedef struct ZoneCall
+{
+	ZoneSteps	steps;
+	void	   *arg;
+} ZoneCall;
+
+/*
+ * Do the steps in a subtransaction, which is undone when they fail, or in any
+ * case.  Their error, in the run's context; NULL: none.
+ */
+extern ErrorData *stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo);
+
+/* Steps that do those of a ZoneCall with an SPI connection of their own. */
+extern void stedi_zone_connected(ZoneRun *run, void *call);
+
+/* rows.c */
+
+#define ZONE_ROW_COLUMNS 10
+
+/* The rows of a table, as they are now; columns by name. */
+typedef struct ZoneTableRows
+{
+	const char *const *columns; /* borrowed */
+	int			n_columns;
+	int			n_eager;		/* of these, what _next sets: all, unless told
+								 * otherwise after opening */
+	List	   *relids;			/* still to be read */
+	struct SnapshotData *snapshot;
+
+	/* the table or partition that is read; NULL: none */
+	Relation	relation;
+	struct TableScanDescData *scan;
+	struct TupleTableSlot *slot;
+	int			attno[ZONE_ROW_COLUMNS];
+	Oid			types[ZONE_ROW_COLUMNS];
+	int			n_attributes;	/* that have to be looked at */
+
+	/* the present row's, good until the next */
+	Datum		values[ZONE_ROW_COLUMNS];
+	bool		nulls[ZONE_ROW_COLUMNS];
+} ZoneTableRows;
+
+extern void stedi_zone_table_open(ZoneTableRows *rows, Oid relid, const char *const *columns,
+								  int n_columns);
+extern bool stedi_zone_table_next(ZoneTableRows *rows);
+
+/* Set the columns that _next has not. */
+extern void stedi_zone_table_rest(ZoneTableRows *rows);
+extern void stedi_zone_table_close(ZoneTableRows *rows);
+
+/* Keep values of a row, which may lie outside of it; sets values. */
+extern void stedi_zone_table_put(Tuplestorestate *store, TupleDesc tupdesc, Datum *values,
+								 bool *nulls);
+
+/* The hash of the e-mail in the present row, which a run that goes on needs; else an error. */
+extern uint64 stedi_zone_table_person(const ZoneRun *run, const ZoneTableRows *rows, int column);
+
+/* The hash of a text column of the present row; 0: there is nothing in it. */
+extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *rows, int column);
+
+/* report.c */
+
+extern void stedi_zone_report_begin(ZoneRun *run);
+
+/* A row of stedi.report, without elapsed. */
+extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool *nulls);
+extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
+extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
+
+/* session.c */
+
+/*
+ * A look at a target: from begin to end, all that is read of the database is
+ * as of one moment, whatever runs meanwhile.
+ */
+typedef struct ZoneSession
+{
+	ZoneRun    *run;			/* read_only; run->relid says what is there */
+	ReturnSetInfo *answer;		/* borrowed: where the rows go */
+
+	/* to be put back */
+	Oid			caller;
+	int			security;
+	int			nest_level;
+} ZoneSession;
+
+/* An error when an argument of that name is NULL. */
+extern void stedi_zone_session_need_argument(FunctionCallInfo fcinfo, int arg,
+											 const char *name);
+
+/*
+ * Begin a look at a schema, which answers the call of a set-returning
+ * function, whose argument landing_arg names the landing schema.  wanted is
+ * by ZoneTableId: those whose landing tables are to be read.
+ */
+extern void stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
+									 Oid target, int landing_arg,
+									 const bool *wanted);
+
+/* An error when the table is not there. */
+extern void stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id);
+
+/* Settle the rule and the match, as they are written down; else an error. */
+extern void stedi_zone_session_need_rule(ZoneSession *session);
+
+/* Is that bookkeeping table there?  An error when it is not the owner's. */
+extern bool stedi_zone_session_has_book(const ZoneSession *session, ZoneBook book);
+
+/* The one text value of a template's query, in the run's context; NULL: none. */
+extern char *stedi_zone_session_text(const ZoneSession *session, const char *template);
+
+/* Add the rows of a template's query to the answer. */
+extern void stedi_zone_session_answer(const ZoneSession *session, const char *template);
+
+/* Back to the caller's own rights and settings. */
+extern void stedi_zone_session_end(ZoneSession *session);
+
+/* landing.c */
+
+/* E-mails or serial numbers, sorted by their bytes. */
+typedef struct ZoneKeys
+{
+	StediSlice *keys;			/* owned */
+	int			n;
+} ZoneKeys;
+
+/* The values of a query's one column, in the run's context. */
+extern ZoneKeys *stedi_zone_record_keys(const ZoneRun *run, const char *template);
+
+/* Which records of a landing table to keep, and what of them. */
+typedef struct ZoneRecordWish
+{
+	bool		rejects;		/* rejects too, with what can be read of them */
+	bool		details;		/* places and contents too, for few records */
+	bool		places;			/* byte_offset too */
+	const ZoneKeys *keys;		/* of these e-mails or devices; NULL: of all */
+	const StediListing *listing;	/* of these objects; NULL: of all */
+	const int64 *time;			/* of this epoch ms; NULL: of any */
+	ResourceOwner owner;		/* whose what is kept is; NULL: the present
+								 * one's */
+	int		   *reading;		/* set after an error: the number of the
+								 * object that was being read; -1: none.  Or
+								 * NULL */
+} ZoneRecordWish;
+
+/*
+ * Keep the records of the landing table that feeds a zone table, as a relation
+ * of that name, and the objects as one of that name with _object behind it:
+ *
+ *	 name			object integer, rejected boolean, the columns that the zone
+ *					has of it (times in epoch ms, e-mails in their normal form);
+ *					places: byte_offset bigint; details: line, byte_offset, length bigint, reason text (of
+ *					a reject), record jsonb; else text, or else bytes
+ *	 name_object	object integer, key text, etag text
+ *
+ * Texts compare byte by byte.  Nothing is warned of, and on_error does not
+ * apply.
+ */
+extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
+								   const ZoneRecordWish *wish);
+
+/* condition.c */
+
+/*
+ * Make the conditions of a table's expectations ready, of those with one of
+ * the actions (ZONE_ACTIONS); NULL: there are none.  In the current context.
+ * What is found goes to the counts of that process.  Sieves are closed in the
+ * reverse order, as they hold settings.
+ */
+extern ZoneSieve *stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id,
+										int actions, int process);
+extern void stedi_zone_sieve_close(ZoneSieve *sieve);
+
+/* The columns of the table. */
+extern TupleDesc stedi_zone_sieve_columns(const ZoneSieve *sieve);
+
+/* May other processes evaluate the conditions? */
+extern bool stedi_zone_sieve_is_parallel_safe(const ZoneSieve *sieve);
+
+/*
+ * Does a row, of the table's columns in their order, meet all of them?  Counts
+ * each that it violates.  An error in a condition is reported without what it
+ * says, which may hold values of the row.
+ */
+extern bool stedi_zone_sieve_passes(ZoneSieve *sieve, const Datum *values, const bool *nulls);
+
+#endif							/* STEDI_ZONE_H */
