@@ -95,46 +95,54 @@ OBJS = \
 	src/fdw/sample.o \
 	src/fdw/infer.o \
 	src/zone/tables.o \
+	src/zone/rules.o \
+	src/zone/settings.o \
 	src/zone/sql.o \
-	src/zone/target.o \
 	src/zone/hold.o \
-	src/zone/try.o \
+	src/zone/vanished.o \
 	src/zone/rows.o \
 	src/zone/report.o \
-	src/zone/session.o \
 	src/zone/landing.o \
 	src/zone/condition.o \
 	src/books/key.o \
 	src/books/schema.o \
 	src/books/grant.o \
-	src/books/adopt.o \
 	src/books/book.o \
+	src/books/adopt.o \
+	src/books/open.o \
 	src/books/save.o \
 	src/books/objects.o \
-	src/books/history.o \
 	src/books/former.o \
 	src/storage/heap.o \
-	src/storage/write.o \
-	src/storage/delete.o \
 	src/storage/summary.o \
+	src/storage/delete.o \
 	src/storage/find.o \
+	src/storage/left.o \
 	src/storage/statistics.o \
+	src/storage/comment.o \
+	src/storage/write.o \
 	src/readings/load.o \
 	src/readings/read.o \
 	src/readings/sketches.o \
 	src/readings/spill.o \
 	src/readings/sort.o \
 	src/readings/build.o \
+	src/run/try.o \
+	src/run/target.o \
+	src/run/session.o \
 	src/run/customers.o \
 	src/run/lack.o \
-	src/run/people.o \
 	src/run/holders.o \
-	src/run/expect.o \
+	src/run/people.o \
+	src/run/insiders.o \
 	src/run/affected.o \
+	src/run/history.o \
+	src/run/expect.o \
+	src/run/rebuild.o \
 	src/run/renew.o \
 	src/run/changes.o \
-	src/run/withdraw.o \
 	src/run/uncovered.o \
+	src/run/withdraw.o \
 	src/commands/rejects.o \
 	src/commands/materialize.o \
 	src/commands/forget.o \

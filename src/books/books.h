@@ -47,9 +47,6 @@ extern void stedi_zone_store_find(ZoneRun *run);
 /* The owner of a relation; InvalidOid when it is not there. */
 extern Oid	stedi_zone_store_relation_owner(Oid relid);
 
-/* Make it, or bring it over, and see to its name and privileges.  As the owner. */
-extern void stedi_zone_store_open(ZoneRun *run);
-
 /* Be the bookkeeping's owner, and whoever was before. */
 extern void stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before);
 extern void stedi_zone_store_leave(const ZoneUser *before);
@@ -64,6 +61,18 @@ extern void stedi_zone_store_values(const ZoneRun *run, const char *template, in
 									int64 *values);
 extern char *stedi_zone_store_text(const ZoneRun *run, const char *template);
 extern void stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template);
+
+/* The owner of the extension. */
+extern Oid	stedi_zone_store_extension_owner(void);
+
+/* An error when a target that had bookkeeping has none any more. */
+extern void stedi_zone_store_check_lost(ZoneRun *run);
+
+/*
+ * Give the bookkeeping that is ours the target's name; or make a schema for
+ * it.  As its owner.
+ */
+extern void stedi_zone_store_place(ZoneRun *run, bool ours);
 
 /* grant.c */
 
@@ -89,11 +98,6 @@ extern void stedi_zone_adopt_put(ZoneRun *run);
 
 /* book.c */
 
-extern const char *stedi_zone_book_name(ZoneBook book);
-
-/* Make the bookkeeping tables, and read how the last run left the target. */
-extern void stedi_zone_book_open(ZoneRun *run);
-
 /* Make one of them, where it is not there. */
 extern void stedi_zone_book_make(ZoneRun *run, ZoneBook book);
 
@@ -114,6 +118,17 @@ extern void stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *col
 
 /* An error when others than its owner may write into it. */
 extern void stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book);
+
+/* Who else has privileges on one, of which a condition holds; NULL: nobody. */
+extern char *stedi_zone_book_granted(ZoneRun *run, const ZoneBookTable *book, const char *which);
+
+/* open.c */
+
+/* Make it, or bring it over, and see to its name and privileges.  As the owner. */
+extern void stedi_zone_store_open(ZoneRun *run);
+
+/* Make the bookkeeping tables, and read how the last run left the target. */
+extern void stedi_zone_book_open(ZoneRun *run);
 
 /* save.c */
 
@@ -165,12 +180,6 @@ extern void stedi_zone_object_compare(ZoneRun *run);
 #define ZONE_READING_NAME_WIDTH 4
 #define ZONE_NAME_WIDTH(id) \
 	((id) == ZONE_CUSTOMER_TRUSTED ? ZONE_CUSTOMER_NAME_WIDTH : ZONE_READING_NAME_WIDTH)
-
-/* Does the run leave readings of vanished objects of this source where they are? */
-extern bool stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id);
-
-/* And are there any such objects? */
-extern bool stedi_zone_keeps_rows(const ZoneRun *run);
 
 /* The objects that are wanted and were not read: a listing in the current context. */
 extern StediListing *stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id);
@@ -224,13 +233,13 @@ extern bool stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames whic
 /* Write down which objects are no more, and which are back. */
 extern void stedi_zone_object_settle(ZoneRun *run, ZoneTableId id);
 
-/* history.c */
-
-/*
- * Add to the history, of a query: e-mail, what, object (its number, or NULL),
- * byte offset, rows removed, rows added.  Sets run->head.
- */
-extern void stedi_zone_history_write(ZoneRun *run, const char *query);
+/* Do objects name a person or device, for all that packing has left? */
+static inline bool
+stedi_zone_object_is_named(const StediHashes *cut, bool anybody, uint64 hash)
+{
+	return anybody || (cut->n > 0 &&
+					   stedi_hashes_has(cut, stedi_hashes_cut(hash, ZONE_READING_NAME_WIDTH)));
+}
 
 /* former.c */
 

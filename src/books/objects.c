@@ -250,22 +250,6 @@ stedi_zone_object_compare(ZoneRun *run)
 	}
 }
 
-/* Does the run leave readings of vanished objects of this table where they are? */
-bool
-stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id)
-{
-	return run->vanished == ZONE_VANISHED_KEEP && id != ZONE_CUSTOMER_TRUSTED;
-}
-
-bool
-stedi_zone_keeps_rows(const ZoneRun *run)
-{
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		if (stedi_zone_keeps_vanished(run, id) && run->source[id].vanished != NIL)
-			return true;
-	return false;
-}
-
 StediListing *
 stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id)
 {

@@ -6,7 +6,6 @@
  *-------------------------------------------------------------------------
  */
 #include "books/books.h"
-#include "run/run.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"

@@ -59,8 +59,8 @@
 #define CUT_SUFFIX_LEN (1 + 8 + 1 + 2)
 
 /* Who owns the extension. */
-static Oid
-extension_owner(void)
+Oid
+stedi_zone_store_extension_owner(void)
 {
 	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -88,7 +88,7 @@ extension_owner(void)
 static bool
 is_trusted(Oid role)
 {
-	return superuser_arg(role) || role == extension_owner();
+	return superuser_arg(role) || role == stedi_zone_store_extension_owner();
 }
 
 /* The owner of a schema; InvalidOid when it is not there. */
@@ -276,8 +276,8 @@ check_orphans(const ZoneRun *run)
 }
 
 /* Without its bookkeeping, nobody knows who is forgotten. */
-static void
-check_lost(ZoneRun *run)
+void
+stedi_zone_store_check_lost(ZoneRun *run)
 {
 	char	   *comment;
 
@@ -379,27 +379,13 @@ make_store(ZoneRun *run)
 }
 
 void
-stedi_zone_store_open(ZoneRun *run)
+stedi_zone_store_place(ZoneRun *run, bool ours)
 {
-	ZoneStore	before = run->store;
-	ZoneUser	user;
-
-	if (!OidIsValid(before.schema))
-		check_lost(run);
-	if (!before.ours)
-		stedi_zone_adopt_take(run, &before);
-	if (!before.ours)
-		run->store.owner = extension_owner();
-	stedi_zone_store_enter(run, &user);
-	if (before.ours)
+	if (ours)
 		rename_store(run);
 	else
 		make_store(run);
 	link_store(run);
-	if (!before.ours)
-		stedi_zone_adopt_put(run);
-	stedi_zone_grant(run);
-	stedi_zone_store_leave(&user);
 }
 
 void

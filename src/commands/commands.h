@@ -10,22 +10,6 @@
 
 #include "zone/zone.h"
 
-/* audit.c */
-
-/*
- * Keep, of the landing zone as it is now, the relations "insider": customers
- * who are in, as customer_trusted must have them; and "device": those that one
- * customer holds (serialnumber, holder, handed_on); and "claim": of each device
- * and customer who ever named it, whether the customer holds it.
- */
-extern void stedi_zone_audit_people(const ZoneSession *session);
-
-/*
- * The same of the records in the relation "customer_record"; and "decider",
- * the record that decides of each customer, with its object and byte_offset.
- */
-extern void stedi_zone_audit_judge(const ZoneSession *session);
-
 /* alike.c */
 
 /*

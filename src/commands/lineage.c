@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone/zone.h"
+#include "run/run.h"
 
 #include "catalog/pg_class.h"
 #include "storage/itemptr.h"

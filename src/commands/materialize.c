@@ -146,35 +146,6 @@ may_renew(const ZoneRun *run)
 	return reason == NULL;
 }
 
-/* Rebuild the tables that are wanted, and prune the others. */
-static void
-rebuild(ZoneRun *run)
-{
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
-		ZoneReport *report = &run->report[id];
-
-		report->started = GetCurrentTimestamp();
-		if (id == ZONE_CUSTOMER_TRUSTED)
-		{
-			stedi_zone_person_read(run);
-			stedi_zone_change_begin(run);
-			stedi_zone_former_rows(run);
-		}
-		if (run->wanted[id])
-		{
-			if (OidIsValid(run->relid[id]) && stedi_zone_keeps_rows(run))
-				report->rows_out = stedi_zone_expect_prune(run, id);
-			stedi_zone_table_build(run, id);
-		}
-		else if (OidIsValid(run->relid[id]))
-			stedi_zone_table_prune(run, id);
-		report->finished = GetCurrentTimestamp();
-		report->elapsed += report->finished - report->started - run->shared_out;
-		run->shared_out = 0;
-	}
-}
-
 /* The run itself, as the owner of the tables. */
 static void
 make_steps(ZoneRun *run, void *arg)
@@ -195,7 +166,7 @@ make_steps(ZoneRun *run, void *arg)
 	if (run->renew)
 		stedi_zone_renew(run);
 	else
-		rebuild(run);
+		stedi_zone_rebuild(run);
 	stedi_progress_phase(STEDI_PHASE_RECORDING, InvalidOid);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		stedi_zone_object_settle(run, id);

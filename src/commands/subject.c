@@ -13,6 +13,7 @@
  *-------------------------------------------------------------------------
  */
 #include "books/books.h"
+#include "run/run.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"

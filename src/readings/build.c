@@ -166,14 +166,6 @@ count_older(const StediConsentSet *set, uint32 member, ZoneReading **readings, u
 	return n_older;
 }
 
-Datum
-stedi_zone_build_key(const StediConsentSet *set, uint32 member)
-{
-	StediSlice	key = stedi_consent_key(set, member);
-
-	return PointerGetDatum(cstring_to_text_with_len(key.data, (int) key.len));
-}
-
 /* Write one table's rows of the members whose readings these are. */
 static void
 build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorted)
@@ -198,7 +190,7 @@ build_table(ZoneProcess *process, Builder *builder, int which, ZoneSorted *sorte
 			continue;
 		if (which != ZONE_BUILD_ACCELEROMETER && device_of != NULL)
 			whose = device_of[member];
-		key = stedi_zone_build_key(set, whose);
+		key = stedi_zone_member_key(set, whose);
 		if (which != ZONE_BUILD_PAIRS)
 			builder->n_older += count_older(set, whose, readings, n);
 		if (which == ZONE_BUILD_ACCELEROMETER)

@@ -22,7 +22,6 @@
 #include "books/books.h"
 #include "storage/storage.h"
 #include "readings/readings.h"
-#include "run/run.h"
 
 #include "access/parallel.h"
 #include "access/table.h"
@@ -45,17 +44,6 @@
 
 /* The most partitions: a process has a chunk of each in memory. */
 #define MAX_PARTITIONS 8192
-
-const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS] = {
-	ZONE_ACCELEROMETER_TRUSTED,
-	ZONE_STEP_TRAINER_CURATED,
-	ZONE_MACHINE_LEARNING_CURATED,
-};
-
-const ZoneStreamColumns stedi_zone_streams[ZONE_N_STREAMS] = {
-	{"accelerometer", "user", "timestamp", {"x", "y", "z"}, 3},
-	{"step", "serialnumber", "sensorreadingtime", {"distancefromobject"}, 1},
-};
 
 /* What the leader keeps from phase to phase; lives as long as the run. */
 struct ZoneLoad
@@ -307,12 +295,12 @@ make_sets(ZoneRun *run, ZoneStream stream)
 	}
 	if (stream == ZONE_ACCELEROMETER)
 	{
-		kept->people = stedi_zone_query_set(run, stedi_zone_person_rows, true);
+		kept->people = stedi_zone_query_set(run, stedi_rule_person_set, true);
 		kept->seen = MemoryContextAllocExtended(run->cxt, stedi_consent_size(kept->people) + 1,
 												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		return;
 	}
-	kept->devices = stedi_zone_query_set(run, stedi_zone_device_rows, false);
+	kept->devices = stedi_zone_query_set(run, stedi_rule_device_set, false);
 	if (kept->people != NULL)
 		match_devices(run);
 }
@@ -414,7 +402,7 @@ stedi_zone_load_keep_readers(ZoneRun *run)
 		CHECK_FOR_INTERRUPTS();
 		if (!kept->seen[member])
 			continue;
-		email = stedi_zone_build_key(kept->people, member);
+		email = stedi_zone_member_key(kept->people, member);
 		tuplestore_putvalues(store, tupdesc, &email, &isnull);
 		pfree(DatumGetPointer(email));
 	}
@@ -472,20 +460,12 @@ settle_table(ZoneRun *run, int which, int n_processes, XLogRecPtr redo)
 	table_close(relation, NoLock);
 }
 
-/* Count time of the run as this table's. */
-static void
-give_time(ZoneRun *run, ZoneTableId id, int64 us)
-{
-	run->report[id].elapsed += us;
-	run->shared_out += us;
-}
-
 /*
  * Divide the time that building took among the tables, as the processes spent
  * it on each.
  */
 static void
-share_time(ZoneRun *run, int64 elapsed)
+report_time(ZoneRun *run, int64 elapsed)
 {
 	const ZoneLoad *kept = run->load;
 	uint64		us[ZONE_N_BUILDS] = {0};
@@ -499,7 +479,8 @@ share_time(ZoneRun *run, int64 elapsed)
 		}
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(kept->shared.storage[which]) && sum > 0)
-			give_time(run, stedi_zone_load_tables[which], (int64) (elapsed * ((double) us[which] / sum)));
+			run->report[stedi_zone_load_tables[which]].elapsed +=
+				(int64) (elapsed * ((double) us[which] / sum));
 }
 
 /* Tell others of the rows that are built, counted in the bytes of their readings. */
@@ -523,6 +504,25 @@ start_progress(ZoneRun *run)
 	stedi_progress_start(&shared->progress, STEDI_PHASE_BUILDING,
 						 n_tables == 1 ? relid : InvalidOid, 0, bytes);
 	stedi_progress_report(&shared->progress);
+}
+
+/* The rows are in the new storage: to the table with them, and to the report. */
+static void
+finish_table(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+	TimestampTz started = GetCurrentTimestamp();
+
+	report->kept = report->rows;
+	stedi_zone_write_end(run, id);
+	report->finished = GetCurrentTimestamp();
+	report->elapsed += report->finished - started;
+	if (id == ZONE_MACHINE_LEARNING_CURATED)
+		return;
+	stedi_zone_table_report_readings(run, id);
+	if (!run->renew)
+		stedi_zone_table_report_older(run, id, stedi_zone_keeps_rows(run) ?
+									  psprintf("{%s}", stedi_zone_tables[id].name) : NULL);
 }
 
 void
@@ -561,22 +561,8 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 		if (OidIsValid(kept->shared.storage[which]))
 			settle_table(run, which, n_processes, redo);
 	CommandCounterIncrement();
-	share_time(run, GetCurrentTimestamp() - started);
+	report_time(run, GetCurrentTimestamp() - started);
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
-	{
-		if (!OidIsValid(kept->shared.storage[which]))
-			continue;
-		started = GetCurrentTimestamp();
-		run->report[stedi_zone_load_tables[which]].kept = run->report[stedi_zone_load_tables[which]].rows;
-		stedi_zone_write_end(run, stedi_zone_load_tables[which]);
-		run->report[stedi_zone_load_tables[which]].finished = GetCurrentTimestamp();
-		give_time(run, stedi_zone_load_tables[which], run->report[stedi_zone_load_tables[which]].finished - started);
-		if (which == ZONE_BUILD_PAIRS)
-			continue;
-		stedi_zone_table_report_readings(run, stedi_zone_load_tables[which]);
-		if (!run->renew)
-			stedi_zone_table_report_older(run, stedi_zone_load_tables[which],
-										  stedi_zone_keeps_rows(run) ?
-										  psprintf("{%s}", stedi_zone_tables[stedi_zone_load_tables[which]].name) : NULL);
-	}
+		if (OidIsValid(kept->shared.storage[which]))
+			finish_table(run, stedi_zone_load_tables[which]);
 }

@@ -66,8 +66,8 @@ is_expected(ZoneSieve *sieve, const ZoneReader *reader, ZoneStream stream,
 			const Datum *values, const bool *nulls)
 {
 	bool		movement = (stream == ZONE_ACCELEROMETER);
-	Datum		key = stedi_zone_build_key(reader->test.set,
-										   stedi_consent_number(reader->test.set, reader->test.place));
+	Datum		key = stedi_zone_member_key(reader->test.set,
+											stedi_consent_number(reader->test.set, reader->test.place));
 	Datum		row[5];
 	bool		row_nulls[5] = {false};
 	TimestampTz time = 0;

@@ -23,23 +23,6 @@
 #include "storage/buffile.h"
 #include "storage/fileset.h"
 
-/* The two landing tables of readings. */
-typedef enum ZoneStream
-{
-	ZONE_ACCELEROMETER,
-	ZONE_STEP_TRAINER,
-	ZONE_N_STREAMS
-} ZoneStream;
-
-/* The tables that are built from readings. */
-typedef enum ZoneBuild
-{
-	ZONE_BUILD_ACCELEROMETER,	/* of this stream alone */
-	ZONE_BUILD_STEP_TRAINER,	/* likewise */
-	ZONE_BUILD_PAIRS,
-	ZONE_N_BUILDS
-} ZoneBuild;
-
 /* A reading that is kept, between scan and table. */
 typedef struct ZoneReading
 {
@@ -78,9 +61,6 @@ extern void stedi_zone_load_keep_rows(ZoneRun *run);
 
 /* Build the tables of what was read, and that of the pairs. */
 extern void stedi_zone_load_build(ZoneRun *run, bool pairs);
-
-/* The tables by ZoneBuild, of which those of streams have the streams' numbers. */
-extern const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS];
 
 /* What one process leaves behind. */
 typedef struct ZoneLoadProcess
@@ -143,18 +123,6 @@ typedef struct ZoneProcess
 
 /* The file of a process's long rows of a table. */
 #define ZONE_LONG_NAME "long.%d.%d"
-
-/* How a stream's landing table is read. */
-typedef struct ZoneStreamColumns
-{
-	const char *name;			/* of its temporary files */
-	const char *who;
-	const char *time;
-	const char *values[3];
-	int			n_values;
-} ZoneStreamColumns;
-
-extern const ZoneStreamColumns stedi_zone_streams[ZONE_N_STREAMS];
 
 /* read.c */
 
@@ -242,12 +210,12 @@ typedef struct ZoneSorted
 /* Sort the readings of these members. */
 extern void stedi_zone_sort(ZoneSorted *sorted, uint32 first_member, uint32 n_members);
 
+/* A member's key, as a text to be freed. */
+extern Datum stedi_zone_member_key(const StediConsentSet *set, uint32 member);
+
 /* build.c */
 
 /* Write the tables' rows of the partitions that this process draws. */
 extern void stedi_zone_build_tables(ZoneProcess *process);
-
-/* A member's key, as a text to be freed. */
-extern Datum stedi_zone_build_key(const StediConsentSet *set, uint32 member);
 
 #endif							/* STEDI_READINGS_H */

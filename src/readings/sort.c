@@ -10,6 +10,8 @@
  */
 #include "readings/readings.h"
 
+#include "utils/builtins.h"
+
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -112,4 +114,12 @@ stedi_zone_sort(ZoneSorted *sorted, uint32 first_member, uint32 n_members)
 				group[kept++] = group[k];
 		sorted->ends[i] = sorted->starts[i] + kept;
 	}
+}
+
+Datum
+stedi_zone_member_key(const StediConsentSet *set, uint32 member)
+{
+	StediSlice	key = stedi_consent_key(set, member);
+
+	return PointerGetDatum(cstring_to_text_with_len(key.data, (int) key.len));
 }

@@ -136,14 +136,6 @@ read_curated(Survey *survey)
 	stedi_zone_table_close(&rows);
 }
 
-/* Is somebody named by objects of that kind, for all that packing has left? */
-static inline bool
-is_named(const StediHashes *cut, bool anybody, uint64 hash)
-{
-	return anybody || (cut->n > 0 &&
-					   stedi_hashes_has(cut, stedi_hashes_cut(hash, ZONE_READING_NAME_WIDTH)));
-}
-
 /* Make somebody's rows anew.  since NULL: there are to be none. */
 static void
 put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnull, int64 owned_since)
@@ -155,7 +147,7 @@ put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnu
 	if (!stedi_hashes_add(&survey->done, hash))
 		return;
 	values[0] = key;
-	values[1] = BoolGetDatum(is_named(&survey->kept, survey->anybody_kept, hash));
+	values[1] = BoolGetDatum(stedi_zone_object_is_named(&survey->kept, survey->anybody_kept, hash));
 	values[2] = since;
 	nulls[2] = since_isnull;
 	nulls[3] = owned_since == PG_INT64_MIN;
@@ -194,7 +186,7 @@ survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unrea
 		values[3] = unread;
 	stedi_consent_add(survey->building, values, nulls);
 	if (stedi_hashes_has(survey->renewed, hash) ||
-		is_named(&survey->gone, survey->anybody_gone, hash))
+		stedi_zone_object_is_named(&survey->gone, survey->anybody_gone, hash))
 		put_renewed(survey, hash, values[0], rows->values[TRUSTED_SINCE],
 					nulls[1] || values[3] != granted,
 					nulls[2] ? PG_INT64_MIN : DatumGetInt64(values[2]));
@@ -362,29 +354,3 @@ stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed, List
 							  survey.store, survey.tupdesc);
 }
 
-void
-stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name)
-{
-	bool		devices = (id == ZONE_STEP_TRAINER_CURATED);
-	MemoryContext caller = MemoryContextSwitchTo(run->cxt);
-	Tuplestorestate *store = tuplestore_begin_heap(true, false, ZONE_KEPT_MEMORY);
-	TupleDesc	tupdesc = CreateTemplateTupleDesc(1);
-	StediHashes kept;
-	bool		anybody;
-	ZoneQueryRows keys;
-	Datum		key;
-	bool		isnull;
-
-	TupleDescInitEntry(tupdesc, 1, "key", TEXTOID, -1, 0);
-	stedi_hashes_begin(&kept);
-	MemoryContextSwitchTo(caller);
-	anybody = stedi_zone_object_names(run, id, ZONE_NAMES_KEPT, devices ? NULL : &kept,
-									  devices ? &kept : NULL);
-	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s", stedi_zone_tables[id].key, rows), "t");
-	while (stedi_zone_query_fetch(&keys, 1, &key, &isnull))
-		if (!isnull && is_named(&kept, anybody,
-								stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(key)), false)))
-			stedi_zone_table_put(store, tupdesc, &key, &isnull);
-	stedi_zone_query_close(&keys);
-	stedi_zone_query_register(run, name, store, tupdesc);
-}

@@ -9,7 +9,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "books/books.h"
 #include "readings/readings.h"
 #include "run/run.h"
 

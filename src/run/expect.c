@@ -358,7 +358,7 @@ int64
 stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *counted = run->expectations;
-	const char *covered = stedi_zone_table_covered(id);
+	const char *covered = stedi_rule_covered(id);
 	ZoneSieve  *sieve;
 	int64		n_uncovered;
 	int64		n_rows;

@@ -350,6 +350,8 @@ renew_readings(ZoneRun *run, const Stream *stream)
 	run->report[stream->id].older = 0;
 	stedi_zone_table_report_older(run, stream->id, run->source[stream->id].stats.older > 0 ?
 								  psprintf("come_%s", stream->suffix) : NULL);
+	if (stream->id == ZONE_STEP_TRAINER_CURATED)
+		stedi_zone_share_warn(run);
 }
 
 /* Whose movements have to be judged anew. */
@@ -467,7 +469,7 @@ renew_machine_learning(ZoneRun *run)
 	}
 	keep(run, "gone_pair", "SELECT NULL::text AS key WHERE false");
 	keep(run, "come_pair", "SELECT NULL::text AS serialnumber WHERE false");
-	stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
+	stedi_zone_rebuild_pairs(run);
 }
 
 void

@@ -10,6 +10,112 @@
 
 #include "zone/zone.h"
 
+/* target.c */
+
+/*
+ * A run on a schema, from the landing tables in that of argument landing_arg
+ * (NULL: the one remembered, or the same; -1: there is no such argument).  In
+ * the current context.
+ */
+extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg);
+
+/*
+ * Do the steps as the tables' owner, connected to SPI; undone if the run is a
+ * dry one.  Waits for other runs on the target.
+ */
+typedef void (*ZoneSteps) (ZoneRun *run, void *arg);
+
+extern void stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg);
+
+/*
+ * Lock the five tables, those that there are, against other writers, not
+ * readers, and see that they have the columns they should.  As their owner.
+ */
+extern void stedi_zone_lock_tables(ZoneRun *run);
+
+/* An error when a table is published from which no row can be deleted. */
+extern void stedi_zone_check_published(ZoneRun *run);
+
+/* Find the target's tables and their owner, and see that the caller may. */
+extern void stedi_zone_check_target(ZoneRun *run);
+
+/*
+ * Find the landing tables that the wanted tables are made from, and lock them;
+ * their OIDs are in the tallies.  As the owner.
+ */
+extern void stedi_zone_check_landing(ZoneRun *run);
+
+/* try.c */
+
+typedef struct ZoneCall
+{
+	ZoneSteps	steps;
+	void	   *arg;
+} ZoneCall;
+
+/*
+ * Do the steps in a subtransaction, which is undone when they fail, or in any
+ * case.  Their error, in the run's context; NULL: none.
+ */
+extern ErrorData *stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo);
+
+/* Steps that do those of a ZoneCall with an SPI connection of their own. */
+extern void stedi_zone_connected(ZoneRun *run, void *call);
+
+/* Does the error end the call: a cancel, a timeout, want of memory or disk? */
+extern bool stedi_zone_ends_call(const ErrorData *error);
+
+/* Is the error that a landing object, or a prefix, cannot be read? */
+extern bool stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error);
+
+/* session.c */
+
+/*
+ * A look at a target: from begin to end, all that is read of the database is
+ * as of one moment, whatever runs meanwhile.
+ */
+typedef struct ZoneSession
+{
+	ZoneRun    *run;			/* read_only; run->relid says what is there */
+	ReturnSetInfo *answer;		/* borrowed: where the rows go */
+
+	/* to be put back */
+	Oid			caller;
+	int			security;
+	int			nest_level;
+} ZoneSession;
+
+/* An error when an argument of that name is NULL. */
+extern void stedi_zone_session_need_argument(FunctionCallInfo fcinfo, int arg,
+											 const char *name);
+
+/*
+ * Begin a look at a schema, which answers the call of a set-returning
+ * function, whose argument landing_arg names the landing schema.  wanted is
+ * by ZoneTableId: those whose landing tables are to be read.
+ */
+extern void stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
+									 Oid target, int landing_arg,
+									 const bool *wanted);
+
+/* An error when the table is not there. */
+extern void stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id);
+
+/* Settle the rule and the match, as they are written down; else an error. */
+extern void stedi_zone_session_need_rule(ZoneSession *session);
+
+/* Is that bookkeeping table there?  An error when it is not the owner's. */
+extern bool stedi_zone_session_has_book(const ZoneSession *session, ZoneBook book);
+
+/* The one text value of a template's query, in the run's context; NULL: none. */
+extern char *stedi_zone_session_text(const ZoneSession *session, const char *template);
+
+/* Add the rows of a template's query to the answer. */
+extern void stedi_zone_session_answer(const ZoneSession *session, const char *template);
+
+/* Back to the caller's own rights and settings. */
+extern void stedi_zone_session_end(ZoneSession *session);
+
 /* customers.c */
 
 /*
@@ -41,9 +147,21 @@ extern void stedi_zone_lack_warn(const ZoneLack *lack, const StediOptions *opts,
  */
 extern void stedi_zone_person_read(ZoneRun *run);
 
-/* The members of the consent sets of people and of devices: queries. */
-extern const char *const stedi_zone_person_rows;
-extern const char *const stedi_zone_device_rows;
+/* insiders.c */
+
+/*
+ * Keep, of the landing zone as it is now, the relations "insider": customers
+ * who are in, as customer_trusted must have them; and "device": those that one
+ * customer holds (serialnumber, holder, handed_on); and "claim": of each device
+ * and customer who ever named it, whether the customer holds it.
+ */
+extern void stedi_zone_audit_people(const ZoneSession *session);
+
+/*
+ * The same of the records in the relation "customer_record"; and "decider",
+ * the record that decides of each customer, with its object and byte_offset.
+ */
+extern void stedi_zone_audit_judge(const ZoneSession *session);
 
 /* holders.c */
 
@@ -62,13 +180,15 @@ extern StediHashes *stedi_zone_share_keep(ZoneRun *run);
 /* Answer a row of stedi.quality for each, and for their readings. */
 extern void stedi_zone_share_answer(const ZoneSession *session, int64 n_readings);
 
+/* history.c */
+
+/*
+ * Add to the history, of a query: e-mail, what, object (its number, or NULL),
+ * byte offset, rows removed, rows added.  Sets run->head.
+ */
+extern void stedi_zone_history_write(ZoneRun *run, const char *query);
+
 /* expect.c */
-
-/* How a line of run->dropping begins, in which it lies behind run->definition. */
-#define ZONE_DROPPING "\nexpect "
-
-/* And the line between them, with the number of the form of e-mails; none: 1. */
-#define ZONE_FORM "\ne-mails of form "
 
 /*
  * Read a target's expectations: sets run->expectations and run->dropping.  The
@@ -110,11 +230,13 @@ extern void stedi_zone_expect_settle(ZoneRun *run);
 extern void stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed,
 							  List *gone_keys);
 
-/*
- * Keep the relation `name` (key): of the keys in the rows of a relation, those
- * that objects name which have vanished and leave their readings behind.
- */
-extern void stedi_zone_survey_left(ZoneRun *run, ZoneTableId id, const char *rows, const char *name);
+/* rebuild.c */
+
+/* Make the wanted tables anew; what consent covers no more goes from the others. */
+extern void stedi_zone_rebuild(ZoneRun *run);
+
+/* Make machine_learning_curated anew, of the tables as they are. */
+extern void stedi_zone_rebuild_pairs(ZoneRun *run);
 
 /* renew.c */
 
@@ -143,9 +265,6 @@ extern void stedi_zone_change_end(ZoneRun *run);
  * the error.  Not in a dry run, nor where there are no tables.
  */
 extern void stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg);
-
-/* Is the error that a landing object, or a prefix, cannot be read? */
-extern bool stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error);
 
 /* uncovered.c */
 

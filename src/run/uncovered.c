@@ -22,7 +22,6 @@
 #include "books/books.h"
 #include "storage/storage.h"
 #include "run/run.h"
-#include "commands/commands.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -343,7 +342,7 @@ pair_anew(ZoneRun *run)
 	run->wanted[ZONE_MACHINE_LEARNING_CURATED] = true;
 	run->full_refresh = false;
 	stedi_zone_expect_read(run);
-	stedi_zone_table_build(run, ZONE_MACHINE_LEARNING_CURATED);
+	stedi_zone_rebuild_pairs(run);
 	run->wanted[ZONE_MACHINE_LEARNING_CURATED] = wanted;
 }
 

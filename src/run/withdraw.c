@@ -17,30 +17,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/*
- * A cancel, a timeout, a lock that was not to be had and want of memory or disk
- * end the call.
- */
-static bool
-ends_call(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-			return true;
-	}
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
-}
-
-bool
-stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error)
-{
-	return OidIsValid(run->reading) && !ends_call(error);
-}
-
 static void
 uncovered_steps(ZoneRun *run, void *arg)
 {
@@ -105,7 +81,7 @@ static void
 hint_wait(const ZoneRun *run, ErrorData *error)
 {
 	if (!run->all || run->source[ZONE_ACCELEROMETER_TRUSTED].listing == NULL ||
-		ends_call(error) || error->sqlerrcode == ERRCODE_CHECK_VIOLATION)
+		stedi_zone_ends_call(error) || error->sqlerrcode == ERRCODE_CHECK_VIOLATION)
 		return;
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (!OidIsValid(run->relid[id]))
@@ -143,7 +119,7 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	reading = run->reading;
 	*run = asked;
 	other = stedi_zone_try(run, stedi_zone_connected, &uncovered, false);
-	if (other != NULL && ends_call(other))
+	if (other != NULL && stedi_zone_ends_call(other))
 		ReThrowError(other);
 	if (other == NULL && (withdrawal.n_rows > 0 || withdrawal.n_later > 0))
 	{

@@ -43,6 +43,14 @@ extern void stedi_zone_heap_insert_long(Relation relation, FileSet *fileset,
  */
 extern void stedi_zone_heap_settle(Relation relation, XLogRecPtr redo, uint64 n_rows);
 
+/* comment.c */
+
+/* The table's COMMENT, which names the rules; palloc'd. */
+extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
+
+/* COMMENT ON the columns of a table that is new. */
+extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
+
 /* write.c */
 
 /* The setting: ms. */
@@ -119,5 +127,13 @@ extern void stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone
 
 /* When the rows have gone: is one of the values nobody else's? */
 extern bool stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held);
+
+/* left.c */
+
+/*
+ * Keep the relation `name` (key): of the keys in the rows of a relation, those
+ * that objects name which have vanished and leave their readings behind.
+ */
+extern void stedi_zone_left_keep(ZoneRun *run, ZoneTableId id, const char *rows, const char *name);
 
 #endif							/* STEDI_STORAGE_H */

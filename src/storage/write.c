@@ -15,7 +15,6 @@
  */
 #include "books/books.h"
 #include "storage/storage.h"
-#include "run/run.h"
 
 #include "access/htup_details.h"
 #include "access/multixact.h"
@@ -100,7 +99,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 	const char *columns = stedi_zone_tables[id].column_names;
 	const char *name = own_name(run, id);
 	const char *staged = staged_name(run, id);
-	const char *covered = stedi_zone_keeps_rows(run) ? stedi_zone_table_covered(id) : NULL;
+	const char *covered = stedi_zone_keeps_rows(run) ? stedi_rule_covered(id) : NULL;
 
 	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[id]);
 	stedi_zone_query_keep(run, "difference",
@@ -114,7 +113,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		int64		n_kept;
 
 		/* consent's sets are made of the tables as they are to be */
-		stedi_zone_survey_left(run, id, "difference", "left_behind");
+		stedi_zone_left_keep(run, id, "difference", "left_behind");
 		covered = stedi_zone_query_expand(run,
 										  psprintf("(%s IN (SELECT key FROM left_behind) AND %s)",
 												   stedi_zone_tables[id].key, covered));

@@ -19,6 +19,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
+#include "nodes/makefuncs.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -249,4 +250,54 @@ stedi_zone_hold_check(const ZoneRun *run)
 					errmsg("table \"%s\" in schema \"%s\" was renamed while the run wrote it",
 						   stedi_zone_tables[id].name, run->target_name),
 					errhint("See what triggers of these tables do."));
+}
+
+/* The owner of what must be a table. */
+Oid
+stedi_zone_table_owner(const ZoneRun *run, Oid relid, const char *name)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	Oid			owner;
+	char		kind;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	owner = form->relowner;
+	kind = form->relkind;
+	ReleaseSysCache(tuple);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" in schema \"%s\" is not a table", name, run->target_name),
+				errhint("Rename it, or materialize into another schema."));
+	return owner;
+}
+
+/* The table belongs to that role; else an error. */
+void
+stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name, Oid wanted)
+{
+	Oid			owner = stedi_zone_table_owner(run, relid, name);
+
+	if (owner != wanted)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
+					   name, schema, GetUserNameFromId(owner, true), GetUserNameFromId(wanted, true)),
+				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
+}
+
+Oid
+stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name, Oid owner,
+					  LOCKMODE mode)
+{
+	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, schema),
+													  unconstify(char *, name), -1),
+										 mode, true);
+
+	if (OidIsValid(relid))
+		stedi_zone_check_owner(run, relid, schema, name, owner);
+	return relid;
 }

@@ -92,3 +92,71 @@ stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id)
 	nulls[first_added] = false;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
+
+void
+stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows)
+{
+	if (n_rows > 0)
+		ereport(NOTICE,
+				errmsg_plural("%s keeps %lld row that is in no landing object any more",
+							  "%s keeps %lld rows that are in no landing object any more",
+							  (unsigned long) n_rows, stedi_zone_tables[id].name, (long long) n_rows));
+}
+
+void
+stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
+{
+	ZoneReport *report = &run->report[id];
+	const StediScanStats *stats = &run->source[id].stats;
+
+	report->superseded = 0;
+	report->unknown_owner = (int64) stats->standings[STEDI_STANDING_UNKNOWN];
+	report->no_consent = (int64) stats->standings[STEDI_STANDING_NONE];
+	report->without_readings = (int64) stats->standings[STEDI_STANDING_WITHOUT_READINGS];
+	report->ambiguous = (int64) (stats->standings[STEDI_STANDING_AMBIGUOUS] +
+								 stats->standings[STEDI_STANDING_HANDED_ON]);
+	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
+	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
+	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
+}
+
+void
+stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows)
+{
+	int64		n_older = run->report[id].older;
+
+	if (rows != NULL && !run->since)
+		n_older = stedi_zone_query_count(stedi_zone_query_expand(run, psprintf(id == ZONE_ACCELEROMETER_TRUSTED ?
+																			   "SELECT FROM %s r JOIN {customer_trusted} c ON c.email = r.email"
+																			   " WHERE r.\"timestamp\" < c.sharewithresearchasofdate" :
+																			   "SELECT FROM %s r JOIN {customer_curated} c ON c.serialnumber = r.serialnumber"
+																			   " WHERE r.sensorreadingtime < c.sharewithresearchasofdate", rows)));
+	if (n_older > 0)
+		ereport(NOTICE,
+				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
+							  "%s keeps %lld readings that are older than their customer's consent",
+							  (unsigned long) n_older,
+							  stedi_zone_tables[id].name, (long long) n_older),
+				errhint("The rule consent => 'since_consent' leaves them out."));
+}
+
+void
+stedi_zone_table_report_customers(ZoneRun *run)
+{
+	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
+	int64		n_refused;
+
+	report->before_consent = report->unknown_owner = report->ambiguous = 0;
+	report->without_readings = report->duplicates = 0;
+
+	/* of the rows that the run has made */
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
+									 " AND stedi.birthday(birthday) IS NULL AND %s",
+									 run->renew ? "who IN (SELECT who FROM change WHERE is_in AND differs)" :
+									 "true"), 1, &n_refused);
+	if (n_refused > 0)
+		ereport(NOTICE,
+				errmsg_plural("%lld birthday in customer_trusted is NULL, as it is no date",
+							  "%lld birthdays in customer_trusted are NULL, as they are no dates",
+							  (unsigned long) n_refused, (long long) n_refused));
+}

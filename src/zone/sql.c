@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "run/run.h"
+#include "zone/zone.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -80,9 +80,9 @@ name_value(const ZoneRun *run, const char *name)
 		return run->load != NULL ? "reader" :
 			stedi_zone_query_expand(run, "(SELECT DISTINCT email FROM {accelerometer_trusted})");
 	if (strcmp(name, "person_set") == 0)
-		return set_of(run, stedi_zone_person_rows, true);
+		return set_of(run, stedi_rule_person_set, true);
 	if (strcmp(name, "device_set") == 0)
-		return set_of(run, stedi_zone_device_rows, false);
+		return set_of(run, stedi_rule_device_set, false);
 	elog(ERROR, "unknown name in template: %s", name);
 }
 

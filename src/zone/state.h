@@ -69,6 +69,7 @@
 
 #include "consent/consent.h"
 #include "scan/scan.h"
+#include "zone/tables.h"
 
 #include "access/tupdesc.h"
 #include "executor/spi.h"
@@ -76,33 +77,6 @@
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
-
-typedef enum ZoneTableId
-{
-	ZONE_CUSTOMER_TRUSTED,
-	ZONE_ACCELEROMETER_TRUSTED,
-	ZONE_CUSTOMER_CURATED,
-	ZONE_STEP_TRAINER_CURATED,
-	ZONE_MACHINE_LEARNING_CURATED,
-	ZONE_N_TABLES
-} ZoneTableId;
-
-typedef struct ZoneTable
-{
-	const char *name;
-	const char *columns;		/* as format_type() writes them: checked
-								 * against */
-	const char *column_names;	/* quoted, in the same order */
-	const char *landing;		/* the landing table that feeds it; NULL: none */
-	const char *function;		/* the SQL function that makes it alone */
-	const char *lookup;			/* the column that a new one has an index on */
-	const char *key;			/* whose a row is: the column of the person or
-								 * device */
-	const char *time;			/* when it was taken, quoted; NULL: never */
-	const char *comment;
-} ZoneTable;
-
-extern const ZoneTable stedi_zone_tables[ZONE_N_TABLES];
 
 /* One row of the report.  Counts below are -1 where they do not apply. */
 typedef struct ZoneReport
@@ -206,21 +180,6 @@ typedef enum ZoneMode
 	ZONE_MODE_RENEW,			/* some people's rows are */
 } ZoneMode;
 
-/* The bookkeeping tables. */
-typedef enum ZoneBook
-{
-	ZONE_BOOK_RULE,
-	ZONE_BOOK_RUN,
-	ZONE_BOOK_STATE,
-	ZONE_BOOK_OBJECT,
-	ZONE_BOOK_DEVICE,
-	ZONE_BOOK_KEY,
-	ZONE_BOOK_FORGOTTEN,
-	ZONE_BOOK_HISTORY,
-	ZONE_BOOK_EXPECTATION,
-	ZONE_N_BOOKS
-} ZoneBook;
-
 /* The schema that a target's bookkeeping is in. */
 typedef struct ZoneStore
 {
@@ -287,6 +246,12 @@ typedef struct ZoneSieve ZoneSieve;
 typedef struct ZoneLoad ZoneLoad;
 typedef struct ZoneCustomers ZoneCustomers;
 typedef struct ZoneFormer ZoneFormer;
+
+/* How a line of run->dropping begins, in which it lies behind run->definition. */
+#define ZONE_DROPPING "\nexpect "
+
+/* And the line between them, with the number of the form of e-mails; none: 1. */
+#define ZONE_FORM "\ne-mails of form "
 
 typedef struct ZoneRun
 {
@@ -367,8 +332,6 @@ typedef struct ZoneRun
 	ZoneLoad   *load;			/* readings; NULL: none are read */
 
 	/* what came out */
-	int64		shared_out;		/* us of the present table's time that others
-								 * have been given */
 	const char *head;			/* of the history, in hex; NULL: none */
 	int64		n_entries;		/* that it has */
 	ZoneReport	report[ZONE_N_TABLES];

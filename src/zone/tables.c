@@ -1,24 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * tables.c
- *		The five tables: their columns, their rows, and what they lose.
+ *		The tables of a target, and their columns: data.
  *
- * doc/rules.md, "The five tables", in SQL.  Each table has a query for its
- * rows, and a statement that takes out what a run of another step no longer
- * covers.
+ * The five tables, the tables of the bookkeeping beside them, and how landing
+ * tables of readings feed the former.  Files that make, check or read a table
+ * have its names from here.
  *
  *-------------------------------------------------------------------------
  */
-#include "books/books.h"
-#include "storage/storage.h"
-#include "readings/readings.h"
-#include "run/run.h"
-
-#include "access/table.h"
-#include "lib/stringinfo.h"
-#include "utils/builtins.h"
-#include "utils/rel.h"
-#include "utils/timestamp.h"
+#include "zone/tables.h"
 
 #define CUSTOMER_COLUMNS \
 	"customername text, email text, phone text, birthday date, serialnumber text, " \
@@ -27,13 +18,9 @@
 	"sharewithpublicasofdate timestamp with time zone, " \
 	"sharewithfriendsasofdate timestamp with time zone"
 
-#define CUSTOMER_COLUMN_NAMES \
-	"customername, email, phone, birthday, serialnumber, registrationdate, lastupdatedate, " \
-	"sharewithresearchasofdate, sharewithpublicasofdate, sharewithfriendsasofdate"
-
 const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 	{
-		"customer_trusted", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
+		"customer_trusted", CUSTOMER_COLUMNS, ZONE_CUSTOMER_COLUMN_NAMES,
 		"customer_landing", "materialize_customer_trusted", NULL, "email", NULL,
 		"Customers whose newest record consents to research; one row a customer (e-mail in lower case)"
 	},
@@ -45,7 +32,7 @@ const ZoneTable stedi_zone_tables[ZONE_N_TABLES] = {
 		"Accelerometer readings of the customers in customer_trusted"
 	},
 	{
-		"customer_curated", CUSTOMER_COLUMNS, CUSTOMER_COLUMN_NAMES,
+		"customer_curated", CUSTOMER_COLUMNS, ZONE_CUSTOMER_COLUMN_NAMES,
 		NULL, "materialize_customer_curated", NULL, "email", NULL,
 		"Customers of customer_trusted who have readings in accelerometer_trusted"
 	},
@@ -91,253 +78,112 @@ static const struct
 	{"distancefromobject", "distance that the step trainer measured, as landed"},
 };
 
-/* What holds of a reading that consent covers. */
-#define MOVEMENT_COVERED "stedi.consents({person_set}, email, stedi.epoch_ms(\"timestamp\"))"
-#define STEP_COVERED "stedi.consents({device_set}, serialnumber, stedi.epoch_ms(sensorreadingtime))"
+const char *
+stedi_zone_column_comment(const char *column)
+{
+	for (int i = 0; i < lengthof(column_comments); i++)
+		if (strcmp(column, column_comments[i].column) == 0)
+			return column_comments[i].comment;
+	return NULL;
+}
 
-static const char *const customer_trusted_rows =
-"SELECT customername, email, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
-" stedi.epoch_ms(registrationdate), stedi.epoch_ms(lastupdatedate),"
-" stedi.epoch_ms(sharewithresearchasofdate), stedi.epoch_ms(sharewithpublicasofdate),"
-" stedi.epoch_ms(sharewithfriendsasofdate) FROM person WHERE granted";
-
-static const char *const customer_curated_rows =
-"SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
-" WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email)";
-
-/* Where rows stay whose objects have vanished, those who have such have readings, too. */
-static const char *const customer_curated_kept_rows =
-"SELECT " CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
-" WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email) OR email IN ("
-"   SELECT email FROM {accelerometer_trusted} WHERE " MOVEMENT_COVERED ")";
-
-static const char *const machine_learning_curated_rows =
-"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
-" FROM {step_trainer_curated} s"
-" JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
-" JOIN {accelerometer_trusted} a ON a.email = c.email AND a.\"timestamp\" = s.sensorreadingtime";
-
-static const char *const machine_learning_by_time_rows =
-"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
-" FROM {step_trainer_curated} s"
-" JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime";
-
-/* What a run of other steps takes out of each table t: what holds of such rows. */
-static const char *const prunes[ZONE_N_TABLES] = {
-	"NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
-
-	"NOT " MOVEMENT_COVERED,
-
-	"NOT EXISTS (SELECT FROM {customer_trusted} c"
-	"   JOIN (SELECT DISTINCT email FROM {accelerometer_trusted}) a ON a.email = c.email"
-	"   WHERE c.email = t.email"
-	"   AND c.serialnumber IS NOT DISTINCT FROM t.serialnumber"
-	"   AND c.sharewithresearchasofdate = t.sharewithresearchasofdate)",
-
-	"NOT " STEP_COVERED,
-
-	"NOT EXISTS ("
-	" SELECT FROM {step_trainer_curated} s"
-	" JOIN {customer_curated} c ON c.serialnumber = s.serialnumber"
-	" JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime"
-	"   AND (a.email = c.email OR {match_time})"
-	" WHERE s.serialnumber = t.serialnumber AND s.sensorreadingtime = t.sensorreadingtime"
-	"   AND s.distancefromobject IS NOT DISTINCT FROM t.distancefromobject"
-	"   AND a.x IS NOT DISTINCT FROM t.x AND a.y IS NOT DISTINCT FROM t.y"
-	"   AND a.z IS NOT DISTINCT FROM t.z)",
+/* In the order of ZoneBook. */
+const ZoneBookTable stedi_zone_books[ZONE_N_BOOKS] = {
+	{
+		.name = "stedi_rule",
+		.columns = "consent text, match text, since timestamp with time zone",
+		.added = "landing text",
+		.valid = "consent IN ('granted', 'since_consent') AND match IN ('customer', 'time')",
+		.comment = "The rules that the five tables follow, and the schema of their landing tables. Change them with stedi.materialize(..., consent => ...), not here.",
+	},
+	{
+		.name = "stedi_run",
+		.columns = "run bigint, started timestamp with time zone, finished timestamp with time zone,"
+		" table_name text, mode text, consent text, objects_listed bigint,"
+		" objects_read bigint, bytes_read bigint, records_read bigint, superseded bigint, no_consent bigint,"
+		" before_consent bigint, unknown_owner bigint, ambiguous bigint, forgotten bigint, duplicates bigint,"
+		" unchanged bigint, kept bigint, rejected bigint, rows_in bigint, rows_out bigint, rows bigint, head text",
+		.added = "unexpected bigint, without_readings bigint",
+		.valid = "run IS NOT NULL AND table_name IS NOT NULL",
+		.comment = "What each run of stedi.materialize reported, one row a table.",
+	},
+	{
+		.name = "stedi_state",
+		.columns = "run bigint, as_of bigint, complete boolean, definition text, forgotten bigint, entries bigint, rows bigint[]",
+		.valid = "run IS NOT NULL AND as_of IS NOT NULL AND complete IS NOT NULL AND definition IS NOT NULL"
+		" AND forgotten IS NOT NULL AND entries IS NOT NULL AND rows IS NOT NULL",
+		.comment = "How the last run of stedi.materialize left the five tables: complete says that a next run may go on from there.",
+		.needed = true,
+	},
+	{
+		.name = "stedi_object",
+		.columns = "table_name text, key text, etag text, size bigint,"
+		" last_modified timestamp with time zone, records bigint, rejects bigint,"
+		" first_reading timestamp with time zone, last_reading timestamp with time zone,"
+		" due bigint, vanished boolean, people bytea, devices bytea",
+		.valid = "table_name IS NOT NULL AND key IS NOT NULL AND etag IS NOT NULL AND size IS NOT NULL"
+		" AND vanished IS NOT NULL",
+		.comment = "The landing objects that the five tables were made from. people and devices are sorted hashes under stedi_key of whom the records name (NULL: of anybody); first_reading and last_reading are times of readings, and due is the epoch millisecond at which the next date in a customer record comes into force.",
+		/* hashes do not compress */
+		.storage = "ALTER TABLE %s ALTER people SET STORAGE EXTERNAL, ALTER devices SET STORAGE EXTERNAL",
+		.needed = true,
+	},
+	{
+		.name = "stedi_device",
+		.columns = "device bigint, standing text, owned_since bigint",
+		.valid = "device IS NOT NULL AND standing IN ('unknown', 'ambiguous', 'forgotten', 'granted', 'none')",
+		.comment = "Devices, by hash under stedi_key, that nobody or more than one customer holds, that were handed on, or whose holder is forgotten; owned_since is the epoch millisecond since which a device that was handed on is its holder's.",
+		.needed = true,
+	},
+	{
+		.name = "stedi_key",
+		.columns = "key bytea",
+		.valid = "octet_length(key) >= 32",
+		.comment = "The key of the hashes by which this bookkeeping knows people. Whoever has it can tell whether somebody is meant: grant it to nobody, and do not lose it.",
+		.initial = "INSERT INTO %s VALUES (decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'))",
+		.precious = true,
+		.needed = true,
+	},
+	{
+		.name = "stedi_forgotten",
+		.columns = "who bytea, name bigint, proof bytea, reason text, since timestamp with time zone,"
+		" lifted timestamp with time zone, pending boolean",
+		.valid = "who IS NOT NULL AND name IS NOT NULL AND proof IS NOT NULL",
+		.comment = "Who is to be forgotten, by keyed hash; kept by stedi.forget and stedi.unforget.",
+		.precious = true,
+	},
+	{
+		.name = "stedi_history",
+		.columns = "entry bigint, run bigint, at timestamp with time zone, who bytea, what text,"
+		" object text, byte_offset bigint, rows_removed bigint, rows_added bigint, hash bytea",
+		/* what was changed is for stedi.verify_history to find */
+		.valid = "true",
+		.comment = "Whose consent came and went, by keyed hash, each entry with the hash of the one before in its own: see stedi.verify_history.",
+		.precious = true,
+	},
+	{
+		.name = "stedi_expectation",
+		.columns = "table_name text, name text, condition text, action text, met bigint, violated bigint, run bigint",
+		.valid = "table_name IS NOT NULL AND name IS NOT NULL AND condition IS NOT NULL"
+		" AND action IN ('warn', 'drop', 'fail')",
+		.comment = "What rows of the five tables are expected to be like, and how many were in the run named; kept by stedi.expect and stedi.unexpect.",
+		.precious = true,
+	},
 };
 
-/* The query whose rows the table holds, unless it is made of readings. */
-static const char *
-rows_query(const ZoneRun *run, ZoneTableId id)
-{
-	switch (id)
-	{
-		case ZONE_CUSTOMER_TRUSTED:
-			return customer_trusted_rows;
-		case ZONE_CUSTOMER_CURATED:
-			if (stedi_zone_keeps_rows(run) && OidIsValid(run->relid[ZONE_ACCELEROMETER_TRUSTED]))
-				return customer_curated_kept_rows;
-			return customer_curated_rows;
-		default:
-			return run->match_time ? machine_learning_by_time_rows
-				: machine_learning_curated_rows;
-	}
-}
-
 const char *
-stedi_zone_table_covered(ZoneTableId id)
+stedi_zone_book_name(ZoneBook book)
 {
-	return id == ZONE_ACCELEROMETER_TRUSTED ? MOVEMENT_COVERED :
-		id == ZONE_STEP_TRAINER_CURATED ? STEP_COVERED : NULL;
+	return stedi_zone_books[book].name;
 }
 
-void
-stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows)
-{
-	if (n_rows > 0)
-		ereport(NOTICE,
-				errmsg_plural("%s keeps %lld row that is in no landing object any more",
-							  "%s keeps %lld rows that are in no landing object any more",
-							  (unsigned long) n_rows, stedi_zone_tables[id].name, (long long) n_rows));
-}
+const ZoneTableId stedi_zone_load_tables[ZONE_N_BUILDS] = {
+	ZONE_ACCELEROMETER_TRUSTED,
+	ZONE_STEP_TRAINER_CURATED,
+	ZONE_MACHINE_LEARNING_CURATED,
+};
 
-char *
-stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
-{
-	const char *text = stedi_zone_tables[id].comment;
-
-	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
-		text = "Each step reading with each accelerometer reading of anybody at the same time: a row may pair one person's steps with another's movements; serialnumber is a pseudonym, not anonymity";
-	return psprintf("%s. Made by stedi.materialize with consent => '%s'.", text, run->consent);
-}
-
-void
-stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id)
-{
-	StringInfoData statements;
-	Relation	relation = table_open(run->relid[id], AccessShareLock);
-	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
-
-	initStringInfo(&statements);
-	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
-	{
-		const char *column = NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname);
-
-		for (int j = 0; j < (int) lengthof(column_comments); j++)
-			if (strcmp(column, column_comments[j].column) == 0)
-				appendStringInfo(&statements, "COMMENT ON COLUMN %s.%s IS %s;", table, quote_identifier(column),
-								 quote_literal_cstr(column_comments[j].comment));
-	}
-	table_close(relation, NoLock);
-	stedi_zone_query_run(statements.data);
-}
-
-void
-stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
-{
-	ZoneReport *report = &run->report[id];
-	const StediScanStats *stats = &run->source[id].stats;
-
-	report->superseded = 0;
-	report->unknown_owner = (int64) stats->standings[STEDI_STANDING_UNKNOWN];
-	report->no_consent = (int64) stats->standings[STEDI_STANDING_NONE];
-	report->without_readings = (int64) stats->standings[STEDI_STANDING_WITHOUT_READINGS];
-	report->ambiguous = (int64) (stats->standings[STEDI_STANDING_AMBIGUOUS] +
-								 stats->standings[STEDI_STANDING_HANDED_ON]);
-	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
-	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
-	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
-}
-
-void
-stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows)
-{
-	int64		n_older = run->report[id].older;
-
-	if (rows != NULL && !run->since)
-		n_older = stedi_zone_query_count(stedi_zone_query_expand(run, psprintf(id == ZONE_ACCELEROMETER_TRUSTED ?
-																			   "SELECT FROM %s r JOIN {customer_trusted} c ON c.email = r.email"
-																			   " WHERE r.\"timestamp\" < c.sharewithresearchasofdate" :
-																			   "SELECT FROM %s r JOIN {customer_curated} c ON c.serialnumber = r.serialnumber"
-																			   " WHERE r.sensorreadingtime < c.sharewithresearchasofdate", rows)));
-	if (n_older > 0)
-		ereport(NOTICE,
-				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
-							  "%s keeps %lld readings that are older than their customer's consent",
-							  (unsigned long) n_older,
-							  stedi_zone_tables[id].name, (long long) n_older),
-				errhint("The rule consent => 'since_consent' leaves them out."));
-	if (id == ZONE_STEP_TRAINER_CURATED)
-		stedi_zone_share_warn(run);
-}
-
-void
-stedi_zone_table_report_customers(ZoneRun *run)
-{
-	ZoneReport *report = &run->report[ZONE_CUSTOMER_TRUSTED];
-	int64		n_refused;
-
-	report->before_consent = report->unknown_owner = report->ambiguous = 0;
-	report->without_readings = report->duplicates = 0;
-
-	/* of the rows that the run has made */
-	stedi_zone_query_values(psprintf("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
-									 " AND stedi.birthday(birthday) IS NULL AND %s",
-									 run->renew ? "who IN (SELECT who FROM change WHERE is_in AND differs)" :
-									 "true"), 1, &n_refused);
-	if (n_refused > 0)
-		ereport(NOTICE,
-				errmsg_plural("%lld birthday in customer_trusted is NULL, as it is no date",
-							  "%lld birthdays in customer_trusted are NULL, as they are no dates",
-							  (unsigned long) n_refused, (long long) n_refused));
-}
-
-/* Make the rows of a table that is made of others. */
-static void
-build_by_query(ZoneRun *run, ZoneTableId id)
-{
-	bool		drops = stedi_zone_expect_drops(run, id);
-	const char *query;
-
-	(void) stedi_zone_write_begin(run, id);
-	query = stedi_zone_query_expand(run, rows_query(run, id));
-	if (id == ZONE_MACHINE_LEARNING_CURATED)
-		run->report[id].unexpected = 0;
-	if (drops)
-	{
-		stedi_zone_expect_keep(run, id, "expected_row", query);
-		query = psprintf("SELECT %s FROM expected_row", stedi_zone_tables[id].column_names);
-	}
-	stedi_zone_write_query(run, id, query);
-	stedi_zone_write_end(run, id);
-}
-
-/*
- * Make the rows.  In a run of all five tables, those of the readings are
- * built together, once all is read.
- */
-static void
-build_rows(ZoneRun *run, ZoneTableId id)
-{
-	bool		reads = (id == ZONE_ACCELEROMETER_TRUSTED || id == ZONE_STEP_TRAINER_CURATED);
-	bool		last = (id == ZONE_MACHINE_LEARNING_CURATED && run->load != NULL);
-	bool		pairs = last && !run->match_time && !stedi_zone_keeps_rows(run);
-
-	if (reads)
-		stedi_zone_load_read(run, id);
-	if (id == ZONE_ACCELEROMETER_TRUSTED && run->all)
-		stedi_zone_load_keep_readers(run);
-	if ((reads && !run->all) || last)
-		stedi_zone_load_build(run, pairs);
-	if (!reads && !pairs)
-		build_by_query(run, id);
-}
-
-void
-stedi_zone_table_build(ZoneRun *run, ZoneTableId id)
-{
-	build_rows(run, id);
-	if (id == ZONE_CUSTOMER_TRUSTED)
-		stedi_zone_table_report_customers(run);
-	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
-		ereport(WARNING,
-				errmsg("machine_learning_curated pairs readings by their time alone"),
-				errdetail("A row can pair one person's steps with another's movements."),
-				errhint("Use match => 'customer', unless you need what the original job made."));
-}
-
-void
-stedi_zone_table_prune(ZoneRun *run, ZoneTableId id)
-{
-	int64		n_rows = stedi_zone_delete_where(run, id, prunes[id]);
-
-	if (n_rows == 0)
-		return;
-	stedi_zone_write_analyze(run, id, n_rows);
-	ereport(NOTICE,
-			errmsg_plural("%lld row of %s is no longer covered and was removed",
-						  "%lld rows of %s are no longer covered and were removed",
-						  (unsigned long) n_rows, (long long) n_rows,
-						  stedi_zone_tables[id].name));
-}
+const ZoneStreamColumns stedi_zone_streams[ZONE_N_STREAMS] = {
+	{"accelerometer", "user", "timestamp", {"x", "y", "z"}, 3},
+	{"step", "serialnumber", "sensorreadingtime", {"distancefromobject"}, 1},
+};

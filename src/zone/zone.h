@@ -10,38 +10,10 @@
 
 #include "zone/state.h"
 
-/* tables.c */
+/* settings.c */
 
-extern void stedi_zone_table_build(ZoneRun *run, ZoneTableId id);
-
-/* What the scan of the landing table found, in the words of the report. */
-extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
-extern void stedi_zone_table_report_customers(ZoneRun *run);
-
-/*
- * Say how many of the rows that the run has made are older than their
- * customer's consent: report->older, or counted among those of a relation
- * (a template), unless that is NULL.
- */
-extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows);
-
-/* The table's COMMENT, which names the rules; palloc'd. */
-extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
-
-/* COMMENT ON the columns of a table that is new. */
-extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
-
-/*
- * What holds of a row of a table of readings that consent covers, in a query
- * of a run that rebuilds; NULL for other tables.
- */
-extern const char *stedi_zone_table_covered(ZoneTableId id);
-
-/* Say how many rows stay whose objects have vanished. */
-extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
-
-/* Take out of a table that is not rebuilt what is no longer covered. */
-extern void stedi_zone_table_prune(ZoneRun *run, ZoneTableId id);
+/* Settings by which queries mean what they say, until the nest level ends. */
+extern void stedi_zone_pin_settings(void);
 
 /* sql.c */
 
@@ -148,52 +120,6 @@ extern void stedi_zone_query_abandon(ZoneRun *run, int n);
 extern void stedi_zone_query_drop(ZoneRun *run);
 extern void stedi_zone_query_forget(ZoneRun *run);
 
-/* target.c */
-
-/*
- * A run on a schema, from the landing tables in that of argument landing_arg
- * (NULL: the one remembered, or the same; -1: there is no such argument).  In
- * the current context.
- */
-extern ZoneRun *stedi_zone_begin_run(FunctionCallInfo fcinfo, Oid target, int landing_arg);
-
-/*
- * Do the steps as the tables' owner, connected to SPI; undone if the run is a
- * dry one.  Waits for other runs on the target.
- */
-typedef void (*ZoneSteps) (ZoneRun *run, void *arg);
-
-extern void stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg);
-
-/*
- * Lock the five tables, those that there are, against other writers, not
- * readers, and see that they have the columns they should.  As their owner.
- */
-extern void stedi_zone_lock_tables(ZoneRun *run);
-
-/* An error when a table is published from which no row can be deleted. */
-extern void stedi_zone_check_published(ZoneRun *run);
-
-/* Find the target's tables and their owner, and see that the caller may. */
-extern void stedi_zone_check_target(ZoneRun *run);
-
-/*
- * Find the landing tables that the wanted tables are made from, and lock them;
- * their OIDs are in the tallies.  As the owner.
- */
-extern void stedi_zone_check_landing(ZoneRun *run);
-
-/* Settings that queries could mean other things by. */
-extern void stedi_zone_pin_settings(void);
-
-/*
- * Lock a table, and see that it belongs to the owner given: its OID, or
- * InvalidOid when it is not there, as when it was dropped while we waited for
- * the lock.
- */
-extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name,
-								  Oid owner, LOCKMODE mode);
-
 /* hold.c */
 
 /*
@@ -215,22 +141,28 @@ extern void stedi_zone_hold_check(const ZoneRun *run);
 /* A column of one of the five tables has the type that it should; else an error. */
 extern void stedi_zone_check_column(Form_pg_attribute column);
 
-/* try.c */
-
-typedef struct ZoneCall
-{
-	ZoneSteps	steps;
-	void	   *arg;
-} ZoneCall;
-
 /*
- * Do the steps in a subtransaction, which is undone when they fail, or in any
- * case.  Their error, in the run's context; NULL: none.
+ * Lock a table, and see that it belongs to the owner given: its OID, or
+ * InvalidOid when it is not there, as when it was dropped while we waited for
+ * the lock.
  */
-extern ErrorData *stedi_zone_try(ZoneRun *run, ZoneSteps steps, void *arg, bool undo);
+extern Oid	stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name,
+								  Oid owner, LOCKMODE mode);
 
-/* Steps that do those of a ZoneCall with an SPI connection of their own. */
-extern void stedi_zone_connected(ZoneRun *run, void *call);
+/* The owner of a table; an error when it is something else. */
+extern Oid	stedi_zone_table_owner(const ZoneRun *run, Oid relid, const char *name);
+
+/* An error unless a table belongs to that role. */
+extern void stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *schema,
+								   const char *name, Oid owner);
+
+/* vanished.c */
+
+/* Does the run leave readings of vanished objects of this source where they are? */
+extern bool stedi_zone_keeps_vanished(const ZoneRun *run, ZoneTableId id);
+
+/* And are there any such objects? */
+extern bool stedi_zone_keeps_rows(const ZoneRun *run);
 
 /* rows.c */
 
@@ -286,53 +218,20 @@ extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *
 extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
 extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
 
-/* session.c */
+/* What the scan of the landing table found, in the words of the report. */
+extern void stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id);
+
+extern void stedi_zone_table_report_customers(ZoneRun *run);
 
 /*
- * A look at a target: from begin to end, all that is read of the database is
- * as of one moment, whatever runs meanwhile.
+ * Say how many of the rows that the run has made are older than their
+ * customer's consent: report->older, or counted among those of a relation
+ * (a template), unless that is NULL.
  */
-typedef struct ZoneSession
-{
-	ZoneRun    *run;			/* read_only; run->relid says what is there */
-	ReturnSetInfo *answer;		/* borrowed: where the rows go */
+extern void stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows);
 
-	/* to be put back */
-	Oid			caller;
-	int			security;
-	int			nest_level;
-} ZoneSession;
-
-/* An error when an argument of that name is NULL. */
-extern void stedi_zone_session_need_argument(FunctionCallInfo fcinfo, int arg,
-											 const char *name);
-
-/*
- * Begin a look at a schema, which answers the call of a set-returning
- * function, whose argument landing_arg names the landing schema.  wanted is
- * by ZoneTableId: those whose landing tables are to be read.
- */
-extern void stedi_zone_session_begin(ZoneSession *session, FunctionCallInfo fcinfo,
-									 Oid target, int landing_arg,
-									 const bool *wanted);
-
-/* An error when the table is not there. */
-extern void stedi_zone_session_need_table(const ZoneSession *session, ZoneTableId id);
-
-/* Settle the rule and the match, as they are written down; else an error. */
-extern void stedi_zone_session_need_rule(ZoneSession *session);
-
-/* Is that bookkeeping table there?  An error when it is not the owner's. */
-extern bool stedi_zone_session_has_book(const ZoneSession *session, ZoneBook book);
-
-/* The one text value of a template's query, in the run's context; NULL: none. */
-extern char *stedi_zone_session_text(const ZoneSession *session, const char *template);
-
-/* Add the rows of a template's query to the answer. */
-extern void stedi_zone_session_answer(const ZoneSession *session, const char *template);
-
-/* Back to the caller's own rights and settings. */
-extern void stedi_zone_session_end(ZoneSession *session);
+/* Say how many rows stay whose objects have vanished. */
+extern void stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows);
 
 /* landing.c */
 

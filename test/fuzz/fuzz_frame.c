@@ -7,6 +7,9 @@
 #include "fuzz.h"
 
 
+
+
+
 #define HEADER 8
 #define SHORTEST_LIMIT 4
 

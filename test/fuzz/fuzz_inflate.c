@@ -9,6 +9,9 @@
 #include "fuzz.h"
 
 
+
+
+
 #define HEADER 8
 
 /* No more than that is taken out; the rest is for the caller to bound. */

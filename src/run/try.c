@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "zone/zone.h"
+#include "run/run.h"
 
 #include "access/xact.h"
 #include "utils/memutils.h"
@@ -53,4 +53,28 @@ stedi_zone_connected(ZoneRun *run, void *arg)
 	stedi_zone_hold_check(run);
 	stedi_zone_hold_release_all(run);
 	SPI_finish();
+}
+
+/*
+ * A cancel, a timeout, a lock that was not to be had and want of memory or disk
+ * end the call.
+ */
+bool
+stedi_zone_ends_call(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return true;
+	}
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
+}
+
+bool
+stedi_zone_withdraw_is_unreadable(const ZoneRun *run, const ErrorData *error)
+{
+	return OidIsValid(run->reading) && !stedi_zone_ends_call(error);
 }

@@ -10,6 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include "books/books.h"
+#include "run/run.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -29,13 +30,6 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
-
-/*
- * Memory of a sort or hash table of the run's own queries, whatever the
- * session's: two of them and the consent sets of a million customers stay
- * below 256 MB, and more brings nothing.
- */
-#define RUN_MEMORY "32MB"
 
 /* The function whose run is under way in this session, or NULL. */
 static const char *running = NULL;
@@ -84,63 +78,13 @@ lock_target(ZoneRun *run)
 				errhint("Use READ COMMITTED."));
 }
 
-/* The owner of what must be a table. */
-static Oid
-table_owner(const ZoneRun *run, Oid relid, const char *name)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Form_pg_class form;
-	Oid			owner;
-	char		kind;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	owner = form->relowner;
-	kind = form->relkind;
-	ReleaseSysCache(tuple);
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" in schema \"%s\" is not a table", name, run->target_name),
-				errhint("Rename it, or materialize into another schema."));
-	return owner;
-}
-
-/* The table belongs to that role; else an error. */
-static void
-check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name, Oid wanted)
-{
-	Oid			owner = table_owner(run, relid, name);
-
-	if (owner != wanted)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
-					   name, schema, GetUserNameFromId(owner, true), GetUserNameFromId(wanted, true)),
-				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
-}
-
 /* Note a table in the target that exists. */
 static void
 note_table(ZoneRun *run, Oid relid, const char *name)
 {
 	if (!OidIsValid(run->owner))
-		run->owner = table_owner(run, relid, name);
-	check_owner(run, relid, run->target_name, name, run->owner);
-}
-
-Oid
-stedi_zone_lock_table(const ZoneRun *run, const char *schema, const char *name, Oid owner,
-					  LOCKMODE mode)
-{
-	Oid			relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, schema),
-													  unconstify(char *, name), -1),
-										 mode, true);
-
-	if (OidIsValid(relid))
-		check_owner(run, relid, schema, name, owner);
-	return relid;
+		run->owner = stedi_zone_table_owner(run, relid, name);
+	stedi_zone_check_owner(run, relid, run->target_name, name, run->owner);
 }
 
 /*
@@ -157,7 +101,7 @@ note_old_books(ZoneRun *run)
 
 		if (!OidIsValid(relid))
 			continue;
-		owner = table_owner(run, relid, stedi_zone_book_name(book));
+		owner = stedi_zone_table_owner(run, relid, stedi_zone_book_name(book));
 		if (has_privs_of_role(GetUserId(), owner))
 			run->owner = owner;
 	}
@@ -282,33 +226,6 @@ stedi_zone_check_landing(ZoneRun *run)
 		check_landing_columns(relid);
 		run->source[id].relid = relid;
 	}
-}
-
-void
-stedi_zone_pin_settings(void)
-{
-	static const struct
-	{
-		const char *name;
-		const char *value;
-	}			settings[] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"standard_conforming_strings", "on"},
-		{"transform_null_equals", "off"},
-		{"datestyle", "ISO, YMD"},
-		{"extra_float_digits", "1"},	/* numbers as text are to be whole */
-		{"row_security", "off"},
-		{"quote_all_identifiers", "off"},
-		{"jit", "off"},			/* the run's own queries are short */
-		{"work_mem", RUN_MEMORY},
-		{"hash_mem_multiplier", "1"},
-		{"enable_mergejoin", "off"},	/* what a run keeps has no statistics,
-										 * and is not worth sorting */
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*

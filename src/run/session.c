@@ -15,6 +15,7 @@
  *-------------------------------------------------------------------------
  */
 #include "books/books.h"
+#include "run/run.h"
 
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
