@@ -26,7 +26,6 @@
 MODULE_big = stedi
 EXTENSION = stedi
 DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
-DOCS = doc/stedi.html
 
 # Floor by floor, from the ground up: a file needs only those of its own folder
 # and of folders before it.
@@ -283,7 +282,18 @@ ifeq (,$(if $(clang),$(shell command -v $(clang))))
 override with_llvm = no
 endif
 
+# The manual as one page.  Without Python's markdown it is not made; what an
+# archive of `make dist` has brought is installed in any case.
+markdown := $(shell /usr/bin/python3 -c 'import markdown' 2>/dev/null && echo yes)
+DOCS := $(if $(markdown),doc/stedi.html,$(wildcard doc/stedi.html))
+
 include $(PGXS)
+
+all: $(DOCS)
+ifneq (,$(markdown))
+doc/stedi.html: doc/manual README.md $(wildcard doc/*.md doc/*.svg doc/*.png)
+	doc/manual
+endif
 
 # The server of this version may not be at the port that its programs take.
 ifneq (,$(filter installcheck,$(MAKECMDGOALS)))
@@ -469,10 +479,10 @@ define META
 }
 endef
 
-dist: | .build ## an archive of HEAD for PGXN
+dist: manual | .build ## an archive of HEAD for PGXN, with the manual as one page
 	$(file >.build/META.json,$(META))
-	git archive --format=zip --prefix=stedi-$(version)/ \
-		--add-file=.build/META.json --output=stedi-$(version).zip HEAD
+	git archive --format=zip --prefix=stedi-$(version)/doc/ --add-file=doc/stedi.html \
+		--prefix=stedi-$(version)/ --add-file=.build/META.json --output=stedi-$(version).zip HEAD
 
 manual: ## make doc/stedi.html, the manual as one page, of README.md and doc
 	@test/install manual
