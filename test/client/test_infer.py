@@ -31,7 +31,7 @@ from test_cd0030 import DATA as CD0030
 from test_s3 import ACCESS_KEY, SECRET_KEY, SERVERS, put
 
 ZONES = 25
-README = PROJECT / "README.md"
+PAGE = PROJECT / "doc/landing.md"
 NUMERIC = ("bigint", "double precision", "numeric")
 
 KEYS = (
@@ -361,11 +361,11 @@ class InferTest(ServerTest):
                 self.db.run(statement)
             thread.join()
 
-    def test_readme(self):
-        """The README's example says what it says, on the generated landing zone that it names."""
+    def test_page(self):
+        """The page's example says what it says, on the generated landing zone of the README."""
         subprocess.run([sys.executable, PROJECT / "test/data/landing.py", self.zone, "--clean", "--customers", "200", "--readings", "50"],
                        check=True, stdout=subprocess.DEVNULL)
-        section = README.read_text(encoding="utf-8").partition("\n### infer\n")[2].partition("\n### ")[0]
+        section = PAGE.read_text(encoding="utf-8").partition("\n## infer\n")[2].partition("\n## ")[0]
         statements = re.search(r"```sql\n(.*?)```", section, re.S)[1]
         shown = re.search(r"\n\n((?:    .*\n|\n)+)", section[section.index("```sql"):])[1].strip("\n")
         self.make_lake(file_url(self.zone))
