@@ -1,5 +1,5 @@
 -- Proves who may do what, row by row: each function of the extension, each kind of object, as each kind of role.
--- Guards src/base/option.c, src/credential/credential.c, src/fdw/plan.c, src/commands/rejects.c, src/zone/target.c and src/zone/session.c.  README.md has the same
+-- Guards src/base/option.c, src/credential/credential.c, src/fdw/plan.c, src/commands/rejects.c, src/run/target.c and src/run/session.c.  doc/privileges.md has the same
 -- table, without the statements: test/lint/privileges compares them.
 
 \set root `pwd`
