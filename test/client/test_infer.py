@@ -12,26 +12,22 @@ import collections
 import contextlib
 import decimal
 import json
-import os
 import pathlib
 import random
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import unittest
 
 import psycopg
 from psycopg import sql
 
-from stedi_client import DSN, PROJECT, SEEDS, Database, ServerTest, connect, file_url, identifier, make_folder
+from stedi_client import SEEDS, Database, ServerTest, connect, file_url, identifier, make_folder
 from stedi_fake import FakeS3, listing, store
 from test_cd0030 import DATA as CD0030
 from test_s3 import ACCESS_KEY, SECRET_KEY, SERVERS, put
 
 ZONES = 25
-PAGE = PROJECT / "doc/landing.md"
 NUMERIC = ("bigint", "double precision", "numeric")
 
 KEYS = (
@@ -360,24 +356,6 @@ class InferTest(ServerTest):
             with self.assertRaises(psycopg.errors.QueryCanceled):
                 self.db.run(statement)
             thread.join()
-
-    def test_page(self):
-        """The page's example says what it says, on the generated landing zone of the README."""
-        subprocess.run([sys.executable, PROJECT / "test/data/landing.py", self.zone, "--clean", "--customers", "200", "--readings", "50"],
-                       check=True, stdout=subprocess.DEVNULL)
-        section = PAGE.read_text(encoding="utf-8").partition("\n## infer\n")[2].partition("\n## ")[0]
-        statements = re.search(r"```sql\n(.*?)```", section, re.S)[1]
-        shown = re.search(r"\n\n((?:    .*\n|\n)+)", section[section.index("```sql"):])[1].strip("\n")
-        self.make_lake(file_url(self.zone))
-        self.db.drop("landing")
-        self.addCleanup(self.db.drop, "landing")
-        self.db.run("CREATE SCHEMA landing")
-        result = subprocess.run(
-            ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", f"{DSN} dbname={self.dbname}"], input=statements, check=True,
-            capture_output=True, text=True, env={**os.environ, "PGTZ": "UTC"},
-        )
-        said = (result.stderr + result.stdout).rstrip("\n").split("\n")
-        self.assertEqual([line[4:] for line in shown.split("\n")], [line.rstrip() for line in said])
 
     @unittest.skipUnless(CD0030.is_dir(), f"{CD0030} is not there: set STEDI_CD0030")
     def test_cd0030(self):

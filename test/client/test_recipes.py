@@ -5,7 +5,6 @@ came of them.  Statements that no test runs are a failure, so the page has none
 that do not work.
 """
 import json
-import os
 import re
 import subprocess
 import unittest
@@ -14,11 +13,11 @@ import psycopg
 
 from stedi_client import DSN, PROJECT, TABLES, Database, connect, file_url
 from stedi_cluster import Cluster, wait_until
+from stedi_pages import Runner, blocks
 
 import landing
 
 PAGE = (PROJECT / "doc/recipes.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^( *)```(sql|sh)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 # What stands for the reader's own on the page.
 THEIR_URL = "url 's3://cd0030bucket', region 'us-east-1'"
@@ -28,16 +27,13 @@ LANDING = ("customer_landing", "accelerometer_landing", "step_trainer_landing")
 ML = "machine_learning_curated"
 
 
-def blocks(section):
+def section(name):
     """The statements of a section: (sql or sh, text)."""
     (text,) = (
         part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)
-        if part.startswith(section + "\n")
+        if part.startswith(name + "\n")
     )
-    return [
-        (kind, re.sub(f"^{indent}", "", code, flags=re.MULTILINE))
-        for indent, kind, code in BLOCK.findall(text)
-    ]
+    return [(block.kind, block.code) for block in blocks(text)]
 
 
 @unittest.skipUnless(DSN, "STEDI_DSN names no server")
@@ -52,28 +48,22 @@ class RecipeTest(unittest.TestCase):
         landing.main([str(self.zone), "--clean", "--seed", "3", "--customers", "20", "--readings", "5"])
         with self.cluster.connect("postgres") as conn:
             conn.execute("CREATE DATABASE lake TEMPLATE template0")
-        self.left = blocks("Who owns what")
+        self.runner = Runner(
+            self.cluster, self.scratch,
+            {THEIR_URL: f"url '{file_url(self.zone)}'", THEIR_HOST: str(self.cluster.folder)},
+        )
+        self.left = section("Who owns what")
         self.run_next()
 
-    def begin(self, section):
+    def begin(self, name):
         """The first section is done; its last statements are the engineer's first run."""
         self.run_next()
         self.assertEqual(self.left, [])
-        self.left = blocks(section)
+        self.left = section(name)
         self.db = self.connect()
 
     def end(self):
         self.assertEqual(self.left, [], "statements of the page that were not run")
-
-    def environment(self):
-        return {
-            **os.environ,
-            "PATH": f"{self.cluster.programs}:{os.environ['PATH']}",
-            "PGHOST": str(self.cluster.folder),
-            "PGPORT": "5432",
-            "PGUSER": self.cluster.user,
-            "PGDATABASE": "lake",
-        }
 
     def run_next(self, n=1):
         """Run the next blocks; what the last of them printed."""
@@ -82,21 +72,7 @@ class RecipeTest(unittest.TestCase):
         return output
 
     def run_block(self, kind, code):
-        code = code.replace(THEIR_URL, f"url '{file_url(self.zone)}'")
-        code = code.replace(THEIR_HOST, str(self.cluster.folder))
-        command = ["bash", "-euo", "pipefail"]
-        if kind == "sql":
-            role = re.search(r"^-- as (\w+)$", code, re.MULTILINE)
-            place = re.search(r"^-- in (\w+)$", code, re.MULTILINE)
-            command = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"]
-            command += ["-d", place[1]] if place else []
-            command += ["-U", role[1]] if role else []
-        done = subprocess.run(
-            command, input=code, cwd=self.scratch, env=self.environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-        )
-        self.assertEqual(done.returncode, 0, code + done.stdout + done.stderr)
-        return done.stdout
+        return self.runner.run(kind, code)[0]
 
     def connect(self, role=None, dbname="lake"):
         db = Database(
@@ -145,7 +121,7 @@ class RecipeTest(unittest.TestCase):
         self.end()
         # who finds nothing has not looked: what is granted shows
         self.db.run("GRANT SELECT (email) ON project.customer_trusted TO scientist")
-        self.left = blocks("A reader of one table")[1:]
+        self.left = section("A reader of one table")[1:]
         self.assertIn("project.customer_trusted|scientist", self.run_next())
         self.db.run("REVOKE SELECT (email) ON project.customer_trusted FROM scientist")
 
@@ -315,7 +291,7 @@ class RecipeTest(unittest.TestCase):
         # the tables are there before the first run
         self.run_block("sql", "-- as engineer\n" + re.search(
             r"^IMPORT.*?;", self.left.pop(0)[1], re.MULTILINE | re.DOTALL)[0])
-        self.left = blocks("Partitions")
+        self.left = section("Partitions")
         self.db = self.connect("engineer")
         printed = self.run_next()
         self.end()
