@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <zlib.h>
 
@@ -48,61 +49,46 @@ crc_of_byte(uint64_t polynomial, uint64_t crc)
 	return crc;
 }
 
+/* What each byte does to a CRC of that polynomial: made once, and then as it was. */
+static const uint64_t *
+crc_table(uint64_t polynomial)
+{
+	static uint64_t tables[2][256];
+	uint64_t   *table = tables[polynomial == POLYNOMIAL_CRC64NVME];
+
+	if (table[1] == 0)
+		for (int i = 0; i < 256; i++)
+			table[i] = crc_of_byte(polynomial, (uint64_t) i);
+	return table;
+}
+
 /* Go on with a CRC, which is kept inverted. */
 static uint64_t
 crc_add(uint64_t polynomial, uint64_t crc, const unsigned char *bytes, size_t len)
 {
-	uint64_t	table[256];
+	const uint64_t *table = crc_table(polynomial);
 
-	for (int i = 0; i < 256; i++)
-		table[i] = crc_of_byte(polynomial, (uint64_t) i);
 	for (size_t i = 0; i < len; i++)
 		crc = table[(crc ^ bytes[i]) & 0xff] ^ (crc >> 8);
 	return crc;
 }
 
-/* The value of a digit, base 16 or 64; -1: it is none. */
-static int
-digit(char c, bool base64)
-{
-	static const char digits[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *found = strchr(digits, c);
-
-	if (c == '\0')
-		return -1;
-	if (base64)
-		return found != NULL ? (int) (found - digits) : -1;
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Decode what is told into exactly len bytes; false when it is anything else. */
+/*
+ * Decode base64 into exactly len bytes; false when it is anything else.  The
+ * library takes a = anywhere for zeros, and white space around.
+ */
 static bool
-decode(const char *told, bool base64, unsigned char *bytes, size_t len)
+decode_base64(const char *told, unsigned char *bytes, size_t len)
 {
-	int			width = base64 ? 6 : 4;
-	unsigned int bits = 0;
-	int			n_bits = 0;
-	size_t		n = 0;
+	unsigned char room[STEDI_CHECKSUM_SIZE + 3];
+	size_t		groups = (len + 2) / 3;
+	size_t		padding = 3 * groups - len;
 
-	for (; digit(*told, base64) >= 0; told++)
-	{
-		bits = (bits << width | (unsigned int) digit(*told, base64)) & 0xffff;
-		n_bits += width;
-		if (n_bits < 8)
-			continue;
-		if (n == len)
-			return false;
-		n_bits -= 8;
-		bytes[n++] = (unsigned char) (bits >> n_bits);
-	}
-	if (base64)
-		told += strspn(told, "=");
-	return n == len && *told == '\0';
+	if (strlen(told) != 4 * groups || strcspn(told, "=") != 4 * groups - padding ||
+		EVP_DecodeBlock(room, (const unsigned char *) told, (int) (4 * groups)) != (int) (3 * groups))
+		return false;
+	memcpy(bytes, room, len);
+	return true;
 }
 
 bool
@@ -110,6 +96,7 @@ stedi_checksum_begin(StediChecksum *checksum, StediChecksumKind kind, const char
 {
 	const EVP_MD *method;
 	char		bare[2 * STEDI_CHECKSUM_SIZE + 1];
+	size_t		found;
 
 	memset(checksum, 0, sizeof(*checksum));
 	checksum->kind = kind;
@@ -122,9 +109,11 @@ stedi_checksum_begin(StediChecksum *checksum, StediChecksumKind kind, const char
 			return false;
 		memcpy(bare, told + 1, 32);
 		bare[32] = '\0';
-		told = bare;
+		if (!OPENSSL_hexstr2buf_ex(checksum->expected, sizeof(checksum->expected), &found, bare, '\0') ||
+			found != kinds[kind].len)
+			return false;
 	}
-	if (!decode(told, kind != STEDI_CHECKSUM_MD5, checksum->expected, kinds[kind].len))
+	else if (!decode_base64(told, checksum->expected, kinds[kind].len))
 		return false;
 	if (kinds[kind].digest == NULL)
 	{

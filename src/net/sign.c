@@ -45,6 +45,7 @@
 /* day/region/service/aws4_request; the longest region of AWS has 16 bytes */
 #define MAX_SCOPE_LEN 256
 
+/* In lower case, as S3 wants it; the library writes capitals. */
 static void
 to_hex(const unsigned char *bytes, size_t len, char *out)
 {
