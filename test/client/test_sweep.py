@@ -12,6 +12,7 @@ src/books/adopt.c,
 src/zone/rows.c and src/storage/write.c.  STEDI_TEST_SECURITY=long tries every
 column with every value, and every statement at every moment.
 """
+import collections
 import itertools
 import json
 import os
@@ -208,6 +209,14 @@ class SweepTest(ServerTest):
             self.db.run("ROLLBACK")
             self.db.run("SET ROLE regress_sweeper")
 
+    def bounded(self, *arguments):
+        """The same; a deed that does itself over and over, for each row once more, is cancelled."""
+        self.db.run("SET statement_timeout = '15s'")
+        try:
+            return self.undone(*arguments)
+        finally:
+            self.db.run("RESET statement_timeout")
+
     def check_nobody_out(self, what, tables=TABLES):
         """Whoever withdrew is in no table, and no value is longer than any that was written."""
         for table in tables:
@@ -244,11 +253,13 @@ class SweepTest(ServerTest):
         cases = list(itertools.product(moments, relations, DEEDS))
         if not LONG:
             cases = random.Random(2).sample(cases, 160)
+        outcomes = collections.Counter()
         self.db.run("CREATE SEQUENCE elsewhere.deeds MINVALUE 0")
         for number, ((table, event), relation, deed) in enumerate(cases):
             run = RUNS[number % 4]
             with self.subTest(at=(table, event), relation=relation, deed=deed, run=run):
-                self.undone(self.hang(table, event, relation, deed), run, self.check_readable)
+                outcomes[self.bounded(self.hang(table, event, relation, deed), run, self.check_readable)] += 1
+        self.assertLess(outcomes["57014"], len(cases) / 20)
         # no sequence is rolled back: the deeds were done
         self.assertGreater(self.db.value("SELECT nextval('elsewhere.deeds')"), len(cases) / 2)
 
@@ -269,9 +280,10 @@ class SweepTest(ServerTest):
             " WHERE nspname = 'stedi_books_target' AND relkind = 'r'",
         }.get(relation, f"SELECT '{relation}'")
         statement = deed.replace("%s", "%1$s").replace("'", "''")
-        body = f"""DECLARE name text; BEGIN
+        body = f"""DECLARE name text; names text[]; BEGIN
             PERFORM pg_catalog.nextval('elsewhere.deeds');
-            FOR name IN {names} LOOP
+            IF pg_catalog.pg_trigger_depth() > 2 THEN names := ARRAY[]::text[]; ELSE names := ARRAY({names}); END IF;
+            FOREACH name IN ARRAY names LOOP
                 BEGIN EXECUTE format('{statement}', name); EXCEPTION WHEN OTHERS THEN NULL; END;
             END LOOP;"""
         if table == "condition":
