@@ -401,9 +401,14 @@ fuzz_headers = $(unit_headers) $(wildcard test/fuzz/*.h)
 fuzz_libs = $(FUZZ_WRAP:%=-Wl,--wrap=%) $(UNIT_LIBS)
 
 # A target three times: with libFuzzer; to replay files; to see what is covered.
-fuzz-build: $(FUZZ:%=.build/fuzz/fuzz_%)
-replay-build: $(FUZZ:%=.build/fuzz/replay_%)
-cover-build: $(FUZZ:%=.build/fuzz/cover_%)
+fuzz-build: $(FUZZ:%=.build/fuzz/fuzz_%) $(FUZZ:%=.build/fuzz/corpus/%)
+replay-build: $(FUZZ:%=.build/fuzz/replay_%) $(FUZZ:%=.build/fuzz/corpus/%)
+cover-build: $(FUZZ:%=.build/fuzz/cover_%) $(FUZZ:%=.build/fuzz/corpus/%)
+
+.build/fuzz/corpus/%: test/fuzz/corpus/%.zip
+	@rm -rf $@ $@.new
+	@python3 -m zipfile -e $< $@.new
+	@mv $@.new $@
 
 define FUZZ_BUILD
 .build/fuzz/$(1)_%: test/fuzz/fuzz_%.c test/fuzz/starve.c $(4) $(UNIT_SOURCES:%=.build/fuzz/$(1)/%.o) .build/fuzz/$(1)/portable.o $$(fuzz_headers)

@@ -13,14 +13,15 @@ import random
 import re
 import shutil
 import unittest
+import zipfile
 
 import psycopg
 
 from stedi_client import PROJECT, SEEDS, ServerTest, file_url, make_folder
 
 CASES = PROJECT / "test" / "data" / "json"
-CORPUS = PROJECT / "test" / "fuzz" / "corpus" / "decode"
-HEADER = 8  # bytes of a corpus file before the object
+CORPUS = PROJECT / "test" / "fuzz" / "corpus" / "decode.zip"
+HEADER = 8  # bytes of an input of the corpus before the object
 N_CHANGED = 400
 
 KIND = "a JSON value of another kind"
@@ -243,8 +244,9 @@ ONLY_JSONB = {
 class JsonbTest(JsonTest):
     def records(self):
         """Lines of the corpus and of the cases, each of which may be a record."""
-        for file in sorted(CORPUS.glob("*")):
-            yield from file.read_bytes()[HEADER:].split(b"\n")
+        with zipfile.ZipFile(CORPUS) as corpus:
+            for name in corpus.namelist():
+                yield from corpus.read(name)[HEADER:].split(b"\n")
         for file in sorted(CASES.glob("*.json")):
             content = file.read_bytes()
             for key in (b'"v"', b'"a"', b'"x"', b'"timestamp"', b'"n"', '"é"'.encode()):
