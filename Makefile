@@ -19,7 +19,33 @@
 #	LANDING=...	a bucket or folder for `make demo`; see test/demo
 #	VERSIONS="18 upgrade"	of `make check-versions`; see test/versions
 #	CUSTOMERS=... PARTS="main ..." RUNS=... CORES=...	of `make bench`; see test/bench/run
-#
+
+all: ## build the extension
+install: ## install it into the server's folders
+installcheck: ## pg_regress and isolation tests on a running server that has it, as a superuser of it: PGUSER, PGPORT
+clean: ## remove what was built
+
+demo: ## install what is missing, build, run on a private cluster, show
+	@test/demo
+demo-stop: ## end the demo's cluster and remove it
+	@test/demo stop
+psql: ## psql on the demo's database
+	@test/demo psql
+
+# PGXS has one of its own, which would be in the way.
+ifneq (,$(filter check,$(MAKECMDGOALS)))
+check: ## install what is missing, run every layer of tests
+	@test/check
+endif
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile $(wildcard test/*.mk) | \
+		while IFS=@ read -r name text; do printf '  %-34s %s\n' "$$name" "$$text"; done
+	@echo '  print-NAME               the value of a make variable'
+
+print-%:
+	@echo '$($*)'
+
 # Files are written out, not found by wildcards: a forgotten one is then
 # visible in a diff.
 
@@ -198,29 +224,16 @@ ISOLATION = \
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 	--encoding=UTF8 --no-locale --launcher=test/specs/with_zone
 
-# The sources that need no server, and the programs that test them.
+# The sources that need no server: tested, fuzzed and timed without one.
 UNIT_SOURCES = \
 	record/frame record/decode record/plain record/json record/value record/inflate \
 	base/option_form base/glob net/sign net/xml net/address net/checksum \
 	credential/told credential/ini \
 	consent/email consent/find s3/beneath
-UNIT = option_form glob beneath sign s3xml keys ini address checksum inflate frame decode json stream value email consent_find
-# These once more, with src/record/simd.h as it is where it knows no instructions.
-UNIT_PORTABLE = $(filter frame decode stream,$(UNIT))
-
-# What test/fuzz/fuzz_TARGET.c feeds with hostile bytes, and the sources that
-# its corpus must cover.  A new target is a name in the first list, and what it
-# guards in the second one.
-FUZZ = frame decode value s3xml inflate option consent email keys
-FUZZ_COVERED = \
-	record/frame record/decode record/plain record/json record/value record/inflate \
-	base/option_form base/glob net/xml credential/told credential/ini \
-	consent/email consent/find
 
 # Our own functions are called directly, and never another extension's of the
 # same name: before 16, a server's extensions see each other's symbols.
 SHLIB_LINK = -Wl,-Bsymbolic-functions -lcurl -lcjson -lexpat -lcrypto -lz -lzstd
-UNIT_LIBS = -lcjson -lexpat -lcrypto -lz -lzstd -lm
 
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes
 # PGXS passes on what Debian's gcc knows.
@@ -235,19 +248,6 @@ PG_CFLAGS = $(WARNINGS) -Wno-sign-compare -MMD -MP
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" stedi.control)
 # The server's headers are not ours to warn about.
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(include_server) -DSTEDI_VERSION='"$(version)"'
-
-UNIT_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -Wdeclaration-after-statement \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-
-# libFuzzer is clang's; a corpus is replayed, and its coverage taken, with gcc.
-FUZZ_CC = clang
-FUZZ_CFLAGS = -std=gnu99 -g -O1 $(WARNINGS) -Wmissing-prototypes -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-recover=all -fno-omit-frame-pointer
-# Functions of libraries that test/fuzz/starve.c may have fail.
-FUZZ_WRAP = inflateInit2_ inflate ZSTD_createDStream ZSTD_decompressStream
-COVER_CFLAGS = -std=gnu99 -g -O0 --coverage
-
-BENCH_CFLAGS = -std=gnu99 -g -O2 -fPIC $(WARNINGS)
 
 EXTRA_CLEAN = .build $(OBJS:.o=.d)
 
@@ -268,11 +268,6 @@ ifneq (,$(filter-out $(OWN),$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 include_server := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 endif
-
-all: ## build the extension
-install: ## install it into the server's folders
-installcheck: ## pg_regress and isolation tests on a running server that has it, as a superuser of it: PGUSER, PGPORT
-clean: ## remove what was built
 
 ifneq (,$(and $(wildcard $(PGXS)),$(wildcard $(include_server)/postgres.h)))
 
@@ -323,11 +318,6 @@ endif
 
 # Rules after this line need no PGXS.
 
-ifneq (,$(filter check,$(MAKECMDGOALS)))
-check: ## install what is missing, run every layer of tests
-	@test/check
-endif
-
 regress isolation pgtap client s3: ## this one layer of tests
 	@test/check $@
 
@@ -366,77 +356,9 @@ check-security: ## privileges, hostile owners, addresses, canaries and encodings
 lint: ## the project's own rules on its files
 	@test/lint/run
 
-unit: $(UNIT:%=.build/test_%) $(UNIT_PORTABLE:%=.build/portable_%) ## the C unit tests, under ASan and UBSan
-	@status=0; for test in $^; do \
-		echo "# $$test"; $$test || status=1; done; exit $$status
+# A package is built without the tests.
+-include test/unit.mk test/fuzz.mk test/bench.mk
 
-unit_headers = $(wildcard src/*.h src/*/*.h test/unit/*.h)
-unit_objects = $(UNIT_SOURCES:%=.build/%.o)
-portable_objects = $(unit_objects:.build/record/plain.o=.build/record/plain_portable.o)
-bench_objects = $(UNIT_SOURCES:%=.build/bench/%.o)
-
-.build/test_%: test/unit/test_%.c $(unit_headers) $(unit_objects)
-	$(CC) $(UNIT_CFLAGS) -Isrc -o $@ $< $(unit_objects) $(UNIT_LIBS)
-
-.build/portable_%: test/unit/test_%.c $(unit_headers) $(portable_objects)
-	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -Isrc -o $@ $< $(portable_objects) $(UNIT_LIBS)
-
-.build/%.o: src/%.c $(unit_headers)
-	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) -Isrc -c -o $@ $<
-
-.build/%_portable.o: src/%.c $(unit_headers)
-	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) -DSTEDI_PORTABLE -Isrc -c -o $@ $<
-
-fuzz: ## fuzz what sees hostile bytes: FUZZ_RUNS (a million) executions each, or FUZZ_SECONDS
-	@test/install fuzz
-	@test/fuzz/run
-fuzz-coverage: ## the lines of these sources that the corpus runs; 95% of each, or it fails
-	@test/fuzz/coverage
-fuzz-merge: ## add to the corpus what fuzzing has found since, if it runs other code
-	@test/fuzz/merge
-
-fuzz_headers = $(unit_headers) $(wildcard test/fuzz/*.h)
-fuzz_libs = $(FUZZ_WRAP:%=-Wl,--wrap=%) $(UNIT_LIBS)
-
-# A target three times: with libFuzzer; to replay files; to see what is covered.
-fuzz-build: $(FUZZ:%=.build/fuzz/fuzz_%) $(FUZZ:%=.build/fuzz/corpus/%)
-replay-build: $(FUZZ:%=.build/fuzz/replay_%) $(FUZZ:%=.build/fuzz/corpus/%)
-cover-build: $(FUZZ:%=.build/fuzz/cover_%) $(FUZZ:%=.build/fuzz/corpus/%)
-
-.build/fuzz/corpus/%: test/fuzz/corpus/%.zip
-	@rm -rf $@ $@.new
-	@python3 -m zipfile -e $< $@.new
-	@mv $@.new $@
-
-define FUZZ_BUILD
-.build/fuzz/$(1)_%: test/fuzz/fuzz_%.c test/fuzz/starve.c $(4) $(UNIT_SOURCES:%=.build/fuzz/$(1)/%.o) .build/fuzz/$(1)/portable.o $$(fuzz_headers)
-	$(2) $(3) -Isrc -Itest/unit -o $$@ $$(filter-out %.h,$$^) $(5) $$(fuzz_libs)
-.build/fuzz/$(1)/%.o: src/%.c $$(fuzz_headers)
-	@mkdir -p $$(@D)
-	$(2) $(3) -Isrc -c -o $$@ $$<
-.build/fuzz/$(1)/portable.o: src/record/plain.c $$(fuzz_headers)
-	@mkdir -p $$(@D)
-	$(2) $(3) -DSTEDI_PORTABLE -include test/fuzz/portable.h -Isrc -c -o $$@ $$<
-endef
-
-$(eval $(call FUZZ_BUILD,fuzz,$$(FUZZ_CC),$$(FUZZ_CFLAGS),,-fsanitize=fuzzer))
-$(eval $(call FUZZ_BUILD,replay,$$(CC),$$(UNIT_CFLAGS),test/fuzz/replay.c,))
-$(eval $(call FUZZ_BUILD,cover,$$(CC),$$(COVER_CFLAGS),test/fuzz/replay.c,))
-
-bench-decode: .build/bench_decode ## how fast records are framed and decoded, on one core
-	@$<
-
-# Compiled as the extension is.
-.build/bench_decode: test/bench/decode.c $(bench_objects)
-	$(CC) $(BENCH_CFLAGS) -Isrc -o $@ $< $(bench_objects) $(UNIT_LIBS)
-
-.build/bench/%.o: src/%.c $(unit_headers)
-	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -Isrc -c -o $@ $<
-
-.PRECIOUS: .build/%.o .build/%_portable.o .build/bench/%.o
 .SECONDARY:
 
 .build:
@@ -445,19 +367,6 @@ bench-decode: .build/bench_decode ## how fast records are framed and decoded, on
 indent: all ## lay out the C sources as PostgreSQL does
 	@test/lint/typedefs $(OBJS) >test/lint/typedefs.list
 	@test/lint/indent --write
-
-demo: ## install what is missing, build, run on a private cluster, show
-	@test/demo
-demo-stop: ## end the demo's cluster and remove it
-	@test/demo stop
-psql: ## psql on the demo's database
-	@test/demo psql
-
-bench: ## time it against DuckDB on the same files, and check that they agree
-	@test/install bench
-	@test/bench/run $(PARTS)
-bench-picture: ## draw doc/performance.svg from what was timed
-	@test/bench/picture
 
 comment := $(shell sed -n "s/^comment *= *'\(.*\)'/\1/p" stedi.control)
 
@@ -498,13 +407,5 @@ deb: ## build the Debian package postgresql-MAJOR-stedi into .build
 
 check-package: ## install that package, built from the archive, where there are no compilers; as root
 	@test/package check
-
-help: ## this list
-	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
-		while IFS=@ read -r name text; do printf '  %-34s %s\n' "$$name" "$$text"; done
-	@echo '  print-NAME               the value of a make variable'
-
-print-%:
-	@echo '$($*)'
 
 .PHONY: $(OWN) all install installcheck clean indent ready
