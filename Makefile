@@ -56,12 +56,13 @@ DATA = sql/stedi--1.0.sql sql/stedi--1.0--1.1.sql
 # Floor by floor, from the ground up: a file needs only those of its own folder
 # and of folders before it.
 OBJS = \
-	src/record/frame.o \
-	src/record/decode.o \
-	src/record/plain.o \
-	src/record/json.o \
-	src/record/value.o \
 	src/record/inflate.o \
+	src/record/frame.o \
+	src/record/field.o \
+	src/record/plain.o \
+	src/record/value.o \
+	src/record/json.o \
+	src/record/decode.o \
 	src/base/progress.o \
 	src/base/schema.o \
 	src/base/text.o \
@@ -226,7 +227,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=stedi \
 
 # The sources that need no server: tested, fuzzed and timed without one.
 UNIT_SOURCES = \
-	record/frame record/decode record/plain record/json record/value record/inflate \
+	record/inflate record/frame record/field record/plain record/value record/json record/decode \
 	base/option_form base/glob net/sign net/xml net/address net/checksum \
 	credential/told credential/ini \
 	consent/email consent/find s3/beneath

@@ -5,7 +5,7 @@
 # guards in the second one.
 FUZZ = frame decode value s3xml inflate option consent email keys
 FUZZ_COVERED = \
-	record/frame record/decode record/plain record/json record/value record/inflate \
+	record/inflate record/frame record/field record/plain record/value record/json record/decode \
 	base/option_form base/glob net/xml credential/told credential/ini \
 	consent/email consent/find
 

@@ -346,7 +346,7 @@ sample_member(Sampler *sampler, const StediMember *member)
 		entry->key->no_text = true;
 	else if (entry->field.kind != STEDI_FIELD_MISSING)
 		entry->key->two_values |=
-			stedi_decode_set(&entry->field, member->value.kind, member->value.text) != STEDI_REASON_NONE;
+			stedi_field_set(&entry->field, member->value.kind, member->value.text) != STEDI_REASON_NONE;
 	else
 	{
 		entry->field = member->value;

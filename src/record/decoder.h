@@ -10,23 +10,23 @@
 
 #include "record/record.h"
 
-/* decode.c */
+/* field.c */
 
-/* Shared with json.c: which of the wanted keys is this one?  -1: none. */
-extern int	stedi_decode_find_key(const StediDecoder *decoder, StediSlice key);
+/* Which of the wanted keys is this one?  -1: none. */
+extern int	stedi_field_find_key(const StediDecoder *decoder, StediSlice key);
 
 /*
- * Shared with json.c: give fields[key] its value, found once more or for the
- * first time.  TWO_KEYS when it already had another one.
+ * Give a field its value.  TWO_KEYS when it already has a different one: the
+ * field is UNREADABLE then.
  */
-extern StediReason stedi_decode_set(StediField *field, StediFieldKind kind,
-									StediSlice text);
+extern StediReason stedi_field_set(StediField *field, StediFieldKind kind,
+								   StediSlice text);
 
-/* Shared with json.c: is it UTF-8 from end to end, as JSON must be? */
-extern bool stedi_decode_is_utf8(StediSlice text);
+/* Is it UTF-8 from end to end, as JSON must be? */
+extern bool stedi_field_is_utf8(StediSlice text);
 
-/* Shared with plain.c: the length of the character at p, or 0: there is none. */
-extern size_t stedi_decode_utf8_len(const unsigned char *p, size_t room);
+/* The length of the UTF-8 character at p, or 0 where there is none. */
+extern size_t stedi_field_utf8_len(const unsigned char *p, size_t room);
 
 /* plain.c */
 

@@ -421,7 +421,7 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 	if (!read_key(&decoder->strings, reader, &key, &trouble))
 		return false;
 	if (trouble == STEDI_REASON_NONE)
-		found = stedi_decode_find_key(decoder, key);
+		found = stedi_field_find_key(decoder, key);
 	else if (trouble == STEDI_REASON_OUT_OF_MEMORY && *reason == STEDI_REASON_NONE)
 		*reason = trouble;		/* it may be a wanted one */
 	if (!read_member_value(&decoder->strings, reader, found >= 0, &value, &trouble))
@@ -432,7 +432,7 @@ read_member(StediDecoder *decoder, Reader *reader, StediField *fields,
 	if (trouble != STEDI_REASON_NONE)
 		fields[found].kind = STEDI_FIELD_UNREADABLE;
 	else
-		trouble = stedi_decode_set(&fields[found], value.kind, value.text);
+		trouble = stedi_field_set(&fields[found], value.kind, value.text);
 	if (trouble != STEDI_REASON_NONE && *reason == STEDI_REASON_NONE)
 	{
 		*reason = trouble;
@@ -470,7 +470,7 @@ stedi_json_record(StediDecoder *decoder, StediSlice record,
 		*where = -1;
 		return STEDI_REASON_SYNTAX;
 	}
-	if (reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record))
+	if (reason == STEDI_REASON_NONE && !stedi_field_is_utf8(record))
 		return STEDI_REASON_ENCODING;
 	return reason;
 }

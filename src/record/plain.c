@@ -77,7 +77,7 @@ plain_string(const char *p, const char *end)
 			return p;
 		if (p >= end || (unsigned char) *p < 0x80)
 			return NULL;
-		len = stedi_decode_utf8_len((const unsigned char *) p, end - p);
+		len = stedi_field_utf8_len((const unsigned char *) p, end - p);
 		if (len == 0)
 			return NULL;
 		p += len;
@@ -305,7 +305,7 @@ plain_key(StediDecoder *decoder, StediKnownKey *before, const char *p, const cha
 		return found;
 	key.data = p + 1;
 	key.len = stop - key.data;
-	wanted = stedi_decode_find_key(decoder, key);
+	wanted = stedi_field_find_key(decoder, key);
 	len = stop + 2 + (stop[2] == ' ') - p;
 	if (stop[1] == ':' && len <= STEDI_KNOWN_TEXT && p + len <= end)
 		found.known = remember(decoder, p, len, wanted);
@@ -325,7 +325,7 @@ static inline StediReason
 set_field(StediField *field, StediFieldKind kind, StediSlice text)
 {
 	if (unlikely(field->kind != STEDI_FIELD_MISSING))
-		return stedi_decode_set(field, kind, text);
+		return stedi_field_set(field, kind, text);
 	field->kind = kind;
 	field->text = text;
 	return STEDI_REASON_NONE;

@@ -10,7 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include "record/simd.h"
-#include "record/record.h"
+#include "record/field.h"
 
 #include <errno.h>
 #include <math.h>

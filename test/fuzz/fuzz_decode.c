@@ -156,7 +156,7 @@ claim_cjson(const char *bytes, size_t len)
 	stedi_decode_init(&decoder, keys, N_KEYS);
 	if (stedi_decode_record(&decoder, record, fields, &where) == STEDI_REASON_NONE && is_for_cjson(bytes, len))
 	{
-		CLAIM(where == -1 && stedi_decode_is_utf8(record));
+		CLAIM(where == -1 && stedi_field_is_utf8(record));
 		tree = cJSON_ParseWithLength(bytes, len);
 		CLAIM(tree != NULL && cJSON_IsObject(tree));
 		for (int i = 0; i < N_KEYS; i++)
@@ -206,7 +206,7 @@ claim_members(const char *bytes, size_t len)
 	while (stedi_json_next_member(&members, &member))
 	{
 		int			found = member.key_reason != STEDI_REASON_NONE ? -1 :
-		stedi_decode_find_key(&decoder, member.key);
+		stedi_field_find_key(&decoder, member.key);
 		StediReason trouble = member.reason;
 
 		CLAIM(members.pos > pos && members.pos <= len);
@@ -218,7 +218,7 @@ claim_members(const char *bytes, size_t len)
 		if (trouble != STEDI_REASON_NONE)
 			walked[found].kind = STEDI_FIELD_UNREADABLE;
 		else
-			trouble = stedi_decode_set(&walked[found], member.value.kind, member.value.text);
+			trouble = stedi_field_set(&walked[found], member.value.kind, member.value.text);
 		if (first == STEDI_REASON_NONE)
 			first = trouble;
 	}
@@ -226,7 +226,7 @@ claim_members(const char *bytes, size_t len)
 	if (members.whole)
 	{
 		CLAIM(alike_fields(walked, fields, N_KEYS));
-		CLAIM(first == reason || (first == STEDI_REASON_NONE && !stedi_decode_is_utf8(record)));
+		CLAIM(first == reason || (first == STEDI_REASON_NONE && !stedi_field_is_utf8(record)));
 	}
 	stedi_json_release_members(&members);
 	stedi_json_release_members(&members);

@@ -118,7 +118,7 @@ is_sound(const StediDecoder *decoder)
 		if (known->len > STEDI_KNOWN_TEXT || len < 3 ||
 			known->mask != (UINT64_C(1) << known->len) - 1 || known->text[0] != '"' ||
 			memcmp(known->text + len - 2, "\":", 2) != 0 ||
-			stedi_decode_find_key(decoder, key) != known->wanted)
+			stedi_field_find_key(decoder, key) != known->wanted)
 			return false;
 	}
 	return true;
@@ -656,11 +656,11 @@ test_find_key(void)
 	};
 
 	stedi_decode_init(&decoder, keys, N_KEYS);
-	is_int(stedi_decode_find_key(&decoder, keys[KEY_EMAIL]), KEY_EMAIL, "find_key: as wanted");
-	is_int(stedi_decode_find_key(&decoder, slice("EMAIL!", 5)), KEY_EMAIL, "find_key: in capitals");
-	is_int(stedi_decode_find_key(&decoder, slice("EMAIL!", 6)), -1, "find_key: longer");
-	is_int(stedi_decode_find_key(&decoder, slice("emai", 4)), -1, "find_key: shorter");
-	is_int(stedi_decode_find_key(&decoder, slice(NULL, 0)), KEY_EMPTY, "find_key: empty");
+	is_int(stedi_field_find_key(&decoder, keys[KEY_EMAIL]), KEY_EMAIL, "find_key: as wanted");
+	is_int(stedi_field_find_key(&decoder, slice("EMAIL!", 5)), KEY_EMAIL, "find_key: in capitals");
+	is_int(stedi_field_find_key(&decoder, slice("EMAIL!", 6)), -1, "find_key: longer");
+	is_int(stedi_field_find_key(&decoder, slice("emai", 4)), -1, "find_key: shorter");
+	is_int(stedi_field_find_key(&decoder, slice(NULL, 0)), KEY_EMPTY, "find_key: empty");
 
 	/* a scan that wants no key at all, count(*) say, still judges records */
 	stedi_decode_init(&decoder, keys, 0);
@@ -802,7 +802,7 @@ cjson_agrees(const cJSON *object, const StediField *fields, const StediDecoder *
 	cJSON_ArrayForEach(item, object)
 	{
 		StediSlice	key = {item->string, strlen(item->string)};
-		int			found = stedi_decode_find_key(decoder, key);
+		int			found = stedi_field_find_key(decoder, key);
 		const StediField *field = &fields[found];
 		bool		same = false;
 

@@ -138,17 +138,17 @@ decode_members(StediDecoder *decoder, StediSlice record, StediField *field, int 
 	stedi_json_members(&members, record);
 	while (stedi_json_next_member(&members, &member))
 	{
-		if (member.key_reason != STEDI_REASON_NONE || stedi_decode_find_key(decoder, member.key) < 0)
+		if (member.key_reason != STEDI_REASON_NONE || stedi_field_find_key(decoder, member.key) < 0)
 			continue;
 		trouble = member.reason;
 		if (trouble == STEDI_REASON_NONE)
-			trouble = stedi_decode_set(field, member.value.kind, member.value.text);
+			trouble = stedi_field_set(field, member.value.kind, member.value.text);
 		if (reason == STEDI_REASON_NONE)
 			reason = trouble;
 	}
 	if (!members.whole)
 		return STEDI_REASON_SYNTAX;
-	return reason == STEDI_REASON_NONE && !stedi_decode_is_utf8(record) ? STEDI_REASON_ENCODING : reason;
+	return reason == STEDI_REASON_NONE && !stedi_field_is_utf8(record) ? STEDI_REASON_ENCODING : reason;
 }
 
 /* The members of a record, one after another, as key=value. */
