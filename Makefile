@@ -93,6 +93,7 @@ OBJS = \
 	src/credential/ini.o \
 	src/consent/email.o \
 	src/consent/find.o \
+	src/consent/name.o \
 	src/consent/build.o \
 	src/consent/consent.o \
 	src/consent/text.o \

@@ -4,7 +4,7 @@
  *		A consent set while it is built: by the aggregate, or by a run.
  *
  * stedi.consent_set(who, since) aggregates people, or devices, into one value.
- * Whoever is given twice stands as the stricter of the two says.  A NULL date or
+ * A member that is given twice has the stricter standing of the two.  A NULL date or
  * standing is no consent, nor is a date of 0 or before.
  *
  *-------------------------------------------------------------------------

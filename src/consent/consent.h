@@ -11,33 +11,7 @@
 #include "base/base.h"
 #include "consent/who.h"
 
-/* consent.c */
-
-/*
- * Where the member is who is meant by an e-mail as it was written; false when
- * the set knows nobody of that name.  *hash is the e-mail's, or 0, and is then
- * filled in.  Throws nothing but "out of memory".
- */
-extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
-							   uint64 *hash, uint32 *place);
-
-/*
- * To build a set, in cxt: members by their e-mail (or key), since, owned_since
- * and standing, as the aggregate's full form takes them.  Finishing gives the
- * builder's own memory, and ends it.
- */
-typedef struct StediConsentBuilder StediConsentBuilder;
-
-extern StediConsentBuilder *stedi_consent_begin(MemoryContext cxt, bool fold_keys,
-												bool since_rule, uint64 seed);
-extern void stedi_consent_add(StediConsentBuilder *building, Datum *values, bool *nulls);
-
-/*
- * Add somebody of whom the hash of the key alone is known, after all whose
- * keys are; nothing when the hash is there.  No GRANTED.
- */
-extern void stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash,
-									 StediStanding standing, int64 owned_since);
+/* name.c */
 
 /* The hash of a key that is in the encoding of the database. */
 extern uint64 stedi_consent_hash_text(uint64 seed, StediSlice key);
@@ -55,9 +29,39 @@ extern StediSlice stedi_consent_form(StediSlice email, char *room);
 /* Of an e-mail in UTF-8: is there such a text, and is it not empty? */
 extern StediReason stedi_consent_check(StediSlice email);
 
-/* The same as text, palloc'd; NULL, too, when nothing is left: it names nobody. */
+/* The normal form as text, palloc'd; NULL, too, when it is empty. */
 extern text *stedi_consent_normalize(StediSlice email);
+
+/* build.c */
+
+/*
+ * To build a set, in cxt: members by their e-mail (or key), since, owned_since
+ * and standing, as the aggregate's full form takes them.  Finishing gives the
+ * builder's own memory, and ends it.
+ */
+typedef struct StediConsentBuilder StediConsentBuilder;
+
+extern StediConsentBuilder *stedi_consent_begin(MemoryContext cxt, bool fold_keys,
+												bool since_rule, uint64 seed);
+extern void stedi_consent_add(StediConsentBuilder *building, Datum *values, bool *nulls);
+
+/*
+ * Add a member of whom only the hash of the key is known, after all members
+ * whose keys are known; nothing when the hash is there.  No GRANTED.
+ */
+extern void stedi_consent_add_hashed(StediConsentBuilder *building, uint64 hash,
+									 StediStanding standing, int64 owned_since);
 extern StediConsentSet *stedi_consent_finish(StediConsentBuilder *building);
+
+/* consent.c */
+
+/*
+ * Where the member is who is meant by an e-mail as it was written; false when
+ * the set has no such member.  *hash is the e-mail's, or 0, and is then filled
+ * in.  Throws nothing but "out of memory".
+ */
+extern bool stedi_consent_find(const StediConsentSet *set, StediSlice who,
+							   uint64 *hash, uint32 *place);
 
 /* The set in a Datum, detoasted into the current context. */
 extern const StediConsentSet *stedi_consent_get(Datum datum);

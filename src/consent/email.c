@@ -45,6 +45,25 @@
 #define DOT_ABOVE 0x307
 #define CLASS_ABOVE 230
 
+static inline bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+StediSlice
+stedi_email_trim(StediSlice text)
+{
+	while (text.len > 0 && is_space(text.data[0]))
+	{
+		text.data++;
+		text.len--;
+	}
+	while (text.len > 0 && is_space(text.data[text.len - 1]))
+		text.len--;
+	return text;
+}
+
 /* Read one code point; false: the bytes are not UTF-8. */
 static bool
 read_code(const unsigned char **p, const unsigned char *end, uint32_t *code)
@@ -273,7 +292,7 @@ compose(uint32_t *codes, size_t n)
 StediSlice
 stedi_email_ascii(StediSlice email, char *room)
 {
-	email = stedi_consent_trim(email);
+	email = stedi_email_trim(email);
 	(void) consent_fold(room, email);
 	email.data = room;
 	return email;
@@ -316,7 +335,7 @@ stedi_email_form(StediSlice email, uint32_t *room)
 {
 	StediSlice	form;
 
-	email = stedi_consent_trim(email);
+	email = stedi_email_trim(email);
 	if (email.len <= STEDI_EMAIL_LONGEST && make_form(email, room, &form))
 		return form;
 	return stedi_email_ascii(email, (char *) room);

@@ -15,25 +15,6 @@
 /* Bytes between two prefetches of a member: its line, and the next. */
 #define HALF_LINE 64
 
-static inline bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-StediSlice
-stedi_consent_trim(StediSlice text)
-{
-	while (text.len > 0 && is_space(text.data[0]))
-	{
-		text.data++;
-		text.len--;
-	}
-	while (text.len > 0 && is_space(text.data[text.len - 1]))
-		text.len--;
-	return text;
-}
-
 /* not inlined: what most e-mails do not need takes room on the stack */
 static uint64_t hash_form(uint64_t seed, StediSlice email) __attribute__((noinline));
 
@@ -56,7 +37,7 @@ stedi_consent_hash(const StediConsentSet *set, StediSlice who)
 		return 0;
 	if (set->flags & SET_FOLD)
 	{
-		who = stedi_consent_trim(who);
+		who = stedi_email_trim(who);
 		if (who.len > sizeof(room))
 			return 0;
 		if (!consent_fold(room, who))

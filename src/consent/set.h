@@ -3,10 +3,11 @@
  * set.h
  *		What the files of a consent set share: its layout.
  *
- *	 consent/find.c	keys hashed, placed and found; without a backend
- *	 consent/build.c	built, by the aggregate or by a run
- *	 consent.c		asked, once a record
- *	 consent/text.c	as text, and back
+ *	 find.c		keys hashed, placed and found; without a backend
+ *	 name.c		keys in the encoding of the database
+ *	 build.c	built, by the aggregate or by a run
+ *	 consent.c	asked, once a record
+ *	 text.c		as text, and back
  *
  *	 header | members, each with its key | places of the members | slots
  *
@@ -237,7 +238,7 @@ consent_find_member(const StediConsentSet *set, const Slot *slots, uint32_t n_sl
 	}
 }
 
-/* consent/find.c */
+/* find.c */
 
 /* The bytes of a set once it is closed, whatever is built of it. */
 extern uint64_t stedi_consent_bytes(const StediConsentSet *set);
@@ -257,7 +258,7 @@ extern void stedi_consent_append(StediConsentSet *set, Place *places, Slot *slot
 								 const Member *given, uint64_t hash, StediSlice key,
 								 uint32_t key_len);
 
-/* Has somebody that hash? */
+/* Does a member have that hash? */
 extern bool stedi_consent_has_hash(const StediConsentSet *set, const Slot *slots,
 								   uint64_t hash);
 
@@ -274,17 +275,17 @@ extern const char *stedi_consent_standing_word(uint32_t standing);
 /* Which standing is it that a word names?  False: none. */
 extern bool stedi_consent_parse_standing(StediSlice word, StediStanding *standing);
 
-/* consent/build.c, which has a backend */
-
-struct StediConsentBuilder;
-
-/* Add somebody of whom the digest of the key is known, or restrict whom it has. */
-extern void stedi_consent_add_digest(struct StediConsentBuilder *building, const Member *given,
-									 uint64_t hash, StediSlice digest);
-
-/* consent/text.c, likewise */
+/* name.c, which has a backend */
 
 /* The digest of a key in the encoding of the database, DIGEST_LEN bytes. */
 extern void stedi_consent_digest(uint64_t seed, StediSlice key, char *digest);
+
+/* build.c, likewise */
+
+struct StediConsentBuilder;
+
+/* Add a member of whom the digest of the key is known, or restrict the one there. */
+extern void stedi_consent_add_digest(struct StediConsentBuilder *building, const Member *given,
+									 uint64_t hash, StediSlice digest);
 
 #endif							/* STEDI_CONSENT_SET_H */

@@ -22,11 +22,8 @@
 
 #include <errno.h>
 
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -36,28 +33,6 @@ PG_FUNCTION_INFO_V1(consent_set_in);
 PG_FUNCTION_INFO_V1(consent_set_out);
 PG_FUNCTION_INFO_V1(consent_set_recv);
 PG_FUNCTION_INFO_V1(consent_set_send);
-
-void
-stedi_consent_digest(uint64 seed, StediSlice key, char *digest)
-{
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
-	uint8		result[PG_SHA256_DIGEST_LENGTH];
-	uint8		start[sizeof(seed)];
-	const char *utf8 = key.data;
-
-	/* a dump may be restored into a database of another encoding */
-	if (GetDatabaseEncoding() != PG_UTF8 && key.len > 0)
-		utf8 = pg_server_to_any(pnstrdup(key.data, key.len), (int) key.len, PG_UTF8);
-	for (int i = 0; i < (int) sizeof(seed); i++)
-		start[i] = (uint8) (seed >> (8 * i));
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 ||
-		pg_cryptohash_update(sha, start, sizeof(start)) < 0 ||
-		pg_cryptohash_update(sha, (const uint8 *) utf8, utf8 == key.data ? key.len : strlen(utf8)) < 0 ||
-		pg_cryptohash_final(sha, result, sizeof(result)) < 0)
-		elog(ERROR, "could not compute a SHA-256");
-	pg_cryptohash_free(sha);
-	memcpy(digest, result, DIGEST_LEN);
-}
 
 static void
 append_hash(StringInfo text, uint64 hash)

@@ -16,6 +16,9 @@
 
 /* email.c */
 
+/* text without the ASCII white space around it */
+extern StediSlice stedi_email_trim(StediSlice text);
+
 /*
  * Which normal form e-mails have.  Form 1, of stedi 1.0, was ASCII's alone; a
  * target that was made under another form is read anew.
@@ -64,9 +67,6 @@ typedef enum StediStanding
 	STEDI_STANDING_HANDED_ON,	/* from a time when it may have been another's */
 	STEDI_N_STANDINGS
 } StediStanding;
-
-/* text without the ASCII white space around it */
-extern StediSlice stedi_consent_trim(StediSlice text);
 
 /* The member's number, from 0, in the order of their hashes. */
 extern uint32_t stedi_consent_number(const StediConsentSet *set, uint32_t place);

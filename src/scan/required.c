@@ -73,7 +73,7 @@ is_present(const StediJudge *judge, int attno, const StediField *field)
 static StediReason
 check_email(StediSlice text)
 {
-	text = stedi_consent_trim(text);
+	text = stedi_email_trim(text);
 	if (text.len == 0)
 		return STEDI_REASON_MISSING;
 

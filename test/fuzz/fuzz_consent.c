@@ -24,7 +24,7 @@ static int	n_listed;
 static StediSlice
 normalise(StediSlice who, bool fold)
 {
-	StediSlice	key = fold ? stedi_consent_trim(who) : who;
+	StediSlice	key = fold ? stedi_email_trim(who) : who;
 	char	   *copy = exact_copy(key.data, key.len);
 
 	if (fold)
@@ -125,7 +125,7 @@ claim_found(const StediConsentSet *set, StediSlice who, int64_t time)
 	stedi_consent_fetch(set, hash);
 	CLAIM(hash == 0 || hash == consent_hash_key(set->seed, key));
 	CLAIM(hash != 0 || set->n_slots == 0 ||
-		  (set->flags & SET_FOLD ? stedi_consent_trim(who) : who).len > SHORT_KEY);
+		  (set->flags & SET_FOLD ? stedi_email_trim(who) : who).len > SHORT_KEY);
 	hash = consent_hash_key(set->seed, key);
 	member = consent_find_member(set, SET_SLOTS(set), set->n_slots, key, hash);
 	CLAIM((member != NULL) == (listed != NULL));

@@ -30,14 +30,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char	   *room = malloc(size + 1);
 	StediSlice	former = stedi_email_ascii(email, room);
 	StediSlice	of_former = form_of(former);
-	StediSlice	trimmed = stedi_consent_trim(email);
+	StediSlice	trimmed = stedi_email_trim(email);
 	char	   *bones = malloc(form.len + 1);
 	StediSlice	skeleton = stedi_email_skeleton(form, bones);
 
 	CLAIM(same_text(form, again));
 	CLAIM(same_text(form, of_former));
 	CLAIM(former.len <= size);
-	CLAIM(stedi_consent_trim(form).len == form.len);
+	CLAIM(stedi_email_trim(form).len == form.len);
 	CLAIM(skeleton.len <= form.len && (skeleton.len == 0) == (form.len == 0));
 	if (!same_text(form, former))
 		for (size_t i = 0; i < form.len; i++)

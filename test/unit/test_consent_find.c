@@ -22,7 +22,7 @@ test_trim(void)
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 	{
-		StediSlice	got = stedi_consent_trim(slice(texts[i]));
+		StediSlice	got = stedi_email_trim(slice(texts[i]));
 
 		ok(got.len == strlen(trimmed[i]) && memcmp(got.data, trimmed[i], got.len) == 0, "trimmed, case %zu", i);
 	}

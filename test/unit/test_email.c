@@ -134,7 +134,7 @@ test_codes(void)
 		n_wrong += !same(form, stedi_email_form(stedi_email_ascii(who, ascii), again));
 		who.data = email + 2;
 		who.len -= 2;
-		if (stedi_consent_trim(who).len == who.len && consent_fold(plain, who))
+		if (stedi_email_trim(who).len == who.len && consent_fold(plain, who))
 		{
 			StediSlice	folded = {plain, who.len};
 
