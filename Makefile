@@ -82,15 +82,16 @@ OBJS = \
 	src/net/request.o \
 	src/net/http.o \
 	src/net/trouble.o \
-	src/credential/credential.o \
-	src/credential/environment.o \
-	src/credential/profile.o \
-	src/credential/sts.o \
-	src/credential/metadata.o \
-	src/credential/cache.o \
-	src/credential/ask.o \
 	src/credential/told.o \
 	src/credential/ini.o \
+	src/credential/keys.o \
+	src/credential/environment.o \
+	src/credential/ask.o \
+	src/credential/cache.o \
+	src/credential/sts.o \
+	src/credential/metadata.o \
+	src/credential/profile.o \
+	src/credential/credential.o \
 	src/consent/email.o \
 	src/consent/find.o \
 	src/consent/name.o \
