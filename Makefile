@@ -99,14 +99,15 @@ OBJS = \
 	src/consent/consent.o \
 	src/consent/text.o \
 	src/consent/sketch.o \
-	src/s3/operation.o \
-	src/s3/list.o \
-	src/s3/suggest.o \
-	src/s3/local.o \
-	src/s3/denied.o \
+	src/s3/listing.o \
 	src/s3/beneath.o \
+	src/s3/denied.o \
+	src/s3/local.o \
+	src/s3/operation.o \
 	src/s3/report.o \
 	src/s3/fetch.o \
+	src/s3/suggest.o \
+	src/s3/list.o \
 	src/scan/filter.o \
 	src/scan/prune.o \
 	src/scan/tuple.o \

@@ -234,8 +234,8 @@ stedi_zone_object_compare(ZoneRun *run)
 			continue;
 		caller = MemoryContextSwitchTo(run->cxt);
 		run->reading = source->relid;
-		source->listing = stedi_list_copy(stedi_list_get(stedi_option_get_table(source->relid),
-														 GetUserId(), NULL));
+		source->listing = stedi_listing_copy(stedi_list_get(stedi_option_get_table(source->relid),
+															GetUserId(), NULL));
 		run->reading = InvalidOid;
 		source->stats.objects_listed = source->listing->n_objects;
 		source->stats.objects_skipped = source->listing->n_skipped;
@@ -264,7 +264,7 @@ stedi_zone_object_choose(const ZoneRun *run, ZoneTableId id)
 		CHECK_FOR_INTERRUPTS();
 		if (!source->objects[i].wanted || source->objects[i].read)
 			continue;
-		stedi_list_add(chosen, object->key, object->etag, object->size, object->modified);
+		stedi_listing_add(chosen, object->key, object->etag, object->size, object->modified);
 		chosen->objects[chosen->n_objects - 1].again =
 			source->objects[i].state == ZONE_OBJECT_SAME && !source->objects[i].due;
 	}

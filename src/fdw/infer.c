@@ -348,7 +348,7 @@ stedi_infer_folders(Oid serverid)
 							   stedi_text_show(pnstrdup(name.data, name.len))));
 		}
 		if (folder != NULL)
-			stedi_list_add(folder->listing, object->key, object->etag, object->size, object->modified);
+			stedi_listing_add(folder->listing, object->key, object->etag, object->size, object->modified);
 	}
 	if (n_without == 0)
 		return folders;
@@ -364,7 +364,7 @@ stedi_infer_folders(Oid serverid)
 	all = palloc0(sizeof(StediFolder));
 	all->table = make_other_name(url_name(opts), "objects", taken);
 	all->opts = opts;
-	all->listing = stedi_list_copy(listing);
+	all->listing = stedi_listing_copy(listing);
 	return list_make1(all);
 }
 

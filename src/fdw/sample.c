@@ -389,7 +389,7 @@ choose_objects(const StediListing *listing)
 	{
 		const StediObject *object = filled[n == 1 ? 0 : (int64) i * (n_filled - 1) / (n - 1)];
 
-		stedi_list_add(chosen, object->key, object->etag, object->size, object->modified);
+		stedi_listing_add(chosen, object->key, object->etag, object->size, object->modified);
 	}
 	pfree(filled);
 	return chosen;

@@ -177,8 +177,8 @@ try_read(ZoneRun *run, const char *name, int first, int end)
 	ErrorData  *error;
 
 	for (int i = first; i < end; i++)
-		stedi_list_add(chosen, listing->objects[i].key, listing->objects[i].etag,
-					   listing->objects[i].size, listing->objects[i].modified);
+		stedi_listing_add(chosen, listing->objects[i].key, listing->objects[i].etag,
+						  listing->objects[i].size, listing->objects[i].modified);
 	error = stedi_zone_try(run, keep_records, &reading, false);
 	if (error == NULL)
 		return -1;

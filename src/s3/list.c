@@ -30,9 +30,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Room that a listing starts with; it doubles from there. */
-#define FIRST_OBJECTS 64
-
 /*
  * How long a listing serves the scans of its transaction.  It has to last
  * from a statement's planning to its execution, which the extended protocol
@@ -152,8 +149,8 @@ add_entry(const StediOptions *opts, const PageEntry *entry, StediListing *listin
 	TimestampTz modified = entry->modified_us -
 	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
-	stedi_list_check_room(opts, listing->n_objects);
-	stedi_list_add(listing, entry->strings, entry->etag, entry->size, modified);
+	stedi_listing_check_room(opts, listing->n_objects);
+	stedi_listing_add(listing, entry->strings, entry->etag, entry->size, modified);
 }
 
 /* What is asked of a bucket. */
@@ -179,7 +176,7 @@ add_entries(const BucketList *list, const PageEntries *entries, StediListing *li
 			report_page(list->opts, "a key is not UTF-8");
 		if (strncmp(key, list->asked, strlen(list->asked)) != 0)
 			report_page(list->opts, "a key is not under the prefix that was asked for");
-		if (stedi_list_skips(key, list->prefix))
+		if (stedi_listing_skips(key, list->prefix))
 			listing->n_skipped++;
 		else if (list->glob != NULL && !stedi_glob_matches(list->glob, key + strlen(list->prefix)))
 			listing->n_unmatched++;
@@ -219,8 +216,8 @@ list_pages(const BucketList *list, StediListing *listing, StediProgress *progres
 		n_empty = entries.first == NULL ? n_empty + 1 : 0;
 		if (page.truncated && n_empty > MAX_EMPTY_PAGES)
 			report_page(opts, "it says that more pages follow, but they are empty");
-		stedi_list_check_room(opts, listing->n_skipped - 1);
-		stedi_list_check_room(opts, listing->n_unmatched - 1);
+		stedi_listing_check_room(opts, listing->n_skipped - 1);
+		stedi_listing_check_room(opts, listing->n_unmatched - 1);
 		strlcpy(token, page.token, sizeof(token));
 		if ((n & (n - 1)) == 0) /* a circle of any length is noticed so */
 			strlcpy(met, token, sizeof(met));
@@ -245,7 +242,7 @@ static void
 list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
 			StediProgress *progress)
 {
-	BucketList	list = {.opts = opts,.fetch = fetch,.glob = stedi_list_glob(opts)};
+	BucketList	list = {.opts = opts,.fetch = fetch,.glob = stedi_listing_glob(opts)};
 
 	list.prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	list.asked = list.prefix;
@@ -261,7 +258,7 @@ list_bucket(const StediOptions *opts, StediFetch *fetch, StediListing *listing,
 		list_one(opts, fetch, pg_server_to_any(opts->object, strlen(opts->object), PG_UTF8), listing);
 }
 
-/* Of millions of keys it is called long enough for somebody to cancel. */
+/* Sorting millions of keys takes long enough to be cancelled. */
 static int
 compare_keys(const void *a, const void *b)
 {
@@ -303,23 +300,9 @@ check_not_empty(const StediOptions *opts, Oid userid, StediFetch *fetch,
 			detail_passed_over(listing),
 			opts->pattern != NULL ?
 			errhint("A pattern is matched with what follows the prefix; * and ? do not match a \"/\", and **/ matches any folders.") :
-			errhint("%s", stedi_list_near(opts, userid, fetch)));
+			errhint("%s", stedi_suggest_near(opts, userid, fetch)));
 }
 
-/* See s3.h. */
-StediGlob *
-stedi_list_glob(const StediOptions *opts)
-{
-	StediGlob  *glob;
-
-	if (opts->pattern == NULL)
-		return NULL;
-	glob = palloc(sizeof(StediGlob));
-	stedi_glob_init(glob, pg_server_to_any(opts->pattern, strlen(opts->pattern), PG_UTF8));
-	return glob;
-}
-
-/* See s3.h. */
 StediListing *
 stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 				   StediProgress *progress)
@@ -339,89 +322,8 @@ stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
 		if (strcmp(listing->objects[i - 1].key, listing->objects[i].key) == 0)
 			report_page(opts, "a key comes twice");
 	}
-	stedi_list_warn_beside(opts, userid, listing);
+	stedi_suggest_warn_beside(opts, userid, listing);
 	return listing;
-}
-
-/* See s3.h.  Never throws. */
-bool
-stedi_list_skips(const char *key, const char *prefix)
-{
-	const char *name = key + strlen(prefix);
-
-	/* The prefix itself is a folder's marker, too. */
-	if (*key == '\0' || key[strlen(key) - 1] == '/')
-		return true;
-	for (;;)
-	{
-		size_t		len = strcspn(name, "/");
-
-		/* . and .. are odd names of folders in a bucket, and hide nothing */
-		if (*name == '_' ||
-			(*name == '.' && !(len == 1 || (len == 2 && name[1] == '.'))))
-			return true;
-		if (name[len] == '\0')
-			return false;
-		name += len + 1;
-	}
-}
-
-/* See s3.h. */
-void
-stedi_list_check_room(const StediOptions *opts, int n)
-{
-	if (n < opts->max_objects)
-		return;
-	ereport(ERROR,
-			errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			opts->local ?
-			errmsg("could not list folder \"%s/%s\": it has more than option \"max_objects\" (%d) allows",
-				   opts->root, opts->prefix, opts->max_objects) :
-			errmsg("could not list bucket \"%s\": prefix \"%s\" has more objects than option \"max_objects\" (%d) allows",
-				   opts->bucket, opts->prefix, opts->max_objects),
-			errhint("Name a smaller part in option \"prefix\" of the foreign table, or raise option \"max_objects\" of the server."));
-}
-
-/* See s3.h. */
-void
-stedi_list_add(StediListing *listing, const char *key, const char *etag,
-			   int64 size, TimestampTz modified)
-{
-	int			n = listing->n_objects;
-	StediObject *object;
-
-	/* Full whenever the count is a power of two: it is then doubled. */
-	if (n == 0)
-		listing->objects = palloc(FIRST_OBJECTS * sizeof(StediObject));
-	else if (n >= FIRST_OBJECTS && (n & (n - 1)) == 0)
-		listing->objects = repalloc_huge(listing->objects,
-										 2 * (Size) n * sizeof(StediObject));
-	object = &listing->objects[n];
-	memset(object, 0, sizeof(*object));
-	object->key = pstrdup(key);
-	object->etag = pstrdup(etag);
-	object->size = size;
-	object->modified = modified;
-	listing->n_objects = n + 1;
-	listing->total_size += size;
-}
-
-StediListing *
-stedi_list_copy(const StediListing *listing)
-{
-	StediListing *copy = palloc(sizeof(StediListing));
-
-	*copy = *listing;
-	copy->objects = palloc_extended(Max(listing->n_objects, 1) * sizeof(StediObject),
-									MCXT_ALLOC_HUGE);
-	for (int i = 0; i < listing->n_objects; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		copy->objects[i] = listing->objects[i];
-		copy->objects[i].key = pstrdup(listing->objects[i].key);
-		copy->objects[i].etag = pstrdup(listing->objects[i].etag);
-	}
-	return copy;
 }
 
 /* Take a listing out of the list, as its memory goes. */

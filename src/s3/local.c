@@ -272,9 +272,9 @@ add_file(LocalWalk *walk, const char *key, const struct stat *st)
 	}
 	old = MemoryContextSwitchTo(walk->listing_cxt);
 	make_etag(st, etag);
-	stedi_list_check_room(walk->root->opts, walk->listing->n_objects);
-	stedi_list_add(walk->listing, key, etag, st->st_size,
-				   time_t_to_timestamptz(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000);
+	stedi_listing_check_room(walk->root->opts, walk->listing->n_objects);
+	stedi_listing_add(walk->listing, key, etag, st->st_size,
+					  time_t_to_timestamptz(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000);
 	stedi_progress_add(walk->progress, 1, 0);
 	MemoryContextSwitchTo(old);
 }
@@ -315,7 +315,7 @@ walk_name(LocalWalk *walk, const char *prefix, const char *name, LocalNames *nam
 	if (noted != NULL)
 	{
 		/* of those that are passed over, memory is taken as well */
-		stedi_list_check_room(root->opts, list_length(*noted));
+		stedi_listing_check_room(root->opts, list_length(*noted));
 		*noted = lappend(*noted, key);
 		return;
 	}
@@ -408,7 +408,7 @@ stedi_local_list(const StediOptions *opts, StediListing *listing, StediProgress 
 
 	MemoryContextSwitchTo(walk_cxt);
 	walk.root = open_root(opts);
-	walk.glob = stedi_list_glob(opts);
+	walk.glob = stedi_listing_glob(opts);
 	prefix = pg_server_to_any(opts->prefix, strlen(opts->prefix), PG_UTF8);
 	walk.base_len = strlen(prefix);
 	walk_folder(&walk, NULL, prefix);
@@ -455,7 +455,7 @@ stedi_local_folders(const StediOptions *opts, const char *prefix)
 		{
 			while ((name = next_name(root, key)) != NULL)
 			{
-				stedi_list_check_room(opts, list_length(folders));
+				stedi_listing_check_room(opts, list_length(folders));
 				if (is_folder(root, psprintf("%s%s", key, name)))
 					folders = lappend(folders, pstrdup(name));
 			}

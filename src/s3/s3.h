@@ -12,7 +12,7 @@
 #include "base/progress.h"
 #include "credential/credential.h"
 
-/* list.c */
+/* listing.c */
 
 typedef struct StediObject
 {
@@ -41,55 +41,30 @@ typedef struct StediListing
 	int64		total_size;
 } StediListing;
 
-typedef struct StediFetch StediFetch;
-
-/*
- * Everything under opts->prefix, page by page, as userid, whose fetch is, sees it,
- * counted in progress; palloc'd in the current context.  fetch is NULL for a local
- * folder.  An error when there is no object, unless opts->allow_empty.
- */
-extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
-										StediProgress *progress);
-
 /* Option "pattern", in the current context; NULL when there is none. */
-extern StediGlob *stedi_list_glob(const StediOptions *opts);
+extern StediGlob *stedi_listing_glob(const StediOptions *opts);
 
 /* Is a key under the prefix to be passed over (folder marker, _name, .name)? */
-extern bool stedi_list_skips(const char *key, const char *prefix);
+extern bool stedi_listing_skips(const char *key, const char *prefix);
 
 /* An error when a listing of n objects is full, by option max_objects. */
-extern void stedi_list_check_room(const StediOptions *opts, int n);
+extern void stedi_listing_check_room(const StediOptions *opts, int n);
 
 /* Add an object to a listing; copies key and etag into the current context. */
-extern void stedi_list_add(StediListing *listing, const char *key,
-						   const char *etag, int64 size, TimestampTz modified);
-
-/*
- * The objects of a table as userid sees them.  The planner's estimate and the
- * scans of a query share a listing; it is to be copied by whoever keeps it.
- * *n_requests, unless NULL, is what it cost, told once.
- */
-extern const StediListing *stedi_list_get(const StediOptions *opts, Oid userid,
-										  uint64 *n_requests);
-
-/* Keep no listing any longer: who asks next gets a new one. */
-extern void stedi_list_forget(void);
+extern void stedi_listing_add(StediListing *listing, const char *key,
+							  const char *etag, int64 size, TimestampTz modified);
 
 /* A copy in the current context, names and all. */
-extern StediListing *stedi_list_copy(const StediListing *listing);
+extern StediListing *stedi_listing_copy(const StediListing *listing);
 
-/* suggest.c */
+/* denied.c */
 
 /*
- * What to do about an empty listing, as a hint in the current context; fetch is
- * that of the listing, or NULL.  Folders are named to nobody who has not
- * the rights of userid.
+ * An argument of ereport, behind errcode_for_file_access(): detail and hint of
+ * what refuses, if that is it.  key is that of an object, or a prefix, below
+ * the folder of the url; NULL: it is that folder.
  */
-extern char *stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
-
-/* Warn of a landing table that reads a folder "landing" and what lies beside it. */
-extern void stedi_list_warn_beside(const StediOptions *opts, Oid userid,
-								   const StediListing *listing);
+extern int	stedi_local_explain(const StediOptions *opts, const char *key);
 
 /* local.c */
 
@@ -107,15 +82,6 @@ extern StediLocal *stedi_local_open(const StediOptions *opts, const StediObject 
 /* The next bytes, at most room; 0 at the end. */
 extern Size stedi_local_read(StediLocal *local, char *dest, Size room);
 extern void stedi_local_close(StediLocal *local);
-
-/* denied.c */
-
-/*
- * An argument of ereport, behind errcode_for_file_access(): detail and hint of
- * what refuses, if that is it.  key is that of an object, or a prefix, below
- * the folder of the url; NULL: it is that folder.
- */
-extern int	stedi_local_explain(const StediOptions *opts, const char *key);
 
 /* operation.c */
 
@@ -140,6 +106,8 @@ pg_noreturn extern void stedi_s3_report(const StediOptions *opts, const StediCre
 										int n_tries);
 
 /* fetch.c */
+
+typedef struct StediFetch StediFetch;
 
 typedef struct StediFetchStats
 {
@@ -191,5 +159,39 @@ extern void stedi_fetch_page(StediFetch *fetch, const char *prefix,
 /* The folders right below a prefix, likewise; false when they cannot be told. */
 extern bool stedi_fetch_folders(StediFetch *fetch, const char *prefix, char **xml, Size *len);
 extern const StediFetchStats *stedi_fetch_stats(const StediFetch *fetch);
+
+/* suggest.c */
+
+/*
+ * What to do about an empty listing, as a hint in the current context; fetch is
+ * that of the listing, or NULL.  Folders are named to nobody who has not
+ * the rights of userid.
+ */
+extern char *stedi_suggest_near(const StediOptions *opts, Oid userid, StediFetch *fetch);
+
+/* Warn of a landing table that reads a folder "landing" and what lies beside it. */
+extern void stedi_suggest_warn_beside(const StediOptions *opts, Oid userid,
+									  const StediListing *listing);
+
+/* list.c */
+
+/*
+ * Everything under opts->prefix, page by page, as userid, whose fetch is, sees it,
+ * counted in progress; palloc'd in the current context.  fetch is NULL for a local
+ * folder.  An error when there is no object, unless opts->allow_empty.
+ */
+extern StediListing *stedi_list_objects(const StediOptions *opts, Oid userid, StediFetch *fetch,
+										StediProgress *progress);
+
+/*
+ * The objects of a table as userid sees them.  The planner's estimate and the
+ * scans of a query share a listing; it is to be copied by whoever keeps it.
+ * *n_requests, unless NULL, is what it cost, told once.
+ */
+extern const StediListing *stedi_list_get(const StediOptions *opts, Oid userid,
+										  uint64 *n_requests);
+
+/* Keep no listing any longer: who asks next gets a new one. */
+extern void stedi_list_forget(void);
 
 #endif							/* STEDI_S3_H */

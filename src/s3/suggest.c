@@ -314,7 +314,7 @@ find_path(Search *search, const char *before, List *names, const char *name, con
 
 /* See s3.h. */
 char *
-stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
+stedi_suggest_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 {
 	Search		search = {.opts = opts,.fetch = fetch};
 	const char *wanted;
@@ -363,7 +363,7 @@ stedi_list_near(const StediOptions *opts, Oid userid, StediFetch *fetch)
 
 /* See s3.h. */
 void
-stedi_list_warn_beside(const StediOptions *opts, Oid userid, const StediListing *listing)
+stedi_suggest_warn_beside(const StediOptions *opts, Oid userid, const StediListing *listing)
 {
 	const char *prefix;
 	char	   *name = OidIsValid(opts->relid) ? get_rel_name(opts->relid) : NULL;

@@ -160,7 +160,7 @@ stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 {
 	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
 
-	scan->listing = stedi_list_copy(listing);
+	scan->listing = stedi_listing_copy(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
 	MemoryContextSwitchTo(caller);
@@ -179,7 +179,7 @@ stedi_scan_list(StediScan *scan)
 	listing = stedi_list_get(scan->opts, scan->userid, &scan->list_requests);
 
 	/* the one that is kept may go before we end */
-	scan->listing = stedi_list_copy(listing);
+	scan->listing = stedi_listing_copy(listing);
 	scan->stats.objects_listed = listing->n_objects;
 	scan->stats.objects_skipped = listing->n_skipped;
 	MemoryContextSwitchTo(caller);
