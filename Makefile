@@ -105,6 +105,7 @@ OBJS = \
 	src/s3/local.o \
 	src/s3/operation.o \
 	src/s3/report.o \
+	src/s3/slot.o \
 	src/s3/fetch.o \
 	src/s3/suggest.o \
 	src/s3/list.o \
