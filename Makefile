@@ -119,11 +119,11 @@ OBJS = \
 	src/scan/reject.o \
 	src/fdw/plan.o \
 	src/fdw/count.o \
-	src/fdw/fdw.o \
-	src/fdw/import.o \
 	src/fdw/analyze.o \
 	src/fdw/sample.o \
 	src/fdw/infer.o \
+	src/fdw/import.o \
+	src/fdw/fdw.o \
 	src/zone/tables.o \
 	src/zone/rules.o \
 	src/zone/settings.o \

@@ -72,6 +72,16 @@ release_segment(void *arg)
 	state->segment = NULL;
 }
 
+static ForeignScan *
+stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
+					ForeignPath *best_path, List *tlist, List *scan_clauses,
+					Plan *outer_plan)
+{
+	if (IS_UPPER_REL(baserel))
+		return stedi_plan_count(best_path, tlist, outer_plan);
+	return stedi_plan_make(baserel, foreigntableid, tlist, scan_clauses, outer_plan);
+}
+
 static void
 stediBeginForeignScan(ForeignScanState *node, int eflags)
 {

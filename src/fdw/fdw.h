@@ -38,10 +38,11 @@ extern void stediGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 								   Oid foreigntableid);
 extern void stediGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
 								 Oid foreigntableid);
-extern struct ForeignScan *stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
-											   Oid foreigntableid, ForeignPath *best_path,
-											   List *tlist, List *scan_clauses,
-											   Plan *outer_plan);
+
+/* The plan of a path that reads rows. */
+extern struct ForeignScan *stedi_plan_make(RelOptInfo *baserel, Oid foreigntableid,
+										   List *tlist, List *scan_clauses,
+										   Plan *outer_plan);
 
 /* count.c */
 

@@ -473,9 +473,8 @@ wanted_columns(RelOptInfo *baserel, Oid foreigntableid, List *clauses)
 }
 
 ForeignScan *
-stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
-					ForeignPath *best_path, List *tlist, List *scan_clauses,
-					Plan *outer_plan)
+stedi_plan_make(RelOptInfo *baserel, Oid foreigntableid, List *tlist, List *scan_clauses,
+				Plan *outer_plan)
 {
 	ScanPlan   *state = baserel->fdw_private;
 	List	   *local = NIL;
@@ -486,8 +485,6 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	List	   *values = NIL;
 	ListCell   *lc;
 
-	if (IS_UPPER_REL(baserel))
-		return stedi_plan_count(best_path, tlist, outer_plan);
 	foreach(lc, scan_clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
@@ -509,7 +506,10 @@ stediGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 			values = lappend(values, planned.value);
 		}
 
-		/* whoever does not consent is out before anything else is asked */
+		/*
+		 * the consent test comes first: no other test sees a record without
+		 * consent
+		 */
 		if (planned.test.kind == STEDI_TEST_CONSENT)
 			tests = lcons(put_test(&planned, value), tests);
 		else
