@@ -113,10 +113,12 @@ OBJS = \
 	src/scan/prune.o \
 	src/scan/tuple.o \
 	src/scan/required.o \
-	src/scan/source.o \
-	src/scan/scan.o \
 	src/scan/share.o \
 	src/scan/reject.o \
+	src/scan/source.o \
+	src/scan/parallel.o \
+	src/scan/records.o \
+	src/scan/scan.o \
 	src/fdw/plan.o \
 	src/fdw/count.o \
 	src/fdw/analyze.o \

@@ -46,21 +46,6 @@ reason_errcode(StediReason reason)
 }
 
 void
-stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats)
-{
-	if (stats->n_other_unit == 0)
-		return;
-	if (sum->n_other_unit == 0 || stats->other_object < sum->other_object ||
-		(stats->other_object == sum->other_object && stats->other_offset < sum->other_offset))
-	{
-		sum->other_object = stats->other_object;
-		sum->other_offset = stats->other_offset;
-	}
-	sum->n_other_unit += stats->n_other_unit;
-	sum->other_units |= stats->other_units;
-}
-
-void
 stedi_scan_count_reject(StediScan *scan)
 {
 	uint64		n_rejected = ++scan->stats.rejected;

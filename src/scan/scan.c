@@ -7,11 +7,11 @@
  *	 objects	 local.c	  bytes		   records	   fields	   kept?	   values
  *				 bytes
  *
- * The files of scan/state.h alone know more than one stage: scan/source.c goes as
- * far as bytes, this one on from there.  The FDW, ANALYZE, stedi.rejects and
- * the zone functions all read through stedi_scan_next().  A record that the
- * consent test drops does not leave this file: no caller sees its values, and
- * no message has them.
+ * The files of scan/state.h alone know more than one stage: source.c goes as far
+ * as bytes, records.c as far as records, this one on from there.  The FDW,
+ * ANALYZE, stedi.rejects and the zone functions all read through
+ * stedi_scan_next().  A record that the consent test drops does not leave this
+ * file: no caller sees its values, and no message has them.
  *
  * The bytes of the present object pass through one buffer.  It starts small,
  * grows to hold the record in progress, and never beyond max_record_size.
@@ -166,44 +166,6 @@ stedi_scan_set_listing(StediScan *scan, const StediListing *listing)
 	MemoryContextSwitchTo(caller);
 }
 
-/* List the objects, unless that is done. */
-void
-stedi_scan_list(StediScan *scan)
-{
-	MemoryContext caller;
-	const StediListing *listing;
-
-	if (scan->listing != NULL)
-		return;
-	caller = MemoryContextSwitchTo(scan->scan_cxt);
-	listing = stedi_list_get(scan->opts, scan->userid, &scan->list_requests);
-
-	/* the one that is kept may go before we end */
-	scan->listing = stedi_listing_copy(listing);
-	scan->stats.objects_listed = listing->n_objects;
-	scan->stats.objects_skipped = listing->n_skipped;
-	MemoryContextSwitchTo(caller);
-}
-
-/* Tell others of the reading that begins. */
-void
-stedi_scan_start_progress(StediScan *scan, StediProgress *progress)
-{
-	stedi_progress_start(progress, STEDI_PHASE_READING, scan->opts->relid,
-						 scan->listing->n_objects, scan->listing->total_size);
-	if (!scan->rescanned)
-		stedi_progress_report(progress);
-	scan->progress = progress;
-}
-
-/* It has ended, for this process. */
-void
-stedi_scan_stop_progress(StediScan *scan)
-{
-	stedi_progress_stop(scan->progress);
-	scan->progress = NULL;
-}
-
 /* Get ready to read. */
 static void
 scan_start(StediScan *scan)
@@ -222,201 +184,11 @@ scan_start(StediScan *scan)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Note why the present record, or stretch of bytes, is set aside. */
-static void
-scan_note_reject(StediScan *scan, StediReason reason, const char *column)
-{
-	scan->reject.place = scan->place;
-	scan->reject.reason = reason;
-	scan->reject.column = column;
-	scan->reject.record = scan->record;
-}
-
-/* A record, or a stretch of bytes, at that place of the object. */
-static void
-scan_set_record(StediScan *scan, StediSlice record, uint64 line, uint64 offset)
-{
-	scan->record = record;
-	scan->place.object = scan->object;
-	scan->place.line = line;
-	scan->place.offset = offset;
-}
-
-/* Set aside the present record, which is too long, and the object's rest. */
-static void
-scan_give_up(StediScan *scan)
-{
-	scan_note_reject(scan, STEDI_REASON_TOO_LONG, NULL);
-	stedi_frame_give_up(&scan->framer, STEDI_REASON_TOO_LONG);
-}
-
-/* The end of the bytes: is there something left to say of the object? */
-static bool
-scan_end_object(StediScan *scan)
-{
-	if (scan->damaged)
-	{
-		StediSlice	nothing = {scan->buffer, 0};
-
-		scan->damaged = false;
-		scan_set_record(scan, nothing, scan->framer.line, scan->framer.offset);
-		scan_note_reject(scan, STEDI_REASON_DAMAGED, NULL);
-		return true;
-	}
-	scan->object->read = true;
-	scan->stats.objects_read++;
-	stedi_progress_add(scan->progress, 1, 0);
-	if (scan->sketch != NULL)
-	{
-		scan->sketch_done(scan->sketch_arg, scan->object,
-						  (int) (scan->object - scan->listing->objects), scan->sketch);
-		stedi_sketch_clear(scan->sketch);
-	}
-	stedi_scan_close_object(scan);
-	return false;
-}
-
-/* The consent test, if there is one: it comes first. */
-static inline StediTest *
-scan_consent_test(const StediScan *scan)
-{
-	return scan->n_tests > 0 && scan->tests[0].kind == STEDI_TEST_CONSENT ?
-		&scan->tests[0] : NULL;
-}
-
-/*
- * Take the next steps, and fetch what their consent tests will look at.  A
- * step that needs anything done is the last one.
- */
-static void
-scan_look_ahead(StediScan *scan)
-{
-	StediTest  *test = scan_consent_test(scan);
-	int			n_ahead = test != NULL ? STEDI_SCAN_AHEAD : 1;
-	StediSlice	before = {NULL, 0};
-	StediScanStep *step;
-
-	scan->n_steps = scan->next_step = 0;
-	do
-	{
-		size_t		used;
-
-		step = &scan->steps[scan->n_steps++];
-		step->status = stedi_decode_next(&scan->decoder, &scan->framer,
-										 scan->buffer + scan->buffer_pos,
-										 scan->buffer_len - scan->buffer_pos,
-										 scan->bytes_ended, &step->record, &used,
-										 step->fields, &step->decoded);
-		scan->buffer_pos += used;
-		step->line = scan->framer.record_line;
-		step->offset = scan->framer.record_offset;
-		step->hash = 0;
-		if (test != NULL && step->status == STEDI_FRAME_RECORD && step->decoded)
-		{
-			StediSlice	who = step->fields[test->field].text;
-
-			/* neighbours often name the same */
-			if (before.len > 0 && who.len == before.len &&
-				memcmp(who.data, before.data, who.len) == 0)
-				step->hash = step[-1].hash;
-			else
-				step->hash = stedi_filter_hash(test, &step->fields[test->field]);
-			before = who;
-		}
-	} while (scan->n_steps < n_ahead &&
-			 step->status == STEDI_FRAME_RECORD && step->decoded &&
-			 step->record.len <= scan->opts->max_record_size);
-	if (test != NULL)
-		for (int i = 0; i < scan->n_steps; i++)
-			stedi_filter_fetch(test, scan->steps[i].hash);
-}
-
-/* Leave the present object when it has been read far enough. */
-static void
-scan_leave_object(StediScan *scan)
-{
-	if (scan->object == NULL ||
-		(scan->object->n_records < scan->most_records && scan->framer.offset < scan->most_bytes))
-		return;
-	scan->damaged = false;
-	stedi_scan_close_object(scan);
-}
-
-/*
- * Find the next record, over the ends of objects.  ROW: it is in
- * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
- * scan->reject.
- */
-static StediScanResult
-scan_next_record(StediScan *scan)
-{
-	for (;;)
-	{
-		StediScanStep *step;
-
-		if (scan->next_step == scan->n_steps)
-		{
-			if (scan->most_records > 0)
-				scan_leave_object(scan);
-			if (scan->object == NULL && !stedi_scan_next_object(scan))
-				return STEDI_SCAN_END;
-			if (scan->over)
-				return STEDI_SCAN_END;
-			scan_look_ahead(scan);
-		}
-		step = &scan->steps[scan->next_step++];
-		scan->fields = step->fields;
-		scan->decoded = step->decoded;
-		switch (step->status)
-		{
-			case STEDI_FRAME_RECORD:
-				scan_set_record(scan, step->record, step->line, step->offset);
-				if (step->record.len <= scan->opts->max_record_size)
-					return STEDI_SCAN_ROW;
-				scan_give_up(scan);
-				return STEDI_SCAN_REJECT;
-
-			case STEDI_FRAME_BAD:
-				scan_set_record(scan, step->record, step->line, step->offset);
-				if (scan->damaged && scan->buffer_pos == scan->buffer_len)
-				{
-					/* cut short by the damage, and reported as that */
-					scan->damaged = false;
-					scan->framer.in_array = false;
-					scan->framer.reason = STEDI_REASON_DAMAGED;
-				}
-				scan_note_reject(scan, scan->framer.reason, NULL);
-				return STEDI_SCAN_REJECT;
-
-			case STEDI_FRAME_MORE:
-				if (stedi_scan_fill(scan))
-					break;
-				step->record.data = scan->buffer;
-				step->record.len = scan->buffer_len;
-				scan_set_record(scan, step->record, step->line, step->offset);
-				if (!scan->framer.junk)
-				{
-					scan_give_up(scan);
-					return STEDI_SCAN_REJECT;
-				}
-				stedi_frame_cut_junk(&scan->framer, step->record.len);
-				scan->buffer_pos = scan->buffer_len;
-				scan_note_reject(scan, scan->framer.reason, NULL);
-				return STEDI_SCAN_REJECT;
-
-			case STEDI_FRAME_END:
-				if (scan_end_object(scan))
-					return STEDI_SCAN_REJECT;
-				break;
-		}
-	}
-}
-
 /* Note that a column is why the present record is set aside. */
 static void
 scan_note_column(StediScan *scan, StediReason reason, int attno)
 {
-	scan_note_reject(scan, reason, NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
+	stedi_scan_note_reject(scan, reason, NameStr(TupleDescAttr(scan->tupdesc, attno)->attname));
 }
 
 /* Convert every wanted column; the first trouble is the one reported. */
@@ -434,7 +206,7 @@ scan_columns(StediScan *scan)
 		return first;
 	scan_note_column(scan, first, attno);
 
-	/* whoever wants rejects wants what can be read of them */
+	/* a caller that wants rejects wants what can be read of them */
 	if (scan->flags & STEDI_SCAN_GIVE_REJECTS)
 		while (stedi_tuple_columns(scan->tuple, scan->fields, &scan->place,
 								   scan->values, scan->nulls, &attno) != STEDI_REASON_NONE)
@@ -458,7 +230,7 @@ scan_decode(StediScan *scan)
 		for (int attno = 0; where >= 0 && column == NULL && attno < scan->tupdesc->natts; attno++)
 			if (stedi_tuple_field(scan->tuple, attno) == where)
 				column = NameStr(TupleDescAttr(scan->tupdesc, attno)->attname);
-		scan_note_reject(scan, reason, column);
+		stedi_scan_note_reject(scan, reason, column);
 	}
 	else if (scan->judge != NULL)
 	{
@@ -598,7 +370,7 @@ scan_next(StediScan *scan)
 		bool		keeps;
 
 		scan_begin_record(scan);
-		result = scan_next_record(scan);
+		result = stedi_scan_next_record(scan);
 		if (result == STEDI_SCAN_END)
 		{
 			scan->stats.finished = !scan->over;
@@ -698,36 +470,6 @@ stedi_scan_count(StediScan *scan, Datum *values, bool *nulls)
 }
 
 void
-stedi_scan_rescan(StediScan *scan)
-{
-	if (scan->listing == NULL)
-		return;
-	scan->rescanned |= scan->started;
-	if (scan->object != NULL)
-		stedi_scan_close_object(scan);
-	stedi_scan_stop_progress(scan);
-	scan->n_steps = scan->next_step = 0;
-	if (scan->fetch != NULL)
-		stedi_fetch_reset(scan->fetch);
-	scan->next_object = 0;
-	scan->over = false;
-	list_free(scan->ahead);
-	scan->ahead = NIL;
-	scan->contributed = false;
-	scan->warned_rejects = Max(scan->warned_rejects, scan->stats.rejected);
-	scan->stats.rejected = 0;
-	scan->stats.records = scan->stats.returned = scan->stats.filtered = 0;
-	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
-	scan->stats.older = scan->stats.n_other_unit = 0;
-	scan->stats.finished = false;
-	for (int i = 0; i < scan->listing->n_objects; i++)
-	{
-		scan->listing->objects[i].n_records = scan->listing->objects[i].n_rejects = 0;
-		scan->listing->objects[i].read = scan->listing->objects[i].pruned = false;
-	}
-}
-
-void
 stedi_scan_close(StediScan *scan)
 {
 	if (!scan->worker)
@@ -738,18 +480,6 @@ stedi_scan_close(StediScan *scan)
 		stedi_scan_close_object(scan);
 	stedi_scan_stop_progress(scan);
 	MemoryContextDelete(scan->scan_cxt);
-}
-
-const StediScanStats *
-stedi_scan_stats(const StediScan *scan)
-{
-	StediScan  *mine = unconstify(StediScan *, scan);
-
-	mine->stats.requests = scan->list_requests + scan->others_requests;
-	if (scan->fetch != NULL)
-		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
-			stedi_fetch_stats(scan->fetch)->n_lists;
-	return &scan->stats;
 }
 
 const StediPlace *

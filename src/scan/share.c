@@ -4,8 +4,8 @@
  *		One scan in several processes.
  *
  * The processes of a parallel scan read one listing, the leader's, and draw
- * its objects from a shared counter, the largest first, so that nobody is
- * left alone with a large one in the end.  What each finds is added up here:
+ * its objects from a shared counter, the largest first, so that no
+ * process is left alone with a large one in the end.  What each finds is added up here:
  * its figures, and what is known of each object, which one of them has read.
  *
  * It all lies in one piece of dynamic shared memory, without pointers:
@@ -27,8 +27,8 @@ typedef struct SharedObject
 	int64		size;
 	TimestampTz modified;
 	bool		again;
-	int			drawn;			/* not of this one: which is the how-manieth
-								 * to be drawn */
+	int			drawn;			/* objects[i].drawn: the number of the object
+								 * that is drawn as the i-th */
 
 	/* written by the process that has drawn it */
 	bool		read;
@@ -58,8 +58,8 @@ struct StediScanShared
 };
 
 /* The bytes that a listing takes. */
-static Size
-share_size(const StediListing *listing)
+Size
+stedi_share_size(const StediListing *listing)
 {
 	Size		size = offsetof(StediScanShared, objects) +
 	(Size) listing->n_objects * sizeof(SharedObject);
@@ -110,14 +110,16 @@ put_order(StediScanShared *shared)
 	pfree(order);
 }
 
-static void
-share_init(StediScanShared *shared, const StediListing *listing, int n_processes)
+void
+stedi_share_init(StediScanShared *shared, const StediListing *listing, int n_processes,
+				 bool rescanned)
 {
 	Size		pos = offsetof(StediScanShared, objects) +
 	(Size) listing->n_objects * sizeof(SharedObject);
 
 	memset(shared, 0, offsetof(StediScanShared, objects));
 	shared->n_processes = n_processes;
+	shared->rescanned = rescanned;
 	shared->n_objects = listing->n_objects;
 	shared->n_skipped = listing->n_skipped;
 	shared->total_size = listing->total_size;
@@ -140,9 +142,9 @@ share_init(StediScanShared *shared, const StediListing *listing, int n_processes
 	put_order(shared);
 }
 
-/* Nobody has drawn anything; objects read, bytes and requests stay counted. */
-static void
-share_restart(StediScanShared *shared)
+/* Nothing is drawn yet; objects read, bytes and requests stay counted. */
+void
+stedi_share_restart(StediScanShared *shared)
 {
 	StediScanStats *sum = &shared->sum;
 	StediScanStats before = *sum;
@@ -164,8 +166,8 @@ share_restart(StediScanShared *shared)
 }
 
 /* The listing, in the current context; its strings are shared's. */
-static StediListing *
-share_listing(StediScanShared *shared)
+StediListing *
+stedi_share_listing(StediScanShared *shared)
 {
 	StediListing *listing = palloc0(sizeof(StediListing));
 
@@ -185,10 +187,25 @@ share_listing(StediScanShared *shared)
 	return listing;
 }
 
+void
+stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats)
+{
+	if (stats->n_other_unit == 0)
+		return;
+	if (sum->n_other_unit == 0 || stats->other_object < sum->other_object ||
+		(stats->other_object == sum->other_object && stats->other_offset < sum->other_offset))
+	{
+		sum->other_object = stats->other_object;
+		sum->other_offset = stats->other_offset;
+	}
+	sum->n_other_unit += stats->n_other_unit;
+	sum->other_units |= stats->other_units;
+}
+
 /* Add a process's figures, and those of the objects that it has drawn. */
-static void
-share_add(StediScanShared *shared, const StediScanStats *stats,
-		  const StediListing *listing)
+void
+stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
+				const StediListing *listing)
 {
 	StediScanStats *sum = &shared->sum;
 
@@ -220,8 +237,8 @@ share_add(StediScanShared *shared, const StediScanStats *stats,
 }
 
 /* The figures of all. */
-static void
-share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *listing)
+void
+stedi_share_sum(StediScanShared *shared, StediScanStats *stats, StediListing *listing)
 {
 	SpinLockAcquire(&shared->mutex);
 	*stats = shared->sum;
@@ -274,75 +291,26 @@ stedi_scan_processes(const StediScan *scan)
 	return scan->shared->n_processes;
 }
 
-Size
-stedi_scan_shared_size(StediScan *scan)
+void
+stedi_share_end(StediScanShared *shared)
 {
-	stedi_scan_list(scan);
-	return share_size(scan->listing);
+	pg_atomic_write_u32(&shared->over, 1);
 }
 
-void
-stedi_scan_share(StediScan *scan, StediScanShared *shared, int n_processes)
+uint64
+stedi_share_rejected(StediScanShared *shared)
 {
-	stedi_scan_list(scan);
-	stedi_scan_rescan(scan);
-	share_init(shared, scan->listing, n_processes);
-	shared->rescanned = scan->rescanned;
-	scan->shared = shared;
-	stedi_scan_start_progress(scan, &shared->progress);
+	return pg_atomic_read_u64(&shared->n_rejected);
 }
 
-void
-stedi_scan_share_again(StediScan *scan)
+bool
+stedi_share_is_rescanned(const StediScanShared *shared)
 {
-	scan->warned_rejects = Max(scan->warned_rejects, pg_atomic_read_u64(&scan->shared->n_rejected));
-	stedi_scan_rescan(scan);
-	scan->rescanned = true;
-	share_restart(scan->shared);
-	stedi_scan_start_progress(scan, &scan->shared->progress);
+	return shared->rescanned;
 }
 
-void
-stedi_scan_join(StediScan *scan, StediScanShared *shared)
+StediProgress *
+stedi_share_progress(StediScanShared *shared)
 {
-	MemoryContext caller = MemoryContextSwitchTo(scan->scan_cxt);
-
-	scan->listing = share_listing(shared);
-	scan->shared = shared;
-	scan->rescanned = shared->rescanned;
-	scan->progress = &shared->progress;
-	scan->worker = true;
-	MemoryContextSwitchTo(caller);
-	stedi_progress_join(scan->progress);
-}
-
-void
-stedi_scan_end_share(StediScan *scan)
-{
-	if (scan->shared != NULL)
-		pg_atomic_write_u32(&scan->shared->over, 1);
-}
-
-void
-stedi_scan_contribute(StediScan *scan)
-{
-	if (scan->shared == NULL || scan->contributed)
-		return;
-	share_add(scan->shared, stedi_scan_stats(scan), scan->listing);
-	scan->contributed = true;
-}
-
-void
-stedi_scan_collect(StediScan *scan)
-{
-	uint64		n_requests = stedi_scan_stats(scan)->requests;
-
-	if (scan->shared == NULL)
-		return;
-	stedi_scan_contribute(scan);
-	share_sum(scan->shared, &scan->stats, scan->listing);
-	scan->others_requests += scan->stats.requests - n_requests;
-	scan->rescanned = true;		/* by now, whoever reads reads again */
-	stedi_scan_stop_progress(scan);
-	scan->shared = NULL;
+	return &shared->progress;
 }

@@ -30,6 +30,56 @@
  */
 #define INFLATED_FREE (UINT64CONST(64) * 1024 * 1024)
 
+/* List the objects, unless that is done. */
+void
+stedi_scan_list(StediScan *scan)
+{
+	MemoryContext caller;
+	const StediListing *listing;
+
+	if (scan->listing != NULL)
+		return;
+	caller = MemoryContextSwitchTo(scan->scan_cxt);
+	listing = stedi_list_get(scan->opts, scan->userid, &scan->list_requests);
+
+	/* the one that is kept may go before we end */
+	scan->listing = stedi_listing_copy(listing);
+	scan->stats.objects_listed = listing->n_objects;
+	scan->stats.objects_skipped = listing->n_skipped;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Tell others of the reading that begins. */
+void
+stedi_scan_start_progress(StediScan *scan, StediProgress *progress)
+{
+	stedi_progress_start(progress, STEDI_PHASE_READING, scan->opts->relid,
+						 scan->listing->n_objects, scan->listing->total_size);
+	if (!scan->rescanned)
+		stedi_progress_report(progress);
+	scan->progress = progress;
+}
+
+/* It has ended, for this process. */
+void
+stedi_scan_stop_progress(StediScan *scan)
+{
+	stedi_progress_stop(scan->progress);
+	scan->progress = NULL;
+}
+
+const StediScanStats *
+stedi_scan_stats(const StediScan *scan)
+{
+	StediScan  *mine = unconstify(StediScan *, scan);
+
+	mine->stats.requests = scan->list_requests + scan->others_requests;
+	if (scan->fetch != NULL)
+		mine->stats.requests += stedi_fetch_stats(scan->fetch)->n_gets +
+			stedi_fetch_stats(scan->fetch)->n_lists;
+	return &scan->stats;
+}
+
 /* Does the query want none of the object's records, by its key? */
 static bool
 scan_prunes(StediScan *scan, StediObject *object)
@@ -48,8 +98,8 @@ scan_prunes(StediScan *scan, StediObject *object)
 }
 
 /*
- * Take the next object that nobody has taken and that the query wants; NULL when
- * there is none.
+ * Take the next object that no process has taken and that the query wants; NULL
+ * when there is none.
  */
 static StediObject *
 scan_draw(StediScan *scan)
@@ -302,4 +352,34 @@ stedi_scan_fill(StediScan *scan)
 	}
 	scan_pad_buffer(scan);
 	return true;
+}
+
+void
+stedi_scan_rescan(StediScan *scan)
+{
+	if (scan->listing == NULL)
+		return;
+	scan->rescanned |= scan->started;
+	if (scan->object != NULL)
+		stedi_scan_close_object(scan);
+	stedi_scan_stop_progress(scan);
+	scan->n_steps = scan->next_step = 0;
+	if (scan->fetch != NULL)
+		stedi_fetch_reset(scan->fetch);
+	scan->next_object = 0;
+	scan->over = false;
+	list_free(scan->ahead);
+	scan->ahead = NIL;
+	scan->contributed = false;
+	scan->warned_rejects = Max(scan->warned_rejects, scan->stats.rejected);
+	scan->stats.rejected = 0;
+	scan->stats.records = scan->stats.returned = scan->stats.filtered = 0;
+	memset(scan->stats.standings, 0, sizeof(scan->stats.standings));
+	scan->stats.older = scan->stats.n_other_unit = 0;
+	scan->stats.finished = false;
+	for (int i = 0; i < scan->listing->n_objects; i++)
+	{
+		scan->listing->objects[i].n_records = scan->listing->objects[i].n_rejects = 0;
+		scan->listing->objects[i].read = scan->listing->objects[i].pruned = false;
+	}
 }

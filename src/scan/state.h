@@ -3,10 +3,12 @@
  * state.h
  *		What the files of a scan share: its state.
  *
- *	 scan/source.c	objects to bytes
- *	 scan.c			bytes to rows
- *	 scan/share.c	one scan in several processes
- *	 scan/reject.c	what becomes of records that are set aside
+ *	 share.c		what several processes of a scan share
+ *	 reject.c		what becomes of records that are set aside
+ *	 source.c		objects to bytes
+ *	 parallel.c		one scan in several processes
+ *	 records.c		bytes to records
+ *	 scan.c			records to rows
  *
  *-------------------------------------------------------------------------
  */
@@ -66,7 +68,7 @@ struct StediScan
 	StediScanShared *shared;	/* borrowed; NULL: we are alone */
 	bool		worker;			/* another process leads */
 	bool		contributed;	/* to shared's sums */
-	bool		over;			/* nobody wants the rest */
+	bool		over;			/* the rest is not wanted */
 
 	/* for others to see */
 	StediProgress alone;		/* of a scan that is not shared */
@@ -117,7 +119,57 @@ struct StediScan
 	MemoryContextCallback release;
 };
 
-/* scan.c */
+/* share.c: what lies in shared memory; only _init and _listing may throw */
+
+/* The bytes that a listing takes. */
+extern Size stedi_share_size(const StediListing *listing);
+extern void stedi_share_init(StediScanShared *shared, const StediListing *listing,
+							 int n_processes, bool rescanned);
+
+/* Nothing is drawn yet; objects read, bytes and requests stay counted. */
+extern void stedi_share_restart(StediScanShared *shared);
+
+/* The listing, in the current context; its strings are shared's. */
+extern StediListing *stedi_share_listing(StediScanShared *shared);
+
+/* Add a process's figures, and those of the objects that it has drawn. */
+extern void stedi_share_add(StediScanShared *shared, const StediScanStats *stats,
+							const StediListing *listing);
+
+/* The figures of all. */
+extern void stedi_share_sum(StediScanShared *shared, StediScanStats *stats,
+							StediListing *listing);
+
+/* The leader wants no more. */
+extern void stedi_share_end(StediScanShared *shared);
+extern uint64 stedi_share_rejected(StediScanShared *shared);
+extern bool stedi_share_is_rescanned(const StediScanShared *shared);
+extern StediProgress *stedi_share_progress(StediScanShared *shared);
+
+/* The number of an object that no process has drawn; n_objects when there is none. */
+extern int	stedi_scan_draw(StediScan *scan);
+
+/* Count a reject; how many all processes have. */
+extern uint64 stedi_scan_share_reject(StediScan *scan);
+
+/* Does the leader want no more?  arg is a worker's scan. */
+extern bool stedi_scan_is_over(void *arg);
+
+/* How many processes may take part. */
+extern int	stedi_scan_processes(const StediScan *scan);
+
+/* Add what is known of times of another unit. */
+extern void stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats);
+
+/* reject.c */
+
+/* Count the reject; an error where the table's options say so. */
+extern void stedi_scan_count_reject(StediScan *scan);
+
+/* Warn of what was set aside, if anything was. */
+extern void stedi_scan_warn(StediScan *scan);
+
+/* source.c */
 
 /* List the objects, unless that is done. */
 extern void stedi_scan_list(StediScan *scan);
@@ -128,8 +180,6 @@ extern void stedi_scan_list(StediScan *scan);
  */
 extern void stedi_scan_start_progress(StediScan *scan, StediProgress *progress);
 extern void stedi_scan_stop_progress(StediScan *scan);
-
-/* scan/source.c */
 
 /* Open the next object; false when there is none. */
 extern bool stedi_scan_next_object(StediScan *scan);
@@ -143,29 +193,16 @@ extern void stedi_scan_close_object(StediScan *scan);
  */
 extern bool stedi_scan_fill(StediScan *scan);
 
-/* scan/share.c: of a scan that is shared; none throws */
+/* records.c */
 
-/* The number of an object that nobody has drawn; n_objects when there is none. */
-extern int	stedi_scan_draw(StediScan *scan);
+/* Note why the present record, or stretch of bytes, is set aside. */
+extern void stedi_scan_note_reject(StediScan *scan, StediReason reason, const char *column);
 
-/* Count a reject; how many all processes have. */
-extern uint64 stedi_scan_share_reject(StediScan *scan);
-
-/* Does the leader want no more?  arg is a worker's scan. */
-extern bool stedi_scan_is_over(void *arg);
-
-/* How many processes may take part. */
-extern int	stedi_scan_processes(const StediScan *scan);
-
-/* scan/reject.c */
-
-/* Count the reject; an error where the table's options say so. */
-extern void stedi_scan_count_reject(StediScan *scan);
-
-/* Add what is known of times of another unit. */
-extern void stedi_scan_add_other_unit(StediScanStats *sum, const StediScanStats *stats);
-
-/* Warn of what was set aside, if anything was. */
-extern void stedi_scan_warn(StediScan *scan);
+/*
+ * Find the next record, over the ends of objects.  ROW: it is in
+ * scan->record, and decoded if it is plain; REJECT: bytes that are none, see
+ * scan->reject.
+ */
+extern StediScanResult stedi_scan_next_record(StediScan *scan);
 
 #endif							/* STEDI_SCAN_STATE_H */
