@@ -124,7 +124,8 @@ describe_table(ZoneTableId id)
 			name[strlen(name) - 1] = '\0';
 		}
 		TupleDescInitEntry(tupdesc, ++n, name,
-						   DatumGetObjectId(DirectFunctionCall1(to_regtype, CStringGetTextDatum(type))),
+						   DatumGetObjectId(DirectFunctionCall1(to_regtype,
+																CStringGetTextDatum(type))),
 						   -1, 0);
 	}
 	return tupdesc;
@@ -153,7 +154,8 @@ find_column(ParseState *pstate, ColumnRef *ref)
 			var->location = ref->location;
 			return (Node *) var;
 		}
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", quote_identifier(NameStr(column->attname)));
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(NameStr(column->attname)));
 	}
 	ereport(ERROR,
 			errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -193,9 +195,11 @@ parse_condition(const Analysis *analysis)
 {
 	List	   *parsed = raw_parser(analysis->condition, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
-	ResTarget  *target = list_length(select->targetList) == 1 ? linitial_node(ResTarget, select->targetList) : NULL;
+	ResTarget  *target = list_length(select->targetList) == 1 ?
+	linitial_node(ResTarget, select->targetList) : NULL;
 
-	if (target == NULL || target->name != NULL || target->indirection != NIL || is_star(target->val) ||
+	if (target == NULL || target->name != NULL || target->indirection != NIL ||
+		is_star(target->val) ||
 		select->distinctClause != NIL || select->fromClause != NIL || select->whereClause != NULL ||
 		select->groupClause != NIL || select->havingClause != NULL || select->windowClause != NIL ||
 		select->sortClause != NIL || select->limitOffset != NULL || select->limitCount != NULL ||
@@ -243,7 +247,8 @@ refuse_now(Node *node, void *arg)
 		if (!literal->isnull && IsA(&literal->val, String) && tells_now(strVal(&literal->val)))
 			ereport(ERROR,
 					errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					errmsg("literals in the condition of an expectation that drops rows must not tell the present time"),
+					errmsg("literals in the condition of an expectation that drops rows must not "
+						   "tell the present time"),
 					errdetail("Another run would read \"%s\" otherwise.", strVal(&literal->val)),
 					errhint("Write the date, or use the action 'warn' or 'fail'."),
 					parser_errposition(pstate, literal->location));
@@ -263,8 +268,10 @@ check_functions(const Analysis *analysis, Node *planned)
 	if (analysis->action == ZONE_ACTION_DROP && contain_mutable_functions(planned))
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				errmsg("functions in the condition of an expectation that drops rows must be immutable"),
-				errdetail("A row that is left out now must not be one that is taken in later, as by now() or the time zone."),
+				errmsg("functions in the condition of an expectation that drops rows must be "
+					   "immutable"),
+				errdetail("A row that is left out now must not be one that is taken in later, "
+						  "as by now() or the time zone."),
 				errhint("Compare with a constant, or use the action 'warn' or 'fail'."));
 }
 
@@ -313,7 +320,8 @@ static void
 add_condition(ZoneSieve *sieve, ZoneExpectation *of)
 {
 	const char *texts = (const char *) sieve->expectations;
-	Analysis	analysis = {of->id, texts + of->name, texts + of->condition, of->action, sieve->tupdesc};
+	Analysis	analysis = {of->id, texts + of->name, texts + of->condition, of->action,
+	sieve->tupdesc};
 	MemoryContext caller = MemoryContextSwitchTo(sieve->estate->es_query_cxt);
 	Expr	   *condition = analyse(&analysis);
 
@@ -434,9 +442,11 @@ report_error(const ZoneSieve *sieve, const ZoneExpectation *of, MemoryContext ca
 			errcode(error->sqlerrcode),
 			errmsg("could not evaluate the condition of expectation \"%s\" on a row of %s",
 				   (const char *) sieve->expectations + of->name, stedi_zone_tables[of->id].name),
-			errdetail("The error was of SQLSTATE %s; what it said may hold a value of the row, and is left out.",
+			errdetail("The error was of SQLSTATE %s; "
+					  "what it said may hold a value of the row, and is left out.",
 					  unpack_sql_state(error->sqlerrcode)),
-			errhint("Guard the condition with CASE or nullif, or take it back with stedi.unexpect."));
+			errhint("Guard the condition with CASE or nullif, "
+					"or take it back with stedi.unexpect."));
 }
 
 /* Is the condition true of the row in the slot? */

@@ -107,7 +107,8 @@ stedi_zone_hold_release_all(ZoneRun *run)
 static const char *
 alter(Relation relation, const char *what)
 {
-	return psprintf("ALTER TABLE %s %s;", stedi_zone_query_relation(RelationGetRelid(relation)), what);
+	return psprintf("ALTER TABLE %s %s;",
+					stedi_zone_query_relation(RelationGetRelid(relation)), what);
 }
 
 static void
@@ -117,7 +118,8 @@ refuse_column(Relation relation, Form_pg_attribute column, const char *what, con
 			errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("column \"%s\" of table \"%s\" %s", NameStr(column->attname),
 				   RelationGetRelationName(relation), what),
-			errhint("%s", alter(relation, psprintf(cure, quote_identifier(NameStr(column->attname))))));
+			errhint("%s",
+					alter(relation, psprintf(cure, quote_identifier(NameStr(column->attname))))));
 }
 
 /* Columns must hold what a run gives them, and tell two people apart. */
@@ -135,9 +137,12 @@ check_columns(Relation relation)
 		if (column->attgenerated != '\0')
 			refuse_column(relation, column, "is generated", "ALTER COLUMN %s DROP EXPRESSION");
 		if (column->attidentity != '\0')
-			refuse_column(relation, column, "is an identity column", "ALTER COLUMN %s DROP IDENTITY");
-		if (OidIsValid(column->attcollation) && !get_collation_isdeterministic(column->attcollation))
-			refuse_column(relation, column, "has a nondeterministic collation, which mixes people up",
+			refuse_column(relation, column, "is an identity column",
+						  "ALTER COLUMN %s DROP IDENTITY");
+		if (OidIsValid(column->attcollation) &&
+			!get_collation_isdeterministic(column->attcollation))
+			refuse_column(relation, column,
+						  "has a nondeterministic collation, which mixes people up",
 						  "ALTER COLUMN %s TYPE text COLLATE \"default\"");
 	}
 }
@@ -149,7 +154,8 @@ is_distributed(Oid relid)
 	Oid			catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
 
 	return OidIsValid(catalog) &&
-		stedi_zone_query_count(psprintf("SELECT FROM pg_catalog.pg_dist_partition WHERE logicalrelid = %u",
+		stedi_zone_query_count(psprintf("SELECT FROM pg_catalog.pg_dist_partition"
+										" WHERE logicalrelid = %u",
 										relid)) > 0;
 }
 
@@ -158,16 +164,16 @@ static void
 check_part(const ZoneRun *run, Relation relation, const char *table)
 {
 	char		kind = relation->rd_rel->relkind;
+	const char *owner = GetUserNameFromId(run->owner, true);
 
 	if (relation->rd_rel->relowner != run->owner)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("part \"%s\" of table \"%s\" belongs to role \"%s\", the table to role \"%s\"",
+				errmsg("part \"%s\" of table \"%s\" belongs to role \"%s\", "
+					   "the table to role \"%s\"",
 					   RelationGetRelationName(relation), table,
-					   GetUserNameFromId(relation->rd_rel->relowner, true),
-					   GetUserNameFromId(run->owner, true)),
-				errhint("%s", alter(relation, psprintf("OWNER TO %s",
-													   quote_identifier(GetUserNameFromId(run->owner, true))))));
+					   GetUserNameFromId(relation->rd_rel->relowner, true), owner),
+				errhint("%s", alter(relation, psprintf("OWNER TO %s", quote_identifier(owner)))));
 
 	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) ||
 		is_distributed(RelationGetRelid(relation)))
@@ -194,14 +200,16 @@ check_parents(ZoneRun *run, Relation relation)
 {
 	char	   *parent =
 	stedi_zone_query_text(run,
-						  psprintf("SELECT c.oid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent"
+						  psprintf("SELECT c.oid::regclass::text FROM pg_inherits i"
+								   " JOIN pg_class c ON c.oid = i.inhparent"
 								   " WHERE i.inhrelid = %u AND c.relkind = 'f' LIMIT 1",
 								   RelationGetRelid(relation)));
 
 	if (parent != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("table \"%s\" inherits from foreign table %s", RelationGetRelationName(relation), parent),
+				errmsg("table \"%s\" inherits from foreign table %s",
+					   RelationGetRelationName(relation), parent),
 				errhint("%s", alter(relation, psprintf("NO INHERIT %s", parent))));
 }
 
@@ -217,7 +225,8 @@ check_shape(ZoneRun *run, ZoneTableId id)
 				errmsg("table \"%s\" in schema \"%s\" has other columns than materialize writes",
 					   stedi_zone_tables[id].name, run->target_name),
 				errdetail("It should have: %s.", stedi_zone_tables[id].columns),
-				errhint("Rename or drop it, or materialize into another schema; add columns of your own in a view."));
+				errhint("Rename or drop it, or materialize into another schema; "
+						"add columns of your own in a view."));
 }
 
 void
@@ -277,16 +286,20 @@ stedi_zone_table_owner(const ZoneRun *run, Oid relid, const char *name)
 
 /* The table belongs to that role; else an error. */
 void
-stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name, Oid wanted)
+stedi_zone_check_owner(const ZoneRun *run, Oid relid, const char *schema, const char *name,
+					   Oid wanted)
 {
 	Oid			owner = stedi_zone_table_owner(run, relid, name);
 
 	if (owner != wanted)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", others there to role \"%s\"",
-					   name, schema, GetUserNameFromId(owner, true), GetUserNameFromId(wanted, true)),
-				errhint("Give them one owner with ALTER TABLE ... OWNER TO, or materialize into another schema."));
+				errmsg("table \"%s\" in schema \"%s\" belongs to role \"%s\", "
+					   "others there to role \"%s\"",
+					   name, schema, GetUserNameFromId(owner, true),
+					   GetUserNameFromId(wanted, true)),
+				errhint("Give them one owner with ALTER TABLE ... OWNER TO, "
+						"or materialize into another schema."));
 }
 
 Oid

@@ -175,7 +175,8 @@ put_columns(Reading *reading, bool rejected)
 		nulls[CUSTOMER_UPDATED] = !stedi_judge_latest(&values[CUSTOMER_UPDATED], reading->unit);
 	if (reading->of_email && !nulls[0])
 	{
-		values[0] = PointerGetDatum(stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[0]))));
+		values[0] =
+			PointerGetDatum(stedi_consent_normalize(stedi_text_slice(DatumGetTextPP(values[0]))));
 		nulls[0] = DatumGetPointer(values[0]) == NULL;
 	}
 }
@@ -200,7 +201,8 @@ is_wanted(const Reading *reading)
 			return false;
 	}
 	return wish->time == NULL ||
-		(column_of(reading, 1)->role == STEDI_COLUMN_WHEN && !nulls[1] && DatumGetInt64(values[1]) == *wish->time);
+		(column_of(reading, 1)->role == STEDI_COLUMN_WHEN && !nulls[1] &&
+		 DatumGetInt64(values[1]) == *wish->time);
 }
 
 static void
@@ -305,7 +307,8 @@ begin_store(const ZoneRun *run, const ZoneRecordWish *wish)
 
 /* The objects of a scan, as a relation. */
 static void
-keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish, const StediListing *listing)
+keep_objects(ZoneRun *run, const char *name, const ZoneRecordWish *wish,
+			 const StediListing *listing)
 {
 	TupleDesc	tupdesc = describe_objects();
 	Tuplestorestate *store = begin_store(run, wish);

@@ -100,7 +100,8 @@ stedi_zone_table_report_kept(ZoneTableId id, int64 n_rows)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld row that is in no landing object any more",
 							  "%s keeps %lld rows that are in no landing object any more",
-							  (unsigned long) n_rows, stedi_zone_tables[id].name, (long long) n_rows));
+							  (unsigned long) n_rows, stedi_zone_tables[id].name,
+							  (long long) n_rows));
 }
 
 void
@@ -117,20 +118,22 @@ stedi_zone_table_report_readings(ZoneRun *run, ZoneTableId id)
 								 stats->standings[STEDI_STANDING_HANDED_ON]);
 	report->forgotten = (int64) stats->standings[STEDI_STANDING_FORGOTTEN];
 	report->before_consent = (int64) (stats->standings[STEDI_STANDING_BEFORE] + stats->older);
-	report->duplicates = (int64) stats->returned - report->unchanged - report->unexpected - report->kept;
+	report->duplicates =
+		(int64) stats->returned - report->unchanged - report->unexpected - report->kept;
 }
 
 void
 stedi_zone_table_report_older(ZoneRun *run, ZoneTableId id, const char *rows)
 {
 	int64		n_older = run->report[id].older;
+	const char *older = id == ZONE_ACCELEROMETER_TRUSTED ?
+	"SELECT FROM %s r JOIN {customer_trusted} c ON c.email = r.email"
+	" WHERE r.\"timestamp\" < c.sharewithresearchasofdate" :
+	"SELECT FROM %s r JOIN {customer_curated} c ON c.serialnumber = r.serialnumber"
+	" WHERE r.sensorreadingtime < c.sharewithresearchasofdate";
 
 	if (rows != NULL && !run->since)
-		n_older = stedi_zone_query_count(stedi_zone_query_expand(run, psprintf(id == ZONE_ACCELEROMETER_TRUSTED ?
-																			   "SELECT FROM %s r JOIN {customer_trusted} c ON c.email = r.email"
-																			   " WHERE r.\"timestamp\" < c.sharewithresearchasofdate" :
-																			   "SELECT FROM %s r JOIN {customer_curated} c ON c.serialnumber = r.serialnumber"
-																			   " WHERE r.sensorreadingtime < c.sharewithresearchasofdate", rows)));
+		n_older = stedi_zone_query_count(stedi_zone_query_expand(run, psprintf(older, rows)));
 	if (n_older > 0)
 		ereport(NOTICE,
 				errmsg_plural("%s keeps %lld reading that is older than its customer's consent",
@@ -150,9 +153,11 @@ stedi_zone_table_report_customers(ZoneRun *run)
 	report->without_readings = report->duplicates = 0;
 
 	/* of the rows that the run has made */
-	stedi_zone_query_values(psprintf("SELECT count(*) FROM person WHERE granted AND birthday IS NOT NULL"
+	stedi_zone_query_values(psprintf("SELECT count(*) FROM person"
+									 " WHERE granted AND birthday IS NOT NULL"
 									 " AND stedi.birthday(birthday) IS NULL AND %s",
-									 run->renew ? "who IN (SELECT who FROM change WHERE is_in AND differs)" :
+									 run->renew ?
+									 "who IN (SELECT who FROM change WHERE is_in AND differs)" :
 									 "true"), 1, &n_refused);
 	if (n_refused > 0)
 		ereport(NOTICE,

@@ -85,7 +85,8 @@ open_next(ZoneTableRows *rows)
 		for (int i = 0; i < rows->n_columns; i++)
 		{
 			rows->attno[i] = find_column(rows->relation, rows->columns[i]);
-			rows->types[i] = TupleDescAttr(RelationGetDescr(rows->relation), rows->attno[i])->atttypid;
+			rows->types[i] =
+				TupleDescAttr(RelationGetDescr(rows->relation), rows->attno[i])->atttypid;
 			if (i < rows->n_eager)
 				rows->n_attributes = Max(rows->n_attributes, rows->attno[i] + 1);
 		}

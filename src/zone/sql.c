@@ -36,14 +36,22 @@ table_name(const ZoneRun *run, const char *name)
 const char *
 stedi_zone_query_relation(Oid relid)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+const char *
+stedi_zone_query_table(const ZoneRun *run, ZoneTableId id)
+{
+	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
 }
 
 /* The consent set of these rows, as an expression. */
 static const char *
 set_of(const ZoneRun *run, const char *rows, bool fold_keys)
 {
-	return psprintf("(SELECT stedi.consent_set(who, since, owned_since, standing, %s, %s) FROM (%s) s)",
+	return psprintf("(SELECT stedi.consent_set(who, since, owned_since, standing, %s, %s)"
+					" FROM (%s) s)",
 					run->since ? "true" : "false", fold_keys ? "true" : "false",
 					stedi_zone_query_expand(run, rows));
 }
@@ -192,7 +200,8 @@ char *
 stedi_zone_query_names(const ZoneRun *run, Oid relid)
 {
 	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)"
+								 psprintf("SELECT string_agg(quote_ident(attname), ', '"
+										  " ORDER BY attnum)"
 										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0"
 										  " AND NOT attisdropped", relid));
 }
@@ -247,7 +256,8 @@ make_params(int n, const Oid *types, const Datum *values, const char *nulls)
 }
 
 uint64
-stedi_zone_query_with(const char *sql, int n, const Oid *types, const Datum *values, const char *nulls)
+stedi_zone_query_with(const char *sql, int n, const Oid *types, const Datum *values,
+					  const char *nulls)
 {
 	SPIExecuteOptions options = {0};
 	int			result;
@@ -360,7 +370,8 @@ check_types(TupleDesc tupdesc, const char *types)
 					errcode(ERRCODE_DATATYPE_MISMATCH),
 					errmsg("a table that the run reads was changed while it ran"),
 					errdetail("Column %d of a query's answer has type %s in place of %s.", i + 1,
-							  i < tupdesc->natts ? format_type_be(TupleDescAttr(tupdesc, i)->atttypid) : "none",
+							  i < tupdesc->natts ?
+							  format_type_be(TupleDescAttr(tupdesc, i)->atttypid) : "none",
 							  format_type_be(letter_type(types[i]))));
 }
 

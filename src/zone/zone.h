@@ -19,10 +19,11 @@ extern void stedi_zone_pin_settings(void);
 
 /*
  * Fill in a template: {target} and {landing} the schemas, {now} epoch ms,
- * {books} the schema of the bookkeeping, {since_rule}, {match_time} and {cascades} true or false, {of_affected} and {of_verdict}
- * what holds of people and devices (w) that the run looks at, {customer_trusted} and so on the
- * tables as they are to be read in this run, {customer_landing} the name of
- * that table as a literal, {person_set} and {device_set} the consent sets.
+ * {books} the schema of the bookkeeping; {since_rule}, {match_time} and
+ * {cascades} true or false; {of_affected} and {of_verdict} the conditions that
+ * people and devices (w) meet that the run looks at; {customer_trusted} and so
+ * on the tables as they are to be read in this run; {customer_landing} the name
+ * of that table as a literal; {person_set} and {device_set} the consent sets.
  * Palloc'd.
  */
 extern char *stedi_zone_query_expand(const ZoneRun *run, const char *template);
@@ -57,6 +58,9 @@ extern char *stedi_zone_query_names(const ZoneRun *run, Oid relid);
 
 /* A relation's name with its schema, quoted.  Palloc'd. */
 extern const char *stedi_zone_query_relation(Oid relid);
+
+/* The name of one of the five tables, likewise; it need not exist.  Palloc'd. */
+extern const char *stedi_zone_query_table(const ZoneRun *run, ZoneTableId id);
 
 /*
  * Memory that a kept relation takes, in kB.  Each is read once or twice from
@@ -214,7 +218,8 @@ extern uint64 stedi_zone_table_hash(const ZoneRun *run, const ZoneTableRows *row
 extern void stedi_zone_report_begin(ZoneRun *run);
 
 /* A row of stedi.report, without elapsed. */
-extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values, bool *nulls);
+extern void stedi_zone_report_values(const ZoneRun *run, ZoneTableId id, Datum *values,
+									 bool *nulls);
 extern void stedi_zone_report_add(StediScanStats *sum, const StediScanStats *stats);
 extern void stedi_zone_report_put(ReturnSetInfo *rsinfo, const ZoneRun *run, ZoneTableId id);
 
@@ -267,8 +272,9 @@ typedef struct ZoneRecordWish
  *
  *	 name			object integer, rejected boolean, the columns that the zone
  *					has of it (times in epoch ms, e-mails in their normal form);
- *					places: byte_offset bigint; details: line, byte_offset, length bigint, reason text (of
- *					a reject), record jsonb; else text, or else bytes
+ *					places: byte_offset bigint; details: line, byte_offset,
+ *					length bigint, reason text (of a reject), record jsonb;
+ *					else text, or else bytes
  *	 name_object	object integer, key text, etag text
  *
  * Texts compare byte by byte.  Nothing is warned of, and on_error does not
