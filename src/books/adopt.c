@@ -28,7 +28,8 @@ kept_name(ZoneBook book)
 static void
 drop_schema(Oid schema, const char *name)
 {
-	if (stedi_zone_query_count(psprintf("SELECT FROM pg_depend WHERE refclassid = %u AND refobjid = %u",
+	if (stedi_zone_query_count(psprintf("SELECT FROM pg_depend"
+										" WHERE refclassid = %u AND refobjid = %u",
 										NamespaceRelationId, schema)) == 0)
 		stedi_zone_query_run(psprintf("DROP SCHEMA %s", quote_identifier(name)));
 }

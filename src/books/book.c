@@ -55,13 +55,18 @@ char *
 stedi_zone_book_granted(ZoneRun *run, const ZoneBookTable *book, const char *which)
 {
 	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'"
+								 psprintf("SELECT string_agg(DISTINCT CASE grantee"
+										  " WHEN 0 THEN 'PUBLIC'"
 										  "   ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')"
-										  " FROM pg_class c, LATERAL (SELECT (aclexplode(c.relacl)).* UNION ALL"
-										  "   SELECT (aclexplode(attacl)).* FROM pg_attribute WHERE attrelid = c.oid) a"
-										  " WHERE c.relnamespace = %u AND c.relname = %s AND grantee NOT IN (c.relowner, %u)"
+										  " FROM pg_class c, LATERAL ("
+										  "SELECT (aclexplode(c.relacl)).* UNION ALL"
+										  "   SELECT (aclexplode(attacl)).* FROM pg_attribute"
+										  " WHERE attrelid = c.oid) a"
+										  " WHERE c.relnamespace = %u AND c.relname = %s"
+										  " AND grantee NOT IN (c.relowner, %u)"
 										  " AND %s",
-										  run->store.schema, quote_literal_cstr(book->name), run->owner, which));
+										  run->store.schema, quote_literal_cstr(book->name),
+										  run->owner, which));
 }
 
 /* Add columns, given as in CREATE TABLE, to a table. */
@@ -121,15 +126,18 @@ is_lost_for_good(ZoneBook book)
 void
 stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book)
 {
-	char	   *writers = stedi_zone_book_granted(run, &stedi_zone_books[book], "privilege_type IN ('INSERT', 'UPDATE')");
+	char	   *writers = stedi_zone_book_granted(run, &stedi_zone_books[book],
+												  "privilege_type IN ('INSERT', 'UPDATE')");
 
 	if (writers != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("others than its owner can write into table \"%s\" in schema \"%s\"",
 					   stedi_zone_books[book].name, run->store.name),
-				errdetail("Functions in its conditions run with the privileges of the owner of the five tables."),
-				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;", full_name(run, &stedi_zone_books[book]), writers));
+				errdetail("Functions in its conditions run with the privileges of the owner of the "
+						  "five tables."),
+				errhint("REVOKE INSERT, UPDATE ON TABLE %s FROM %s;",
+						full_name(run, &stedi_zone_books[book]), writers));
 }
 
 Oid
@@ -146,7 +154,8 @@ stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode)
 	if (!run->store.ours && !is_lost_for_good(book) &&
 		stedi_zone_store_relation_owner(relid) != run->store.owner)
 		return InvalidOid;
-	relid = stedi_zone_lock_table(run, run->store.name, stedi_zone_books[book].name, run->store.owner, mode);
+	relid = stedi_zone_lock_table(run, run->store.name, stedi_zone_books[book].name,
+								  run->store.owner, mode);
 	if (!OidIsValid(relid))
 		return InvalidOid;
 	fault = find_fault(run, &stedi_zone_books[book], relid, &is_old);
@@ -155,7 +164,8 @@ stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode)
 	if (stedi_zone_books[book].precious || run->read_only)
 		refuse(run, &stedi_zone_books[book], fault);
 	ereport(NOTICE,
-			errmsg("table \"%s\" in schema \"%s\" is not as stedi.materialize left it, and is made anew",
+			errmsg("table \"%s\" in schema \"%s\" is not as stedi.materialize left it, "
+				   "and is made anew",
 				   stedi_zone_books[book].name, run->store.name));
 	stedi_zone_query_run(psprintf("DROP TABLE %s", full_name(run, &stedi_zone_books[book])));
 	return InvalidOid;
@@ -186,7 +196,8 @@ create_book(ZoneRun *run, const ZoneBookTable *book)
 	if (run->owner != run->store.owner)
 	{
 		stedi_zone_query_run(psprintf("REVOKE ALL ON TABLE %s FROM %s", name, owner));
-		stedi_zone_query_run(psprintf("GRANT SELECT ON TABLE %s TO %s WITH GRANT OPTION", name, owner));
+		stedi_zone_query_run(psprintf("GRANT SELECT ON TABLE %s TO %s WITH GRANT OPTION",
+									  name, owner));
 	}
 }
 
@@ -223,7 +234,8 @@ stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *columns, const 
 	const ZoneBookTable *table = &stedi_zone_books[book];
 
 	create_book(run, table);
-	if (stedi_zone_query_count(psprintf("SELECT FROM %s WHERE (%s) IS NOT TRUE", from, table->valid)) == 0)
+	if (stedi_zone_query_count(psprintf("SELECT FROM %s WHERE (%s) IS NOT TRUE",
+										from, table->valid)) == 0)
 	{
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
 									  full_name(run, table), columns, columns, from));
@@ -236,7 +248,8 @@ stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *columns, const 
 					   table->name, run->target_name),
 				errhint("Restore it from a backup; what it holds cannot be made anew."));
 	ereport(NOTICE,
-			errmsg("table \"%s\" of schema \"%s\" has rows that no run has written, and is made anew",
+			errmsg("table \"%s\" of schema \"%s\" has rows that no run has written, "
+				   "and is made anew",
 				   table->name, run->target_name));
 	run->books_lost |= table->needed;
 }

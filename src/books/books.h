@@ -34,7 +34,8 @@ typedef struct ZoneForgotten
 } ZoneForgotten;
 
 /* The same of an e-mail in its normal form, with the run's key. */
-extern ZoneForgotten stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher, StediSlice email);
+extern ZoneForgotten stedi_zone_key_forgotten(const ZoneRun *run, ZoneHasher *hasher,
+											  StediSlice email);
 
 /* schema.c */
 

@@ -112,10 +112,12 @@ replace_entries(ZoneRun *run, const text *former, const text * email)
 	values[1] = Int64GetDatum(entry.name);
 	values[2] = PointerGetDatum(entry.proof);
 	values[3] = PointerGetDatum(stedi_zone_key_hash_text(hasher, key, stedi_text_slice(former)));
-	values[4] = Int64GetDatum((int64) stedi_consent_name_hash(run->seed, stedi_text_slice(former), false));
+	values[4] =
+		Int64GetDatum((int64) stedi_consent_name_hash(run->seed, stedi_text_slice(former), false));
 	stedi_zone_key_end(hasher);
 	(void) stedi_zone_store_with(run,
-								 "UPDATE {books}.stedi_forgotten SET who = $1, name = $2, proof = $3"
+								 "UPDATE {books}.stedi_forgotten"
+								 " SET who = $1, name = $2, proof = $3"
 								 " WHERE who = $4 AND name = $5",
 								 lengthof(types), types, values, NULL);
 }
@@ -138,7 +140,8 @@ stedi_zone_former_replace(ZoneRun *run, StediSlice given, const text *email)
 {
 	text	   *former = former_form(given);
 
-	if (!DatumGetBool(DirectFunctionCall2(byteaeq, PointerGetDatum(former), PointerGetDatum(email))))
+	if (!DatumGetBool(DirectFunctionCall2(byteaeq, PointerGetDatum(former),
+										  PointerGetDatum(email))))
 		replace_entries(run, former, email);
 }
 
@@ -158,15 +161,17 @@ stedi_zone_former_keep(ZoneRun *run, const char *name, const char *template)
 	TupleDescInitEntry(tupdesc, 2, "who", BYTEAOID, -1, 0);
 	MemoryContextSwitchTo(caller);
 	stedi_zone_store_query(run, &rows,
-						   psprintf("SELECT q.email, k.key, q.spelling FROM {books}.stedi_key k, (%s) q"
-									" WHERE q.email IS NOT NULL AND k.key IS NOT NULL AND q.spelling IS NOT NULL",
+						   psprintf("SELECT q.email, k.key, q.spelling"
+									" FROM {books}.stedi_key k, (%s) q"
+									" WHERE q.email IS NOT NULL AND k.key IS NOT NULL"
+									" AND q.spelling IS NOT NULL",
 									template), "tbt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
 		text	   *former = former_form(stedi_text_slice(DatumGetTextPP(values[2])));
+		StediSlice	key = stedi_text_slice((struct varlena *) DatumGetByteaPP(values[1]));
 
-		values[1] = PointerGetDatum(stedi_zone_key_hash_text(hasher,
-															 stedi_text_slice((struct varlena *) DatumGetByteaPP(values[1])),
+		values[1] = PointerGetDatum(stedi_zone_key_hash_text(hasher, key,
 															 stedi_text_slice(former)));
 		tuplestore_putvalues(store, tupdesc, values, nulls);
 		pfree(DatumGetPointer(values[1]));
@@ -200,10 +205,12 @@ stedi_zone_former_rows(ZoneRun *run)
 	{
 		ZoneTableId id = tables[i];
 
+		const char *update =
+		psprintf("UPDATE {%1$s} SET email = stedi.normalize_email(email COLLATE \"C\")"
+				 " WHERE email COLLATE \"C\" <> stedi.normalize_email(email COLLATE \"C\")",
+				 stedi_zone_tables[id].name);
+
 		if (OidIsValid(run->relid[id]) && (!run->wanted[id] || stedi_zone_keeps_rows(run)))
-			stedi_zone_query_run(stedi_zone_query_expand(run,
-														 psprintf("UPDATE {%1$s} SET email = stedi.normalize_email(email COLLATE \"C\")"
-																  " WHERE email COLLATE \"C\" <> stedi.normalize_email(email COLLATE \"C\")",
-																  stedi_zone_tables[id].name)));
+			stedi_zone_query_run(stedi_zone_query_expand(run, update));
 	}
 }

@@ -221,7 +221,8 @@ stedi_zone_grant(const ZoneRun *run)
 	{
 		grantee = quote_identifier(GetUserNameFromId(lfirst_oid(lc), false));
 		stedi_zone_query_run(psprintf("REVOKE ALL ON SCHEMA %s FROM %s CASCADE", name, grantee));
-		stedi_zone_query_run(psprintf("REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM %s CASCADE", name, grantee));
+		stedi_zone_query_run(psprintf("REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM %s CASCADE",
+									  name, grantee));
 	}
 	if (run->owner == run->store.owner)
 		return;
@@ -232,7 +233,8 @@ stedi_zone_grant(const ZoneRun *run)
 		pg_class_aclcheck(key, run->owner, ACL_GRANT_OPTION_FOR(ACL_SELECT)) == ACLCHECK_OK)
 		return;
 	grantee = quote_identifier(GetUserNameFromId(run->owner, false));
-	stedi_zone_query_run(psprintf("GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION", name, grantee));
+	stedi_zone_query_run(psprintf("GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION",
+								  name, grantee));
 	stedi_zone_query_run(psprintf("GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %s WITH GRANT OPTION",
 								  name, grantee));
 }

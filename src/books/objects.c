@@ -32,11 +32,13 @@ static const char *const definition_query =
 "   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(f.ftoptions) o"
 "    WHERE split_part(o, '=', 1) IN ('prefix', 'pattern', 'max_record_size', 'max_depth',"
 "      'time_unit', 'time_zone', 'null_values')),"
-"   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions),"
+"   (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),"
+" a.attfdwoptions),"
 "      ', ' ORDER BY a.attname) FROM pg_attribute a"
 "    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)), E'\\n', E'\\n '),"
 "  E'\\n' ORDER BY c.relname)"
-" FROM pg_class c JOIN pg_foreign_table f ON f.ftrelid = c.oid JOIN pg_foreign_server s ON s.oid = f.ftserver"
+" FROM pg_class c JOIN pg_foreign_table f ON f.ftrelid = c.oid"
+" JOIN pg_foreign_server s ON s.oid = f.ftserver"
 " WHERE c.oid IN (";
 
 /*
@@ -108,7 +110,8 @@ sort_names(ZoneRun *run, ZoneSource *source)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		source->names[i].name = TextDatumGetCString(stedi_text_name(source->listing->objects[i].key));
+		source->names[i].name =
+			TextDatumGetCString(stedi_text_name(source->listing->objects[i].key));
 		source->names[i].object = i;
 	}
 	qsort(source->names, n, sizeof(ZoneName), compare_names);
@@ -183,7 +186,8 @@ compare(ZoneRun *run, ZoneTableId id)
 	bool		nulls[7];
 
 	stedi_zone_store_query(run, &rows,
-						   psprintf("SELECT key, etag, size, due, vanished, first_reading, last_reading"
+						   psprintf("SELECT key, etag, size, due, vanished, first_reading,"
+									" last_reading"
 									" FROM {books}.stedi_object WHERE table_name = %s" OBJECT_KNOWN,
 									quote_literal_cstr(stedi_zone_tables[id].landing)), "ttllBzz");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
@@ -468,7 +472,8 @@ stedi_zone_object_names(ZoneRun *run, ZoneTableId id, ZoneNames which,
 	bool		nulls[4];
 
 	stedi_zone_store_query(run, &rows,
-						   psprintf("SELECT key, people, devices, vanished FROM {books}.stedi_object"
+						   psprintf("SELECT key, people, devices, vanished"
+									" FROM {books}.stedi_object"
 									" WHERE table_name = %s" OBJECT_KNOWN,
 									quote_literal_cstr(stedi_zone_tables[id].landing)), "tbbB");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))

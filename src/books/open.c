@@ -100,7 +100,8 @@ read_state(ZoneRun *run, int64 *forgotten)
 
 	/* anything but one row is as good as nothing */
 	stedi_zone_store_query(run, &rows,
-						   "SELECT run, as_of, complete, definition, forgotten, rows FROM {books}.stedi_state"
+						   "SELECT run, as_of, complete, definition, forgotten, rows"
+						   " FROM {books}.stedi_state"
 						   " WHERE (SELECT count(*) FROM {books}.stedi_state) = 1", "llBtlL");
 	known = stedi_zone_query_fetch(&rows, lengthof(values), values, nulls);
 	for (int i = 0; known && i < lengthof(values); i++)
@@ -122,7 +123,8 @@ read_state(ZoneRun *run, int64 *forgotten)
 	else
 		stedi_zone_store_values(run,
 								"SELECT greatest((SELECT max(run) FROM {books}.stedi_run),"
-								" (SELECT max(run) FROM {books}.stedi_history), 0) + 1", 1, &run->number);
+								" (SELECT max(run) FROM {books}.stedi_history), 0) + 1", 1,
+								&run->number);
 	stedi_zone_query_close(&rows);
 }
 
@@ -139,10 +141,17 @@ have_proof(const ZoneRun *run)
 
 	stedi_zone_store_query(run, &rows, "SELECT who, proof FROM {books}.stedi_forgotten", "bb");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
-		proven &= !nulls[0] && !nulls[1] &&
-			DatumGetBool(DirectFunctionCall2(byteaeq, values[1],
-											 PointerGetDatum(stedi_zone_key_hash(hasher, key,
-																				 stedi_text_slice(DatumGetByteaPP(values[0]))))));
+	{
+		bytea	   *proof;
+
+		if (nulls[0] || nulls[1])
+		{
+			proven = false;
+			continue;
+		}
+		proof = stedi_zone_key_hash(hasher, key, stedi_text_slice(DatumGetByteaPP(values[0])));
+		proven &= DatumGetBool(DirectFunctionCall2(byteaeq, values[1], PointerGetDatum(proof)));
+	}
 	stedi_zone_query_close(&rows);
 	stedi_zone_key_end(hasher);
 	return proven;
@@ -158,7 +167,8 @@ check_forgotten(const ZoneRun *run, int64 wanted)
 	int64		n_listed;
 	bool		complete;
 
-	stedi_zone_store_values(run, "SELECT count(*) FROM {books}.stedi_forgotten WHERE lifted IS NULL",
+	stedi_zone_store_values(run, "SELECT count(*) FROM {books}.stedi_forgotten"
+							" WHERE lifted IS NULL",
 							1, &n_listed);
 	complete = n_listed >= wanted;
 	if (complete && have_proof(run))
@@ -166,10 +176,13 @@ check_forgotten(const ZoneRun *run, int64 wanted)
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			complete ?
-			errmsg("the key by which the forgotten of schema \"%s\" are known is lost", run->target_name) :
-			errmsg("the list of the forgotten of schema \"%s\" is not complete any more", run->target_name),
+			errmsg("the key by which the forgotten of schema \"%s\" are known is lost",
+				   run->target_name) :
+			errmsg("the list of the forgotten of schema \"%s\" is not complete any more",
+				   run->target_name),
 			errhint("Restore tables \"%s\" and \"%s\" of schema \"%s\" from a backup.",
-					stedi_zone_books[ZONE_BOOK_FORGOTTEN].name, stedi_zone_books[ZONE_BOOK_KEY].name, run->store.name));
+					stedi_zone_books[ZONE_BOOK_FORGOTTEN].name,
+					stedi_zone_books[ZONE_BOOK_KEY].name, run->store.name));
 }
 
 void
@@ -187,10 +200,13 @@ stedi_zone_book_open(ZoneRun *run)
 	grantees = stedi_zone_book_granted(run, &stedi_zone_books[ZONE_BOOK_KEY], "true");
 	if (grantees != NULL)
 		ereport(WARNING,
-				errmsg("table \"%s\" in schema \"%s\" is granted to others than the owner of the five tables",
+				errmsg("table \"%s\" in schema \"%s\" is granted to others than the owner of the "
+					   "five tables",
 					   stedi_zone_books[ZONE_BOOK_KEY].name, run->store.name),
 				errdetail("It is granted to: %s.", grantees),
-				errhint("Whoever reads it can tell who is meant in the bookkeeping: REVOKE ALL ON TABLE %s.%s FROM %s;",
-						quote_identifier(run->store.name), stedi_zone_books[ZONE_BOOK_KEY].name, grantees));
+				errhint("Whoever reads it can tell who is meant in the bookkeeping: "
+						"REVOKE ALL ON TABLE %s.%s FROM %s;",
+						quote_identifier(run->store.name), stedi_zone_books[ZONE_BOOK_KEY].name,
+						grantees));
 	run->complete &= !run->books_lost;
 }

@@ -40,7 +40,8 @@ stored_rule(ZoneRun *run, bool *lost)
 
 	/* anything but one row with one of the two words is as good as nothing */
 	stored = stedi_zone_store_text(run, "SELECT min(consent) FROM {books}.stedi_rule"
-								   " HAVING count(*) = 1 AND min(consent) IN ('granted', 'since_consent')");
+								   " HAVING count(*) = 1"
+								   " AND min(consent) IN ('granted', 'since_consent')");
 	*lost = (stored == NULL && any);
 	if (!*lost)
 		return stored;
@@ -49,9 +50,11 @@ stored_rule(ZoneRun *run, bool *lost)
 		stored = "since_consent";
 	if (run->asked == NULL)
 		ereport(WARNING,
-				errmsg("the consent rule of schema \"%s\" is not written down any more; going on with '%s'",
+				errmsg("the consent rule of schema \"%s\" is not written down any more; "
+					   "going on with '%s'",
 					   run->target_name, stored),
-				errhint("To follow another rule, say consent => 'granted' or consent => 'since_consent'."));
+				errhint("To follow another rule, "
+						"say consent => 'granted' or consent => 'since_consent'."));
 	return stored;
 }
 
@@ -93,15 +96,18 @@ stedi_zone_book_rule(ZoneRun *run)
 		values[1] = CStringGetTextDatum(run->match_time ? "time" : "customer");
 		values[2] = CStringGetTextDatum(run->landing_name);
 		stedi_zone_store_run(run, "DELETE FROM {books}.stedi_rule");
-		(void) stedi_zone_store_with(run, "INSERT INTO {books}.stedi_rule VALUES ($1, $2, pg_catalog.now(), $3)",
-									 lengthof(types), types, values, run->landing_known ? NULL : "  n");
+		(void) stedi_zone_store_with(run, "INSERT INTO {books}.stedi_rule"
+									 " VALUES ($1, $2, pg_catalog.now(), $3)",
+									 lengthof(types), types, values,
+									 run->landing_known ? NULL : "  n");
 	}
 }
 
 void
 stedi_zone_book_landing(ZoneRun *run)
 {
-	char	   *stored = stedi_zone_store_text(run, "SELECT min(landing) FROM {books}.stedi_rule HAVING count(*) = 1");
+	char	   *stored = stedi_zone_store_text(run, "SELECT min(landing) FROM {books}.stedi_rule"
+											   " HAVING count(*) = 1");
 
 	run->landing_known = true;
 	run->landing_changed = stored == NULL || strcmp(stored, run->landing_name) != 0;
@@ -112,9 +118,11 @@ stedi_zone_book_landing(ZoneRun *run)
 		if (!OidIsValid(get_namespace_oid(stored, true)))
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_SCHEMA),
-					errmsg("schema \"%s\", which the tables of schema \"%s\" are made from, does not exist",
+					errmsg("schema \"%s\", which the tables of schema \"%s\" are made from, "
+						   "does not exist",
 						   stored, run->target_name),
-					errhint("Name the schema of the landing tables once, with stedi.materialize(%s, landing => '...', full_refresh => true).",
+					errhint("Name the schema of the landing tables once, "
+							"with stedi.materialize(%s, landing => '...', full_refresh => true).",
 							quote_literal_cstr(quote_identifier(run->target_name))));
 		run->landing_name = stored;
 		run->landing_changed = false;
@@ -155,9 +163,11 @@ stedi_zone_book_put_object(ZoneRun *run, ZoneTableId id, const StediObject *obje
 	stedi_zone_store_enter(run, &user);
 	if (run->put_object == NULL)
 	{
-		run->put_object = SPI_prepare(stedi_zone_query_expand(run,
-															  "INSERT INTO {books}.stedi_object VALUES"
-															  " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12)"),
+		const char *insert =
+		"INSERT INTO {books}.stedi_object VALUES"
+		" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12)";
+
+		run->put_object = SPI_prepare(stedi_zone_query_expand(run, insert),
 									  lengthof(types), types);
 		if (run->put_object == NULL)
 			elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
@@ -214,8 +224,10 @@ void
 stedi_zone_book_mark_objects(const ZoneRun *run, ZoneTableId id, List *names, bool vanished)
 {
 	on_objects(run, id, names, vanished ?
-			   "UPDATE {books}.stedi_object SET vanished = true WHERE table_name = $1 AND key = ANY ($2)" :
-			   "UPDATE {books}.stedi_object SET vanished = false WHERE table_name = $1 AND key = ANY ($2)");
+			   "UPDATE {books}.stedi_object SET vanished = true"
+			   " WHERE table_name = $1 AND key = ANY ($2)" :
+			   "UPDATE {books}.stedi_object SET vanished = false"
+			   " WHERE table_name = $1 AND key = ANY ($2)");
 }
 
 void
@@ -223,14 +235,16 @@ stedi_zone_book_clear_objects(const ZoneRun *run, ZoneTableId id)
 {
 	stedi_zone_store_run(run, psprintf("DELETE FROM {books}.stedi_object WHERE table_name = %s%s",
 									   quote_literal_cstr(stedi_zone_tables[id].landing),
-									   stedi_zone_keeps_vanished(run, id) ? " AND NOT vanished" : ""));
+									   stedi_zone_keeps_vanished(run, id) ?
+									   " AND NOT vanished" : ""));
 }
 
 /* Add the report to those of the runs before. */
 static void
 put_report(const ZoneRun *run, ZoneTableId id)
 {
-	static Oid	types[3 + ZONE_N_REPORTED] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID};
+	static Oid	types[3 + ZONE_N_REPORTED] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+	TEXTOID, TEXTOID};
 	Datum		values[lengthof(types)];
 	bool		isnull[lengthof(types)] = {false};
 	char		nulls[lengthof(types)];
@@ -277,7 +291,8 @@ put_state(const ZoneRun *run)
 	stedi_zone_store_run(run, "DELETE FROM {books}.stedi_state");
 	(void) stedi_zone_store_with(run,
 								 "INSERT INTO {books}.stedi_state VALUES ($1, $2, $3, $4,"
-								 " (SELECT count(*) FROM {books}.stedi_forgotten WHERE lifted IS NULL), $6, $5)",
+								 " (SELECT count(*) FROM {books}.stedi_forgotten"
+								 " WHERE lifted IS NULL), $6, $5)",
 								 lengthof(types), types, values, NULL);
 }
 
@@ -297,7 +312,8 @@ stedi_zone_book_run(ZoneRun *run)
 	{
 		/* what forget and unforget have asked for is done */
 		stedi_zone_store_run(run, "DELETE FROM {books}.stedi_forgotten WHERE lifted IS NOT NULL");
-		stedi_zone_store_run(run, "UPDATE {books}.stedi_forgotten SET pending = false WHERE pending");
+		stedi_zone_store_run(run, "UPDATE {books}.stedi_forgotten SET pending = false"
+							 " WHERE pending");
 	}
 	put_state(run);
 }
@@ -322,7 +338,9 @@ stedi_zone_book_settle(ZoneRun *run)
 	 */
 	values[3] = BoolGetDatum(run->complete && !run->rule_changed && !run->match_changed);
 	(void) stedi_zone_store_with(run,
-								 "UPDATE {books}.stedi_state SET run = $1, entries = $2, rows = $3, complete = $4,"
-								 " forgotten = (SELECT count(*) FROM {books}.stedi_forgotten WHERE lifted IS NULL)",
+								 "UPDATE {books}.stedi_state"
+								 " SET run = $1, entries = $2, rows = $3, complete = $4,"
+								 " forgotten = (SELECT count(*) FROM {books}.stedi_forgotten"
+								 " WHERE lifted IS NULL)",
 								 lengthof(types), types, values, NULL);
 }

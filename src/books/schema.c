@@ -157,7 +157,8 @@ follow_dependency(Oid schema, bool forward)
 		if (depend->classid != NamespaceRelationId || depend->refclassid != NamespaceRelationId)
 			continue;
 		found = forward ? depend->refobjid : depend->objid;
-		if (!forward && (!is_store_name(get_namespace_name(found)) || !is_trusted(schema_owner(found))))
+		if (!forward &&
+			(!is_store_name(get_namespace_name(found)) || !is_trusted(schema_owner(found))))
 			found = InvalidOid;
 	}
 	systable_endscan(scan);
@@ -193,7 +194,8 @@ static bool
 has_old_books(const ZoneRun *run)
 {
 	for (int book = 0; book < ZONE_N_BOOKS && OidIsValid(run->owner); book++)
-		if (stedi_zone_store_relation_owner(get_relname_relid(stedi_zone_book_name(book), run->target)) == run->owner)
+		if (stedi_zone_store_relation_owner(get_relname_relid(stedi_zone_book_name(book),
+															  run->target)) == run->owner)
 			return true;
 	return false;
 }
@@ -265,9 +267,11 @@ check_orphans(const ZoneRun *run)
 			continue;
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("schema \"%s\" has no bookkeeping, and schema \"%s\" is the bookkeeping of no schema",
+				errmsg("schema \"%s\" has no bookkeeping, "
+					   "and schema \"%s\" is the bookkeeping of no schema",
 					   run->target_name, name),
-				errhint("If it is this one's, have a superuser do: ALTER SCHEMA %s RENAME TO %s; else have it dropped.",
+				errhint("If it is this one's, have a superuser do: ALTER SCHEMA %s RENAME TO %s; "
+						"else have it dropped.",
 						quote_identifier(name),
 						quote_identifier(candidate_name(run->target_name, 1))));
 	}
@@ -295,7 +299,8 @@ stedi_zone_store_check_lost(ZoneRun *run)
 			errmsg("the bookkeeping of schema \"%s\" is gone", run->target_name),
 			errdetail("It was in schema \"%s\", with the list of those who are to be forgotten.",
 					  candidate_name(run->target_name, 1)),
-			errhint("Restore that schema from a backup. To begin anew, with nobody forgotten, call %s.",
+			errhint("Restore that schema from a backup. "
+					"To begin anew, with nobody forgotten, call %s.",
 					stedi_zone_query_call(run, "materialize", ", consent => 'since_consent'")));
 }
 
@@ -359,23 +364,30 @@ static void
 make_store(ZoneRun *run)
 {
 	char	   *name = free_name(run);
+	const char *comment;
 	char	   *grantees;
 
 	stedi_zone_query_run(psprintf("CREATE SCHEMA %s", quote_identifier(name)));
 	set_store(run, get_namespace_oid(name, false), true);
+	comment = psprintf("Bookkeeping of stedi.materialize for schema %s: dump both together. "
+					   "Read it, and change it with the functions of schema stedi only.",
+					   quote_identifier(run->target_name));
 	stedi_zone_query_run(psprintf("COMMENT ON SCHEMA %s IS %s", quote_identifier(name),
-								  quote_literal_cstr(psprintf("Bookkeeping of stedi.materialize for schema %s: dump both together. Read it, and change it with the functions of schema stedi only.",
-															  quote_identifier(run->target_name)))));
+								  quote_literal_cstr(comment)));
 
 	/* what default privileges gave away */
 	grantees = stedi_zone_query_text(run,
-									 psprintf("SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'"
-											  "   ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')"
+									 psprintf("SELECT string_agg(DISTINCT CASE grantee"
+											  " WHEN 0 THEN 'PUBLIC'"
+											  "   ELSE quote_ident(pg_get_userbyid(grantee)) END,"
+											  " ', ')"
 											  " FROM pg_namespace, aclexplode(nspacl)"
-											  " WHERE pg_namespace.oid = %u AND grantee <> nspowner",
+											  " WHERE pg_namespace.oid = %u"
+											  " AND grantee <> nspowner",
 											  run->store.schema));
 	if (grantees != NULL)
-		stedi_zone_query_run(psprintf("REVOKE ALL ON SCHEMA %s FROM %s", quote_identifier(name), grantees));
+		stedi_zone_query_run(psprintf("REVOKE ALL ON SCHEMA %s FROM %s",
+									  quote_identifier(name), grantees));
 }
 
 void
