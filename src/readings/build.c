@@ -266,11 +266,15 @@ stedi_zone_build_tables(ZoneProcess *process)
 
 	for (int stream = 0; stream < ZONE_N_STREAMS; stream++)
 		if (shared->n_files[stream] > 0)
-			spills[stream] = stedi_zone_spill_open(&shared->fileset, stedi_zone_streams[stream].name,
+		{
+			const ZoneStreamColumns *of = &stedi_zone_streams[stream];
+
+			spills[stream] = stedi_zone_spill_open(&shared->fileset, of->name,
 												   shared->n_files[stream],
 												   shared->n_chunks[stream],
 												   shared->n_partitions,
-												   ZONE_READING_SIZE(stedi_zone_streams[stream].n_values));
+												   ZONE_READING_SIZE(of->n_values));
+		}
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		open_builder(&builders[which], process, which);
 

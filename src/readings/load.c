@@ -244,8 +244,10 @@ match_devices(ZoneRun *run)
 		uint32		device;
 		uint32		person;
 
-		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])), &device_hash, &device) ||
-			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])), &person_hash, &person))
+		if (!stedi_consent_find(kept->devices, stedi_text_slice(DatumGetTextPP(values[0])),
+								&device_hash, &device) ||
+			!stedi_consent_find(kept->people, stedi_text_slice(DatumGetTextPP(values[1])),
+								&person_hash, &person))
 			continue;
 		device = stedi_consent_number(kept->devices, device);
 		person = stedi_consent_number(kept->people, person);
@@ -369,7 +371,8 @@ stedi_zone_load_read(ZoneRun *run, ZoneTableId id)
 	kept->shared.building = false;
 	kept->shared.stream = stream;
 	kept->shared.landing = run->source[id].relid;
-	kept->shared.n_members = stedi_consent_size(kept->people != NULL ? kept->people : kept->devices);
+	kept->shared.n_members =
+		stedi_consent_size(kept->people != NULL ? kept->people : kept->devices);
 	memset(kept->shared.processes, 0, sizeof(kept->shared.processes));
 	set_read_pieces(run, &process, stream);
 	stedi_zone_read_open(&reader, &process, stream, run->source[id].relid);
@@ -540,7 +543,8 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 
 		kept->shared.storage[which] = InvalidOid;
 		if (wanted)
-			kept->shared.storage[which] = stedi_zone_write_begin(run, stedi_zone_load_tables[which]);
+			kept->shared.storage[which] =
+				stedi_zone_write_begin(run, stedi_zone_load_tables[which]);
 	}
 	start_progress(run);
 	kept->shared.building = true;
@@ -550,13 +554,16 @@ stedi_zone_load_build(ZoneRun *run, bool pairs)
 	set_expectations_piece(&process, kept);
 	set_set_piece(&process, ZONE_PIECE_PEOPLE, kept->people);
 	set_set_piece(&process, ZONE_PIECE_DEVICES, kept->devices);
-	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of, kept->shared.n_members * sizeof(uint32));
+	set_piece(&process, ZONE_PIECE_DEVICE_OF, kept->device_of,
+			  kept->shared.n_members * sizeof(uint32));
 	if (pairs)
-		kept->rows = MemoryContextAllocExtended(run->cxt, (kept->shared.n_members + 1) * sizeof(uint32),
-												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		kept->rows =
+			MemoryContextAllocExtended(run->cxt, (kept->shared.n_members + 1) * sizeof(uint32),
+									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	set_piece(&process, ZONE_PIECE_ROWS, kept->rows, (kept->shared.n_members + 1) * sizeof(uint32));
 
-	n_processes = run_phase(kept, &process, count_workers(run, kept->shared.n_partitions - 1), NULL);
+	n_processes = run_phase(kept, &process, count_workers(run, kept->shared.n_partitions - 1),
+							NULL);
 	for (int which = 0; which < ZONE_N_BUILDS; which++)
 		if (OidIsValid(kept->shared.storage[which]))
 			settle_table(run, which, n_processes, redo);

@@ -67,7 +67,8 @@ is_expected(ZoneSieve *sieve, const ZoneReader *reader, ZoneStream stream,
 {
 	bool		movement = (stream == ZONE_ACCELEROMETER);
 	Datum		key = stedi_zone_member_key(reader->test.set,
-											stedi_consent_number(reader->test.set, reader->test.place));
+											stedi_consent_number(reader->test.set,
+																 reader->test.place));
 	Datum		row[5];
 	bool		row_nulls[5] = {false};
 	TimestampTz time = 0;

@@ -152,7 +152,8 @@ typedef struct ZoneNamesFile ZoneNamesFile;
 extern ZoneNamesFile *stedi_zone_names_create(FileSet *fileset, ZoneStream stream, int process);
 
 /* Add what an object's records name: a StediSketchDone. */
-extern void stedi_zone_names_add(void *file, const StediObject *object, int number, const StediSketch *sketch);
+extern void stedi_zone_names_add(void *file, const StediObject *object, int number,
+								 const StediSketch *sketch);
 extern void stedi_zone_names_finish(ZoneNamesFile *file);
 
 /* For the leader: write all objects of the listing down, which holds their counts. */

@@ -18,7 +18,9 @@ stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id)
 	const char *text = stedi_zone_tables[id].comment;
 
 	if (id == ZONE_MACHINE_LEARNING_CURATED && run->match_time)
-		text = "Each step reading with each accelerometer reading of anybody at the same time: a row may pair one person's steps with another's movements; serialnumber is a pseudonym, not anonymity";
+		text = "Each step reading with each accelerometer reading of anybody at the same time: "
+			"a row may pair one person's steps with another's movements; "
+			"serialnumber is a pseudonym, not anonymity";
 	return psprintf("%s. Made by stedi.materialize with consent => '%s'.", text, run->consent);
 }
 
@@ -27,7 +29,7 @@ stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id)
 {
 	StringInfoData statements;
 	Relation	relation = table_open(run->relid[id], AccessShareLock);
-	const char *table = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+	const char *table = stedi_zone_query_table(run, id);
 
 	initStringInfo(&statements);
 	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)

@@ -41,14 +41,21 @@ hooks_of(const ZoneRun *run, Oid relid)
 
 	return stedi_zone_query_text(run,
 								 psprintf("SELECT string_agg(hook, ', ' ORDER BY hook) FROM ("
-										  " SELECT format('trigger %%I on %%s', tgname, tgrelid::regclass) AS hook"
-										  " FROM pg_trigger WHERE tgrelid IN (%s) AND NOT tgisinternal AND tgenabled <> 'D'"
-										  " UNION SELECT format('rule %%I on %%s', rulename, ev_class::regclass)"
-										  " FROM pg_rewrite WHERE ev_class IN (%s) AND ev_enabled <> 'D'"
-										  " UNION SELECT format('index %%s', indexrelid::regclass) FROM pg_index"
-										  " WHERE indrelid IN (%s) AND (indexprs IS NOT NULL OR indpred IS NOT NULL)"
-										  " UNION SELECT format('constraint %%I on %%s', conname, conrelid::regclass)"
-										  " FROM pg_constraint WHERE conrelid IN (%s) AND contype IN ('c', 'x')) h",
+										  " SELECT format('trigger %%I on %%s',"
+										  " tgname, tgrelid::regclass) AS hook"
+										  " FROM pg_trigger WHERE tgrelid IN (%s)"
+										  " AND NOT tgisinternal AND tgenabled <> 'D'"
+										  " UNION SELECT format('rule %%I on %%s',"
+										  " rulename, ev_class::regclass)"
+										  " FROM pg_rewrite WHERE ev_class IN (%s)"
+										  " AND ev_enabled <> 'D'"
+										  " UNION SELECT format('index %%s', indexrelid::regclass)"
+										  " FROM pg_index WHERE indrelid IN (%s)"
+										  " AND (indexprs IS NOT NULL OR indpred IS NOT NULL)"
+										  " UNION SELECT format('constraint %%I on %%s',"
+										  " conname, conrelid::regclass)"
+										  " FROM pg_constraint WHERE conrelid IN (%s)"
+										  " AND contype IN ('c', 'x')) h",
 										  parts, parts, parts, parts));
 }
 
@@ -71,7 +78,8 @@ fail(const ZoneRun *run, ZoneTableId id, int64 n)
 						  "%lld rows that had to be taken out of table \"%s\" are still there",
 						  (unsigned long) n, (long long) n, stedi_zone_tables[id].name),
 			hooks.len > 0 ? errdetail("The tables have: %s.", hooks.data) : 0,
-			errhint("A trigger or rule must neither keep rows from being deleted nor put them back: drop or disable it."));
+			errhint("A trigger or rule must neither keep rows from being deleted nor put them "
+					"back: drop or disable it."));
 }
 
 /* Can code of the owner run while the run writes one of the tables? */
@@ -90,7 +98,7 @@ static int64
 count_like(const ZoneRun *run, ZoneTableId id, const char *meant)
 {
 	return stedi_zone_query_count(psprintf("SELECT FROM %s t WHERE t IN (SELECT a_row FROM %s)",
-										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name),
+										   stedi_zone_query_table(run, id),
 										   meant));
 }
 
@@ -101,12 +109,13 @@ count_like(const ZoneRun *run, ZoneTableId id, const char *meant)
 static ZoneMeant *
 keep_meant(ZoneRun *run, ZoneTableId id, const char *places, int64 n_meant)
 {
-	const char *name = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+	const char *name = stedi_zone_query_table(run, id);
 	MemoryContext caller;
 	ZoneMeant  *meant;
 
 	stedi_zone_query_keep(run, psprintf("meant_%d", list_length(run->meant)),
-						  psprintf("SELECT t AS a_row FROM %s t JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
+						  psprintf("SELECT t AS a_row FROM %s t"
+								   " JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
 								   name, places));
 	caller = MemoryContextSwitchTo(run->cxt);
 	meant = palloc0(sizeof(ZoneMeant));
@@ -136,8 +145,9 @@ check_meant(const ZoneRun *run, const ZoneMeant *meant)
 int64
 stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 {
-	const char *name = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
-	int64		n_meant = stedi_zone_query_count(psprintf("SELECT DISTINCT part, place FROM %s", places));
+	const char *name = stedi_zone_query_table(run, id);
+	int64		n_meant =
+	stedi_zone_query_count(psprintf("SELECT DISTINCT part, place FROM %s", places));
 	ZoneMeant  *meant = NULL;
 	int64		n_stayed;
 	int64		n;
@@ -146,10 +156,12 @@ stedi_zone_delete(ZoneRun *run, ZoneTableId id, const char *places)
 		return 0;
 	if (is_hooked(run))
 		meant = keep_meant(run, id, places, n_meant);
-	n = stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g WHERE t.ctid = g.place AND t.tableoid = g.part",
+	n = stedi_zone_query_run(psprintf("DELETE FROM %s t USING %s g"
+									  " WHERE t.ctid = g.place AND t.tableoid = g.part",
 									  name, places));
 	n_stayed = n == n_meant ? 0 :
-		stedi_zone_query_count(psprintf("SELECT FROM %s t JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
+		stedi_zone_query_count(psprintf("SELECT FROM %s t"
+										" JOIN %s g ON t.ctid = g.place AND t.tableoid = g.part",
 										name, places));
 	if (n_stayed > 0)
 		fail(run, id, n_stayed);
@@ -168,7 +180,8 @@ stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template)
 
 	stedi_zone_query_keep(run, "gone_place",
 						  stedi_zone_query_expand(run,
-												  psprintf("SELECT t.tableoid AS part, t.ctid AS place FROM {%s} t WHERE %s",
+												  psprintf("SELECT t.tableoid AS part,"
+														   " t.ctid AS place FROM {%s} t WHERE %s",
 														   stedi_zone_tables[id].name, template)));
 	n = stedi_zone_delete(run, id, "gone_place");
 	stedi_zone_query_drop(run);

@@ -48,7 +48,8 @@ stedi_zone_find_few(const char *query)
 	int			n = 0;
 
 	stedi_zone_query_open(&rows,
-						  psprintf("SELECT key FROM (%s) k WHERE key IS NOT NULL GROUP BY key LIMIT %d",
+						  psprintf("SELECT key FROM (%s) k WHERE key IS NOT NULL"
+								   " GROUP BY key LIMIT %d",
 								   query, FEW_KEYS + 1), "t");
 	while (stedi_zone_query_fetch(&rows, 1, &key, &isnull))
 	{
@@ -77,7 +78,8 @@ find_by_index(ZoneRun *run, ZoneTableId id, const char *name, const char *keys,
 							 GUC_ACTION_SAVE, true, 0, false);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT part, place, %s, %s AS all_of_key"
-					 " FROM (SELECT tableoid AS part, ctid AS place, %s FROM %s WHERE %s = ANY ($1) OFFSET 0) t",
+					 " FROM (SELECT tableoid AS part, ctid AS place, %s FROM %s"
+					 " WHERE %s = ANY ($1) OFFSET 0) t",
 					 table->column_names,
 					 keys == NULL ? "false" : pairs == NULL ? "true" :
 					 psprintf("%s IN (SELECT key FROM %s)", table->key, keys),
@@ -117,10 +119,14 @@ begin_search(const ZoneRun *run, Search *search, const char *keys, const char *p
 	{
 		stedi_zone_query_open(&rows, psprintf("SELECT key FROM %s", keys), "t");
 		while (stedi_zone_query_fetch(&rows, 1, values, nulls))
-			if (!nulls[0])
-				(void) stedi_hashes_add(&search->keys,
-										stedi_consent_name_hash(run->seed,
-																stedi_text_slice(DatumGetTextPP(values[0])), false));
+		{
+			StediSlice	name;
+
+			if (nulls[0])
+				continue;
+			name = stedi_text_slice(DatumGetTextPP(values[0]));
+			(void) stedi_hashes_add(&search->keys, stedi_consent_name_hash(run->seed, name, false));
+		}
 		stedi_zone_query_close(&rows);
 	}
 	if (pairs == NULL)
@@ -133,7 +139,8 @@ begin_search(const ZoneRun *run, Search *search, const char *keys, const char *p
 
 		if (nulls[0] || nulls[1])
 			continue;
-		key = stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(values[0])), false);
+		key = stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(values[0])),
+									  false);
 		time = DatumGetInt64(values[1]);
 		(void) stedi_hashes_add(&search->pairs, pair_hash(key, time));
 		search->first = Min(search->first, time);
@@ -183,7 +190,8 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 									DatumGetInt64(rows.values[1]) > search->last))
 			continue;
 		key = stedi_text_slice((struct varlena *) DatumGetPointer(rows.values[0]));
-		if (VARATT_IS_EXTENDED(DatumGetPointer(rows.values[0])) && !VARATT_IS_SHORT(DatumGetPointer(rows.values[0])))
+		if (VARATT_IS_EXTENDED(DatumGetPointer(rows.values[0])) &&
+			!VARATT_IS_SHORT(DatumGetPointer(rows.values[0])))
 			key = stedi_text_slice(DatumGetTextPP(rows.values[0]));
 
 		/*
@@ -227,9 +235,10 @@ find_by_search(ZoneRun *run, ZoneTableId id, const char *name, const char *keys,
 
 	/* the columns are those that a query has */
 	stedi_zone_query_open(&rows,
-						  psprintf("SELECT tableoid AS part, ctid AS place, %s, true AS all_of_key FROM %s LIMIT 0",
+						  psprintf("SELECT tableoid AS part, ctid AS place, %s, true AS all_of_key"
+								   " FROM %s LIMIT 0",
 								   stedi_zone_tables[id].column_names,
-								   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name)),
+								   stedi_zone_query_table(run, id)),
 						  NULL);
 	tupdesc = CreateTupleDescCopy(rows.portal->tupDesc);
 	for (int i = 2; i < tupdesc->natts - 1; i++)
@@ -243,10 +252,10 @@ void
 stedi_zone_find(ZoneRun *run, ZoneTableId id, const char *name, const char *keys,
 				const char *pairs)
 {
-	ArrayType  *few = stedi_zone_find_few(psprintf("%s%s%s",
-												   keys != NULL ? psprintf("SELECT key FROM %s", keys) : "",
-												   keys != NULL && pairs != NULL ? " UNION ALL " : "",
-												   pairs != NULL ? psprintf("SELECT key FROM %s", pairs) : ""));
+	const char *of_keys = keys != NULL ? psprintf("SELECT key FROM %s", keys) : "";
+	const char *both = keys != NULL && pairs != NULL ? " UNION ALL " : "";
+	const char *of_pairs = pairs != NULL ? psprintf("SELECT key FROM %s", pairs) : "";
+	ArrayType  *few = stedi_zone_find_few(psprintf("%s%s%s", of_keys, both, of_pairs));
 
 	if (few != NULL)
 		find_by_index(run, id, name, keys, pairs, few);

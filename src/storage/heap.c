@@ -234,7 +234,8 @@ check_not_null(const ZoneHeap *heap, const bool *nulls)
 		if (nulls[i] && attr->attnotnull && !attr->attisdropped)
 			ereport(ERROR,
 					errcode(ERRCODE_NOT_NULL_VIOLATION),
-					errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+					errmsg("null value in column \"%s\" of relation \"%s\" violates not-null "
+						   "constraint",
 						   NameStr(attr->attname), RelationGetRelationName(heap->relation)));
 	}
 }
@@ -425,7 +426,8 @@ receive_start(DestReceiver *self, int operation, TupleDesc tupdesc)
 	bool		same = tupdesc->natts == heap->n_columns;
 
 	for (int i = 0; same && i < tupdesc->natts; i++)
-		same = TupleDescAttr(tupdesc, i)->atttypid == TupleDescAttr(heap->tupdesc, heap->attno[i])->atttypid;
+		same = TupleDescAttr(tupdesc, i)->atttypid ==
+			TupleDescAttr(heap->tupdesc, heap->attno[i])->atttypid;
 	if (!same)
 		ereport(ERROR,
 				errcode(ERRCODE_DATATYPE_MISMATCH),

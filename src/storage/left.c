@@ -30,11 +30,18 @@ stedi_zone_left_keep(ZoneRun *run, ZoneTableId id, const char *rows, const char 
 	MemoryContextSwitchTo(caller);
 	anybody = stedi_zone_object_names(run, id, ZONE_NAMES_KEPT, devices ? NULL : &kept,
 									  devices ? &kept : NULL);
-	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s", stedi_zone_tables[id].key, rows), "t");
+	stedi_zone_query_open(&keys, psprintf("SELECT DISTINCT %s FROM %s",
+										  stedi_zone_tables[id].key, rows), "t");
 	while (stedi_zone_query_fetch(&keys, 1, &key, &isnull))
-		if (!isnull && stedi_zone_object_is_named(&kept, anybody,
-												  stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(key)), false)))
+	{
+		uint64		hash;
+
+		if (isnull)
+			continue;
+		hash = stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(key)), false);
+		if (stedi_zone_object_is_named(&kept, anybody, hash))
 			stedi_zone_table_put(store, tupdesc, &key, &isnull);
+	}
 	stedi_zone_query_close(&keys);
 	stedi_zone_query_register(run, name, store, tupdesc);
 }

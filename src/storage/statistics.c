@@ -28,8 +28,10 @@ static char *
 column_values(const ZoneRun *run, ZoneTableId id)
 {
 	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(format('(%%L, t.%%I::text)', attname, attname), ', ')"
-										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped",
+								 psprintf("SELECT string_agg("
+										  "format('(%%L, t.%%I::text)', attname, attname), ', ')"
+										  " FROM pg_attribute WHERE attrelid = %u AND attnum > 0"
+										  " AND NOT attisdropped",
 										  run->relid[id]));
 }
 
@@ -43,13 +45,14 @@ has_others(Oid relid)
 
 	table_close(relation, NoLock);
 	return others ||
-		stedi_zone_query_count(psprintf("SELECT FROM pg_index WHERE indrelid = %u AND indexprs IS NOT NULL", relid)) > 0;
+		stedi_zone_query_count(psprintf("SELECT FROM pg_index WHERE indrelid = %u"
+										" AND indexprs IS NOT NULL", relid)) > 0;
 }
 
 void
 stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone, ZoneHeld *held)
 {
-	const char *name = quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
+	const char *name = stedi_zone_query_table(run, id);
 	const char *table = psprintf("s.schemaname = %s AND s.tablename = %s",
 								 quote_literal_cstr(run->target_name),
 								 quote_literal_cstr(stedi_zone_tables[id].name));
@@ -66,10 +69,13 @@ stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone, ZoneHeld *
 		return;
 	stedi_zone_query_open(&rows,
 						  psprintf("SELECT DISTINCT r.attname, r.value"
-								   " FROM (SELECT v.* FROM %s g JOIN %s t ON t.ctid = g.place AND t.tableoid = g.part"
+								   " FROM (SELECT v.* FROM %s g"
+								   " JOIN %s t ON t.ctid = g.place AND t.tableoid = g.part"
 								   "   CROSS JOIN LATERAL (VALUES %s) AS v (attname, value)) r"
-								   " JOIN (SELECT s.attname, unnest(coalesce(s.most_common_vals::text::text[], '{}')"
-								   "   || coalesce(s.histogram_bounds::text::text[], '{}')) AS value FROM pg_stats s WHERE %s) h"
+								   " JOIN (SELECT s.attname,"
+								   " unnest(coalesce(s.most_common_vals::text::text[], '{}')"
+								   "   || coalesce(s.histogram_bounds::text::text[], '{}'))"
+								   " AS value FROM pg_stats s WHERE %s) h"
 								   "  ON h.attname = r.attname AND h.value = r.value",
 								   gone, name, column_values(run, id), table), "tt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
@@ -95,7 +101,7 @@ stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held)
 
 		/* somebody who is in has it, too: nearly always found at once */
 		if (stedi_zone_query_with(psprintf("SELECT FROM %s WHERE %s::text = $1 LIMIT 1",
-										   quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name),
+										   stedi_zone_query_table(run, id),
 										   quote_identifier(lfirst(column))),
 								  1, &type, &wanted, NULL) == 0)
 			return true;

@@ -29,7 +29,8 @@
 /* The BRIN indexes of a table, with the blocks that a summary is of. */
 #define BRIN_INDEXES \
 	"SELECT i.indexrelid, i.indrelid, coalesce((SELECT o.option_value::bigint" \
-	"   FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'pages_per_range'), 128) AS n_blocks" \
+	"   FROM pg_options_to_table(c.reloptions) o" \
+	" WHERE o.option_name = 'pages_per_range'), 128) AS n_blocks" \
 	" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam" \
 	" WHERE a.amname = 'brin' AND c.relkind = 'i' AND i.indisvalid AND i.indrelid = "
 
@@ -42,10 +43,13 @@ stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places)
 	if (run->dry_run)
 		return;
 	foreach(lc, find_all_inheritors(run->relid[id], NoLock, NULL))
-		stedi_zone_query_run(psprintf("SELECT brin_desummarize_range(r.indexrelid, r.first_block) FROM ("
+		stedi_zone_query_run(psprintf("SELECT brin_desummarize_range(r.indexrelid, r.first_block)"
+									  " FROM ("
 									  " SELECT DISTINCT b.indexrelid,"
-									  "   ((g.place::text::point)[0]::bigint / b.n_blocks) * b.n_blocks AS first_block"
-									  " FROM %s g JOIN (" BRIN_INDEXES "%u) b ON b.indrelid = g.part) r",
+									  "   ((g.place::text::point)[0]::bigint / b.n_blocks)"
+									  " * b.n_blocks AS first_block"
+									  " FROM %s g"
+									  " JOIN (" BRIN_INDEXES "%u) b ON b.indrelid = g.part) r",
 									  places, lfirst_oid(lc)));
 }
 
@@ -53,8 +57,10 @@ stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places)
 static bool
 are_dead(const ZoneRun *run)
 {
-	char	   *last = stedi_zone_store_text(run, "SELECT max(xmin::text::bigint)::text FROM {books}.stedi_state");
-	TransactionId deleter = last != NULL ? (TransactionId) strtoul(last, NULL, 10) : InvalidTransactionId;
+	char	   *last =
+	stedi_zone_store_text(run, "SELECT max(xmin::text::bigint)::text FROM {books}.stedi_state");
+	TransactionId deleter = last != NULL ? (TransactionId) strtoul(last, NULL, 10) :
+	InvalidTransactionId;
 
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 	{
@@ -84,7 +90,8 @@ stedi_zone_summary_renew(ZoneRun *run)
 		if (!OidIsValid(run->relid[id]) || stedi_zone_tables[id].lookup == NULL)
 			continue;
 		foreach(lc, find_all_inheritors(run->relid[id], NoLock, NULL))
-			stedi_zone_query_run(psprintf("SELECT brin_summarize_new_values(b.indexrelid) FROM (" BRIN_INDEXES "%u) b",
+			stedi_zone_query_run(psprintf("SELECT brin_summarize_new_values(b.indexrelid)"
+										  " FROM (" BRIN_INDEXES "%u) b",
 										  lfirst_oid(lc)));
 	}
 }

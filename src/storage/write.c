@@ -59,18 +59,12 @@ int			stedi_swap_timeout = 10000;
 /* Between two tries for a lock that readers hold. */
 #define SWAP_RETRY_MS 10
 
-static const char *
-own_name(const ZoneRun *run, ZoneTableId id)
-{
-	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
-}
-
 /* The storage that is filled: beside the table, or its own. */
 static const char *
 staged_name(const ZoneRun *run, ZoneTableId id)
 {
 	if (!OidIsValid(run->staged[id]))
-		return own_name(run, id);
+		return stedi_zone_query_table(run, id);
 	return stedi_zone_query_relation(run->staged[id]);
 }
 
@@ -97,7 +91,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 {
 	ZoneReport *report = &run->report[id];
 	const char *columns = stedi_zone_tables[id].column_names;
-	const char *name = own_name(run, id);
+	const char *name = stedi_zone_query_table(run, id);
 	const char *staged = staged_name(run, id);
 	const char *covered = stedi_zone_keeps_rows(run) ? stedi_rule_covered(id) : NULL;
 
@@ -117,9 +111,11 @@ write_difference(ZoneRun *run, ZoneTableId id)
 		covered = stedi_zone_query_expand(run,
 										  psprintf("(%s IN (SELECT key FROM left_behind) AND %s)",
 												   stedi_zone_tables[id].key, covered));
-		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s", covered));
+		n_kept = stedi_zone_query_count(psprintf("SELECT FROM difference WHERE surplus < 0 AND %s",
+												 covered));
 		stedi_zone_query_keep(run, "kept_difference",
-							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s", covered));
+							  psprintf("SELECT * FROM difference WHERE surplus > 0 OR NOT %s",
+									   covered));
 		stedi_zone_table_report_kept(id, n_kept);
 		report->rows += n_kept;
 	}
@@ -155,7 +151,7 @@ write_difference(ZoneRun *run, ZoneTableId id)
 static void
 make_table(ZoneRun *run, ZoneTableId id)
 {
-	const char *name = own_name(run, id);
+	const char *name = stedi_zone_query_table(run, id);
 
 	stedi_zone_query_run(psprintf("CREATE TABLE %s (%s)", name, stedi_zone_tables[id].columns));
 	run->relid[id] = get_relname_relid(stedi_zone_tables[id].name, run->target);
@@ -168,7 +164,8 @@ static void
 grant_storage(const ZoneRun *run, Oid storage)
 {
 	if (run->owner != run->store.owner)
-		stedi_zone_query_run(psprintf("GRANT SELECT ON TABLE %s TO %s", stedi_zone_query_relation(storage),
+		stedi_zone_query_run(psprintf("GRANT SELECT ON TABLE %s TO %s",
+									  stedi_zone_query_relation(storage),
 									  quote_identifier(GetUserNameFromId(run->owner, false))));
 }
 
@@ -230,7 +227,8 @@ check_same_shape(Oid relid, Oid storage)
 	Relation	successor = table_open(storage, NoLock);
 	TupleDesc	one = RelationGetDescr(relation);
 	TupleDesc	other = RelationGetDescr(successor);
-	bool		same = one->natts == other->natts && relation->rd_rel->relkind == successor->rd_rel->relkind;
+	bool		same = one->natts == other->natts &&
+	relation->rd_rel->relkind == successor->rd_rel->relkind;
 
 	for (int i = 0; same && i < one->natts; i++)
 		same = TupleDescAttr(one, i)->atttypid == TupleDescAttr(other, i)->atttypid &&
@@ -383,7 +381,8 @@ may_fill(Oid relid, bool is_new)
 									 "  WHERE p.puballtables OR EXISTS (SELECT FROM"
 									 "  pg_get_publication_tables(p.pubname) t WHERE t.relid = %u))"
 									 " + (SELECT count(*) FROM pg_replication_slots"
-									 "  WHERE slot_type = 'logical' AND database = current_database())",
+									 "  WHERE slot_type = 'logical'"
+									 " AND database = current_database())",
 									 relid), 1, &n_obstacles);
 	return n_obstacles == 0;
 }
@@ -404,10 +403,11 @@ stedi_zone_write_begin(ZoneRun *run, ZoneTableId id)
 	}
 	fill = may_fill(run->relid[id], run->is_new[id]);
 	run->mode[id] = fill && run->is_new[id] ? ZONE_MODE_FULL :
-		fill && run->full_refresh && !stedi_zone_keeps_rows(run) ? ZONE_MODE_SWAP : ZONE_MODE_DIFFERENCE;
+		fill && run->full_refresh && !stedi_zone_keeps_rows(run) ? ZONE_MODE_SWAP :
+		ZONE_MODE_DIFFERENCE;
 	if (run->mode[id] == ZONE_MODE_SWAP)
-		stedi_zone_query_values(psprintf("SELECT count(*) FROM %s", own_name(run, id)),
-								1, &report->rows_out);
+		stedi_zone_query_values(psprintf("SELECT count(*) FROM %s",
+										 stedi_zone_query_table(run, id)), 1, &report->rows_out);
 	run->staged[id] = run->mode[id] == ZONE_MODE_DIFFERENCE ? make_counterpart(run, id) :
 		make_successor(run, id);
 	return run->staged[id];
@@ -453,7 +453,8 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 
 	if (run->mode[id] == ZONE_MODE_RENEW)
 		return;
-	report->mode = run->mode[id] == ZONE_MODE_DIFFERENCE && !run->is_new[id] ? "difference" : "full";
+	report->mode = run->mode[id] == ZONE_MODE_DIFFERENCE && !run->is_new[id] ? "difference" :
+		"full";
 	if (run->mode[id] == ZONE_MODE_DIFFERENCE)
 		write_difference(run, id);
 	else
@@ -465,8 +466,10 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_progress_phase(STEDI_PHASE_INDEXING, run->relid[id]);
 		stedi_zone_hold_release(run, run->relid[id]);
 		stedi_zone_query_run(psprintf("CREATE INDEX ON %s USING brin (%s text_bloom_ops"
-									  " (n_distinct_per_range = %d)) WITH (pages_per_range = %d, autosummarize = on)",
-									  own_name(run, id), lookup, LOOKUP_KEYS, LOOKUP_PAGES));
+									  " (n_distinct_per_range = %d))"
+									  " WITH (pages_per_range = %d, autosummarize = on)",
+									  stedi_zone_query_table(run, id), lookup,
+									  LOOKUP_KEYS, LOOKUP_PAGES));
 		(void) stedi_zone_hold(run, run->relid[id]);
 		stedi_progress_resume();
 	}
@@ -474,7 +477,7 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_zone_table_comment_columns(run, id);
 	if (run->is_new[id] || run->rule_changed ||
 		(run->match_changed && id == ZONE_MACHINE_LEARNING_CURATED))
-		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", own_name(run, id),
+		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", stedi_zone_query_table(run, id),
 									  quote_literal_cstr(stedi_zone_table_comment(run, id))));
 	if (run->mode[id] != ZONE_MODE_SWAP && (report->rows_in > 0 || report->rows_out > 0))
 		stedi_zone_write_analyze(run, id, report->rows_out);
@@ -515,7 +518,7 @@ stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 		CommandCounterIncrement();
 	}
 	stedi_progress_phase(STEDI_PHASE_ANALYZING, run->relid[id]);
-	stedi_zone_query_run(psprintf("ANALYZE %s", own_name(run, id)));
+	stedi_zone_query_run(psprintf("ANALYZE %s", stedi_zone_query_table(run, id)));
 	stedi_progress_resume();
 }
 
@@ -524,9 +527,12 @@ static char *
 lock_holders(ZoneRun *run, Oid relid)
 {
 	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(format('process %%s (role %%s%%s)', a.pid, a.usename,"
-										  " nullif(', application ' || a.application_name, ', application ')), ', ')"
-										  " FROM (SELECT DISTINCT l.pid FROM pg_locks l WHERE l.relation = %u"
+								 psprintf("SELECT string_agg(format('process %%s (role %%s%%s)',"
+										  " a.pid, a.usename,"
+										  " nullif(', application ' || a.application_name,"
+										  " ', application ')), ', ')"
+										  " FROM (SELECT DISTINCT l.pid FROM pg_locks l"
+										  " WHERE l.relation = %u"
 										  "  AND l.granted AND l.pid <> pg_backend_pid()) h"
 										  " JOIN pg_stat_activity a ON a.pid = h.pid", relid));
 }
@@ -577,7 +583,8 @@ lock_for_swap(ZoneRun *run)
 					errmsg("could not put the new contents of table \"%s\" in place: it is in use",
 						   get_rel_name(missed)),
 					holders != NULL ? errdetail("In use by %s.", holders) : 0,
-					errhint("Wait until its readers are done, raise stedi.swap_timeout, or run without full_refresh, which waits for no reader."));
+					errhint("Wait until its readers are done, raise stedi.swap_timeout, "
+							"or run without full_refresh, which waits for no reader."));
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 SWAP_RETRY_MS, STEDI_WAIT_LOCK);
