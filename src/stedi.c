@@ -24,8 +24,10 @@ _PG_init(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("stedi.swap_timeout",
-							"How long full_refresh waits for the readers of a table before it puts the new contents in place.",
-							"A reader that stays longer is named in the error; nothing is changed then.",
+							"How long full_refresh waits for the readers of a table before it puts "
+							"the new contents in place.",
+							"A reader that stays longer is named in the error; "
+							"nothing is changed then.",
 							&stedi_swap_timeout,
 							10000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,

@@ -104,7 +104,8 @@ compare_table(const ZoneSession *session, ZoneTableId id)
 	if (id == ZONE_MACHINE_LEARNING_CURATED && stedi_zone_expect_drops(session->run, id))
 	{
 		stedi_zone_expect_keep(session->run, id, "pair_due",
-							   stedi_zone_query_expand(session->run, psprintf("SELECT * FROM %s", due)));
+							   stedi_zone_query_expand(session->run,
+													   psprintf("SELECT * FROM %s", due)));
 		due = "pair_due";
 	}
 	stedi_zone_session_answer(session, psprintf(compare_query, table->name, table->column_names,

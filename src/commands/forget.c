@@ -43,9 +43,11 @@ typedef struct Subject
 
 /* The rows of theirs in tables of customers, and their devices. */
 static const char *const gone_customer_query =
-"SELECT tableoid AS part, ctid AS place FROM {customer_trusted} WHERE email IN (SELECT key FROM forgotten_person)";
+"SELECT tableoid AS part, ctid AS place FROM {customer_trusted}"
+" WHERE email IN (SELECT key FROM forgotten_person)";
 static const char *const gone_curated_query =
-"SELECT tableoid AS part, ctid AS place FROM {customer_curated} WHERE email IN (SELECT key FROM forgotten_person)";
+"SELECT tableoid AS part, ctid AS place FROM {customer_curated}"
+" WHERE email IN (SELECT key FROM forgotten_person)";
 static const char *const device_query =
 "SELECT serialnumber AS key FROM {customer_trusted}"
 " WHERE email IN (SELECT key FROM forgotten_person) AND serialnumber <> ''"
@@ -113,7 +115,8 @@ find_subject(Subject *subject, ZoneRun *run, const text *given)
 	hasher = stedi_zone_key_begin();
 	subject->entry = stedi_zone_key_forgotten(run, hasher, stedi_text_slice(subject->email));
 	stedi_zone_key_end(hasher);
-	stedi_zone_former_replace(run, stedi_text_slice((const struct varlena *) given), subject->email);
+	stedi_zone_former_replace(run, stedi_text_slice((const struct varlena *) given),
+							  subject->email);
 	email = PointerGetDatum(subject->email);
 	subject->emails = construct_array(&email, 1, TEXTOID, -1, false, TYPALIGN_INT);
 }
@@ -178,7 +181,8 @@ write_entry(Subject *subject, const char *what)
 		removed += run->report[id].rows_out;
 	keep(subject, "forgotten_name", "SELECT unnest($1) AS email");
 	stedi_zone_history_write(run,
-							 psprintf("SELECT email, '%s'::text, NULL::integer, NULL::bigint, " INT64_FORMAT "::bigint, 0::bigint"
+							 psprintf("SELECT email, '%s'::text, NULL::integer,"
+									  " NULL::bigint, " INT64_FORMAT "::bigint, 0::bigint"
 									  " FROM forgotten_name", what, removed));
 }
 
@@ -226,7 +230,8 @@ answer_objects(Subject *subject, ReturnSetInfo *answer, ZoneTableId id, const ch
 	(void) stedi_zone_object_want(run, id, devices ? NULL : &names, devices ? &names : NULL);
 	wish.listing = stedi_zone_object_choose(run, id);
 	stedi_zone_record_keep(run, name, id, &wish);
-	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c JOIN %s_object o ON o.object = c.object"
+	stedi_zone_query_open(&rows, psprintf("SELECT o.key, count(*) FROM %s c"
+										  " JOIN %s_object o ON o.object = c.object"
 										  " GROUP BY o.key ORDER BY o.key", name, name), "tl");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 		put_answer(subject, answer, "object", values[0], DatumGetInt64(values[1]));
@@ -251,7 +256,8 @@ answer_landing(Subject *subject, ReturnSetInfo *answer)
 	 */
 	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
 				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"
-										  " UNION SELECT serialnumber FROM their_record WHERE serialnumber <> ''"));
+										  " UNION SELECT serialnumber FROM their_record"
+										  " WHERE serialnumber <> ''"));
 }
 
 /* Nothing names the person: perhaps the e-mail is spelled otherwise. */
@@ -262,7 +268,8 @@ report_unknown(const Subject *subject)
 			errmsg("no row of schema \"%s\" and no landing record has that e-mail",
 				   subject->run->target_name),
 			errdetail("Whoever lands under it is kept out from now on."),
-			errhint("Check how it is spelled: another character that looks the same makes another e-mail. %s tells whether there are such.",
+			errhint("Check how it is spelled: another character that looks the same makes another "
+					"e-mail. %s tells whether there are such.",
 					stedi_zone_query_call(subject->run, "quality", "")));
 }
 
@@ -307,7 +314,8 @@ try_answer_landing(Subject *subject, ReturnSetInfo *answer)
 	ereport(WARNING,
 			errmsg("not all landing objects are named that still hold records of the person"),
 			errdetail("The landing zone could not be read: %s.", error->message),
-			errhint("Their rows are removed. Call stedi.forget once more to have the objects named."));
+			errhint("Their rows are removed. "
+					"Call stedi.forget once more to have the objects named."));
 }
 
 static void
@@ -327,7 +335,8 @@ forget_steps(ZoneRun *run, void *arg)
 				"UPDATE {books}.stedi_forgotten SET lifted = NULL, pending = true, reason = $3"
 				" WHERE who = $1 AND name = $2", reason) == 0)
 		(void) execute(&subject,
-					   "INSERT INTO {books}.stedi_forgotten VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
+					   "INSERT INTO {books}.stedi_forgotten"
+					   " VALUES ($1, $2, $4, $3, pg_catalog.now(), NULL, true)",
 					   reason);
 	remove_rows(&subject);
 	write_entry(&subject, "forgotten");
@@ -358,7 +367,8 @@ forget(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"reason\""),	/* it may be the e-mail */
 				errhint("%s", stedi_near_hint(reason, reasons,
-											  "Give one of: not_needed, consent_withdrawn, objection, unlawful, legal_obligation, child.")));
+											  "Give one of: not_needed, consent_withdrawn, "
+											  "objection, unlawful, legal_obligation, child.")));
 	InitMaterializedSRF(fcinfo, 0);
 	run = stedi_zone_begin_run(fcinfo, PG_GETARG_OID(0), 3);
 	stedi_zone_run(run, forget_steps, fcinfo);
@@ -374,7 +384,8 @@ unforget_steps(ZoneRun *run, void *arg)
 	begin_steps(run);
 	find_subject(&subject, run, PG_GETARG_TEXT_PP(1));
 	fcinfo->isnull = execute(&subject,
-							 "UPDATE {books}.stedi_forgotten SET lifted = pg_catalog.now(), pending = true"
+							 "UPDATE {books}.stedi_forgotten"
+							 " SET lifted = pg_catalog.now(), pending = true"
 							 " WHERE who = $1 AND name = $2 AND lifted IS NULL", NULL) == 0;
 	if (fcinfo->isnull)
 		return;

@@ -99,7 +99,8 @@ static const Trail step_trail = {
 static const Trail holder_trail = {
 	ZONE_ACCELEROMETER_TRUSTED,
 	"SELECT %s, c.serialnumber, stedi.epoch_ms(\"timestamp\") AS at, x, y, z FROM record m"
-	" JOIN (SELECT DISTINCT email COLLATE \"C\" AS email, serialnumber COLLATE \"C\" AS serialnumber"
+	" JOIN (SELECT DISTINCT email COLLATE \"C\" AS email,"
+	" serialnumber COLLATE \"C\" AS serialnumber"
 	"   FROM {customer_curated}) c ON c.email = m.email",
 	"SELECT serialnumber COLLATE \"C\" AS serialnumber, sensorreadingtime AS at, x, y, z,"
 	"   count(*) AS n"

@@ -72,7 +72,8 @@ read_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("argument \"target\" must not be null"),
-				errhint("Name the schema of the five tables, for example stedi.materialize('project')."));
+				errhint("Name the schema of the five tables, "
+						"for example stedi.materialize('project')."));
 	run = stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), ARG_LANDING);
 	run->asked = choice_argument(fcinfo, ARG_CONSENT, "consent", "granted", "since_consent");
 	match = choice_argument(fcinfo, ARG_MATCH, "match", "customer", "time");

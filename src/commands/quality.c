@@ -154,7 +154,8 @@ static const char *const person_set =
 
 static const char *const device_set =
 "SELECT d.serialnumber AS who, stedi.epoch_ms(i.sharewithresearchasofdate) AS since,"
-"   CASE WHEN d.handed_on THEN coalesce(stedi.epoch_ms(i.registrationdate), 9223372036854775807) END"
+"   CASE WHEN d.handed_on"
+" THEN coalesce(stedi.epoch_ms(i.registrationdate), 9223372036854775807) END"
 "     AS owned_since, 'granted'::text AS standing"
 " FROM device d JOIN insider i ON i.email = d.holder";
 
@@ -290,10 +291,12 @@ note_record(Profile *profile, const Datum *values, const bool *nulls)
 			column->n_nulls++;
 		else
 		{
-			value_hash = DatumGetUInt64(FunctionCall2Coll(column->hash, column->collation, values[i],
-														  UInt64GetDatum(profile->run->seed)));
+			value_hash =
+				DatumGetUInt64(FunctionCall2Coll(column->hash, column->collation, values[i],
+												 UInt64GetDatum(profile->run->seed)));
 			distinct_add(&column->distinct, value_hash);
-			if (covered && (column->kind == STEDI_COLUMN_WHEN || column->kind == STEDI_COLUMN_MEASURE))
+			if (covered &&
+				(column->kind == STEDI_COLUMN_WHEN || column->kind == STEDI_COLUMN_MEASURE))
 				note_value(column, values[i]);
 		}
 		if (column->kind != STEDI_COLUMN_OTHER && column->kind != STEDI_COLUMN_WHO)
@@ -308,7 +311,8 @@ static void
 note_reject(Profile *profile, const StediReject *reject)
 {
 	for (int i = 0; reject->column != NULL && i < profile->n_columns; i++)
-		if (profile->columns[i].name != NULL && strcmp(profile->columns[i].name, reject->column) == 0)
+		if (profile->columns[i].name != NULL &&
+			strcmp(profile->columns[i].name, reject->column) == 0)
 		{
 			profile->columns[i].n_rejects[reject->reason]++;
 			return;
@@ -327,6 +331,7 @@ begin_profile(Profile *profile, TupleDesc landing)
 	{
 		Column	   *column = &profile->columns[i];
 		Form_pg_attribute attr = TupleDescAttr(landing, i);
+		TypeCacheEntry *type;
 		const StediLandingColumn *known;
 
 		if (attr->attisdropped)
@@ -334,8 +339,8 @@ begin_profile(Profile *profile, TupleDesc landing)
 		column->name = NameStr(attr->attname);
 		column->type = attr->atttypid;
 		column->collation = attr->attcollation;
-		column->hash = &lookup_type_cache(attr->atttypid,
-										  TYPECACHE_HASH_EXTENDED_PROC_FINFO)->hash_extended_proc_finfo;
+		type = lookup_type_cache(attr->atttypid, TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+		column->hash = &type->hash_extended_proc_finfo;
 		stedi_hashes_begin(&column->distinct.hashes);
 		known = stedi_schema_column(stedi_schema_find(stedi_zone_tables[profile->id].landing),
 									column->name);

@@ -38,7 +38,8 @@ open_landing_table(Oid relid)
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" is not a foreign table of foreign-data wrapper \"%s\"",
 					   RelationGetRelationName(relation), STEDI_FDW_NAME),
-				errhint("Landing tables are made by IMPORT FOREIGN SCHEMA landing or CREATE FOREIGN TABLE."));
+				errhint("Landing tables are made by IMPORT FOREIGN SCHEMA landing or CREATE "
+						"FOREIGN TABLE."));
 	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
 	return relation;
@@ -139,7 +140,8 @@ customer_records(PG_FUNCTION_ARGS)
 		{
 			values[i] = row[attno[i]];
 			nulls[i] = row_nulls[attno[i]];
-			if (rejected && !nulls[i] && strcmp(stedi_schema_customers[i].name, "lastupdatedate") == 0)
+			if (rejected && !nulls[i] &&
+				strcmp(stedi_schema_customers[i].name, "lastupdatedate") == 0)
 				nulls[i] = !stedi_judge_latest(&values[i], unit);
 		}
 		values[STEDI_N_CUSTOMER_COLUMNS] = BoolGetDatum(rejected);

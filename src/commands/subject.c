@@ -119,7 +119,8 @@ read_person(const ZoneSession *session)
 		more[1] = psprintf(table_devices, "customer_curated");
 	stedi_zone_query_keep(run, "device",
 						  stedi_zone_query_expand(run, psprintf(device_query,
-																has_table(session, ZONE_CUSTOMER_CURATED) ?
+																has_table(session,
+																		  ZONE_CUSTOMER_CURATED) ?
 																own_device : "true",
 																more[0], more[1])));
 	wish.keys = stedi_zone_record_keys(run, "SELECT serialnumber FROM device");
@@ -145,13 +146,15 @@ answer(const ZoneSession *session)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (records[id] != NULL)
 			stedi_zone_session_answer(session, psprintf(record_query,
-														stedi_zone_tables[id].landing, records[id]));
+														stedi_zone_tables[id].landing,
+														records[id]));
 	if (!stedi_zone_session_has_book(session, ZONE_BOOK_KEY))
 		return;
 	stedi_zone_former_keep(session->run, "formerly", spelling_query);
 	for (int i = 0; i < lengthof(books); i++)
 		if (stedi_zone_session_has_book(session, books[i]))
-			stedi_zone_session_answer(session, psprintf(book_query, stedi_zone_book_name(books[i])));
+			stedi_zone_session_answer(session,
+									  psprintf(book_query, stedi_zone_book_name(books[i])));
 }
 
 /*

@@ -97,7 +97,8 @@ read_exceptions(Survey *survey)
 	stedi_zone_store_values(survey->run, "SELECT count(*) FROM {books}.stedi_device"
 							" WHERE device IS NOT NULL AND standing IS NOT NULL", 1, &room);
 	survey->exceptions = palloc_extended(Max(room, 1) * sizeof(Exception), MCXT_ALLOC_HUGE);
-	stedi_zone_store_query(survey->run, &rows, "SELECT device, standing, owned_since FROM {books}.stedi_device"
+	stedi_zone_store_query(survey->run, &rows, "SELECT device, standing, owned_since"
+						   " FROM {books}.stedi_device"
 						   " WHERE device IS NOT NULL AND standing IS NOT NULL", "ltl");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls) &&
 		   survey->n_exceptions < (uint64) room)
@@ -138,7 +139,8 @@ read_curated(Survey *survey)
 
 /* Make somebody's rows anew.  since NULL: there are to be none. */
 static void
-put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnull, int64 owned_since)
+put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnull,
+			int64 owned_since)
 {
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -182,7 +184,8 @@ survey_row(Survey *survey, const ZoneTableRows *rows, Datum granted, Datum unrea
 	if (exception != NULL && exception->standing == STEDI_STANDING_AMBIGUOUS)
 		values[3] = ambiguous;
 	else if (survey->devices &&
-			 !stedi_hashes_has(&survey->curated, stedi_zone_table_hash(survey->run, rows, TRUSTED_EMAIL)))
+			 !stedi_hashes_has(&survey->curated,
+							   stedi_zone_table_hash(survey->run, rows, TRUSTED_EMAIL)))
 		values[3] = unread;
 	stedi_consent_add(survey->building, values, nulls);
 	if (stedi_hashes_has(survey->renewed, hash) ||

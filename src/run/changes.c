@@ -51,7 +51,8 @@ static const char *const renewed_query =
 "  SELECT email, sum(removed)::bigint AS removed, sum(added)::bigint AS added FROM ("
 "   SELECT coalesce(email_before, email) AS email, (was_in AND differs)::integer AS removed,"
 "     (is_in AND differs)::integer AS added FROM change"
-"   UNION ALL SELECT email, (was_in AND differs)::integer, (is_in AND differs)::integer FROM curated_change"
+"   UNION ALL SELECT email, (was_in AND differs)::integer, (is_in AND differs)::integer"
+" FROM curated_change"
 "   UNION ALL SELECT key, 1, 0 FROM gone_accelerometer"
 "   UNION ALL SELECT email, 0, 1 FROM come_accelerometer"
 "   UNION ALL SELECT h.email, 1, 0 FROM gone_step g JOIN holder h ON h.serial_before = g.key"
@@ -110,7 +111,7 @@ stedi_zone_change_begin(ZoneRun *run)
 		{
 			appendStringInfoString(&had, id > 0 ? " UNION ALL " : "");
 			appendStringInfo(&had, had_queries[id],
-							 quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name));
+							 stedi_zone_query_table(run, id));
 		}
 	appendStringInfoString(&had, ") u GROUP BY email");
 	if (stedi_zone_query_count("SELECT FROM leaving") == 0)

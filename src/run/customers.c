@@ -221,7 +221,8 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 {
 	ZoneCustomers *customers = run->customers;
 	const StediPlace *place = stedi_scan_place(scan);
-	const ZoneObject *known = stedi_zone_object_find(run, ZONE_CUSTOMER_TRUSTED, place->object->key);
+	const ZoneObject *known =
+	stedi_zone_object_find(run, ZONE_CUSTOMER_TRUSTED, place->object->key);
 	ZoneClaim	claim = {.rejected = rejected};
 	Datum		values[N_RECORD_COLUMNS];
 	bool		nulls[N_RECORD_COLUMNS] = {false};
@@ -256,15 +257,18 @@ put_record(ZoneRun *run, StediScan *scan, bool rejected, Datum *row, bool *row_n
 	if (rejected && !nulls[CUSTOMER_UPDATED])
 		nulls[CUSTOMER_UPDATED] = !stedi_judge_latest(&values[CUSTOMER_UPDATED],
 													  customers->opts->clock.unit);
-	claim.updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX : DatumGetInt64(values[CUSTOMER_UPDATED]);
+	claim.updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX :
+		DatumGetInt64(values[CUSTOMER_UPDATED]);
 	claim.fresh = known->state != ZONE_OBJECT_SAME;
 	note_claim(run, place->object, known, &claim, values, nulls);
 
 	values[RECORD_REJECTED] = BoolGetDatum(rejected);
-	values[RECORD_MAY_HIDE] = BoolGetDatum(rejected && stedi_scan_may_hide(stedi_scan_reject(scan)));
+	values[RECORD_MAY_HIDE] =
+		BoolGetDatum(rejected && stedi_scan_may_hide(stedi_scan_reject(scan)));
 	values[RECORD_WHO] = Int64GetDatum((int64) claim.who);
 	values[RECORD_DEVICE] = Int64GetDatum((int64) claim.device);
-	values[RECORD_OBJECT] = Int32GetDatum((int32) (known - run->source[ZONE_CUSTOMER_TRUSTED].objects));
+	values[RECORD_OBJECT] =
+		Int32GetDatum((int32) (known - run->source[ZONE_CUSTOMER_TRUSTED].objects));
 	values[RECORD_PLACE] = Int64GetDatum((int64) place->offset);
 	values[RECORD_STANDS_IN] = BoolGetDatum(false);
 	tuplestore_putvalues(customers->records, customers->tupdesc, values, nulls);
@@ -360,7 +364,8 @@ keep_row(ZoneRun *run, const ZoneTableRows *rows, uint64 who)
 	memset(before, 0, sizeof(*before));
 	before->who = who;
 	before->device = stedi_zone_table_hash(run, rows, CUSTOMER_SERIAL);
-	before->updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX : DatumGetInt64(values[CUSTOMER_UPDATED]);
+	before->updated = nulls[CUSTOMER_UPDATED] ? PG_INT64_MAX :
+		DatumGetInt64(values[CUSTOMER_UPDATED]);
 	values[RECORD_REJECTED] = values[RECORD_MAY_HIDE] = BoolGetDatum(false);
 	values[RECORD_WHO] = Int64GetDatum((int64) who);
 	values[RECORD_DEVICE] = Int64GetDatum((int64) before->device);
@@ -387,7 +392,8 @@ find_rows(ZoneRun *run)
 
 	for (int i = 0; i < STEDI_N_CUSTOMER_COLUMNS; i++)
 		columns[i] = stedi_schema_customers[i].name;
-	stedi_zone_table_open(&rows, run->relid[ZONE_CUSTOMER_TRUSTED], columns, STEDI_N_CUSTOMER_COLUMNS);
+	stedi_zone_table_open(&rows, run->relid[ZONE_CUSTOMER_TRUSTED], columns,
+						  STEDI_N_CUSTOMER_COLUMNS);
 	while (stedi_zone_table_next(&rows))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row_cxt);
@@ -420,7 +426,8 @@ note_gone(ZoneRun *run)
 	stedi_hashes_begin(&gone);
 	(void) stedi_zone_object_names(run, ZONE_CUSTOMER_TRUSTED, ZONE_NAMES_GONE, &gone,
 								   &customers->claimed);
-	stedi_zone_store_query(run, &rows, "SELECT name FROM {books}.stedi_forgotten WHERE pending AND name IS NOT NULL",
+	stedi_zone_store_query(run, &rows, "SELECT name FROM {books}.stedi_forgotten"
+						   " WHERE pending AND name IS NOT NULL",
 						   "l");
 	while (stedi_zone_query_fetch(&rows, 1, &name, &isnull))
 		(void) stedi_hashes_add(&gone, (uint64) DatumGetInt64(name));
@@ -441,7 +448,8 @@ read_exceptional(ZoneRun *run)
 	Datum		device;
 	bool		isnull;
 
-	stedi_zone_store_query(run, &rows, "SELECT device FROM {books}.stedi_device WHERE device IS NOT NULL", "l");
+	stedi_zone_store_query(run, &rows,
+						   "SELECT device FROM {books}.stedi_device WHERE device IS NOT NULL", "l");
 	while (stedi_zone_query_fetch(&rows, 1, &device, &isnull))
 		(void) stedi_hashes_add(&run->customers->exceptional, (uint64) DatumGetInt64(device));
 	stedi_zone_query_close(&rows);
@@ -533,7 +541,8 @@ keep_records(ZoneRun *run)
 		if (stedi_hashes_has(&customers->needed, who))
 			continue;
 		(void) stedi_hashes_add(&customers->verdict,
-								(uint64) DatumGetInt64(slot_getattr(slot, RECORD_DEVICE + 1, &isnull)));
+								(uint64) DatumGetInt64(slot_getattr(slot, RECORD_DEVICE + 1,
+																	&isnull)));
 		tuplestore_puttupleslot(kept, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -582,7 +591,8 @@ read_changes(ZoneRun *run)
 	keep_records(run);
 	for (uint32 slot = 0; slot < customers->claimed.n_slots; slot++)
 		if (STEDI_HASHES_AT(&customers->claimed, slot) != 0)
-			(void) stedi_hashes_add(&customers->verdict, STEDI_HASHES_AT(&customers->claimed, slot));
+			(void) stedi_hashes_add(&customers->verdict,
+									STEDI_HASHES_AT(&customers->claimed, slot));
 	stedi_zone_query_keep_hashes(run, "affected", &run->affected);
 	stedi_zone_query_keep_hashes(run, "claimed", &customers->claimed);
 	stedi_zone_query_keep_hashes(run, "verdict", &customers->verdict);

@@ -102,7 +102,11 @@ lay_out(const ZoneRun *run, List *entries)
 	ListCell   *lc;
 
 	foreach(lc, entries)
-		size += strlen(((Entry *) lfirst(lc))->name) + strlen(((Entry *) lfirst(lc))->condition) + 2;
+	{
+		const Entry *entry = lfirst(lc);
+
+		size += strlen(entry->name) + strlen(entry->condition) + 2;
+	}
 	expectations = MemoryContextAllocZero(run->cxt, size);
 	expectations->size = size;
 	foreach(lc, entries)
@@ -162,7 +166,8 @@ read_entries(const ZoneRun *run)
 	Datum		values[4];
 	bool		nulls[4];
 
-	stedi_zone_store_query(run, &rows, "SELECT table_name, name, condition, action FROM {books}.stedi_expectation",
+	stedi_zone_store_query(run, &rows, "SELECT table_name, name, condition, action"
+						   " FROM {books}.stedi_expectation",
 						   "tttt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
@@ -181,7 +186,8 @@ read_entries(const ZoneRun *run)
 		if (!known)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("table \"stedi_expectation\" in schema \"%s\" has a row that is no expectation",
+					errmsg("table \"stedi_expectation\" in schema \"%s\" has a row that is no "
+						   "expectation",
 						   run->store.name),
 					errhint("Delete it, and set the expectation with stedi.expect."));
 		entries = lappend(entries, entry);
@@ -385,8 +391,10 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 	if (n_rows > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld row of %s does not meet what is expected of it and was removed",
-							  "%lld rows of %s do not meet what is expected of them and were removed",
-							  (unsigned long) n_rows, (long long) n_rows, stedi_zone_tables[id].name));
+							  "%lld rows of %s do not meet what is expected of them and were "
+							  "removed",
+							  (unsigned long) n_rows, (long long) n_rows,
+							  stedi_zone_tables[id].name));
 	return n_uncovered + n_rows;
 }
 
@@ -396,7 +404,8 @@ count_rows(ZoneRun *run, ZoneTableId id)
 {
 	ZoneExpectations *expectations = run->expectations;
 	ZoneSieve  *sieve = stedi_zone_sieve_open(expectations, id,
-											  ZONE_ACTIONS(ZONE_ACTION_WARN) | ZONE_ACTIONS(ZONE_ACTION_FAIL),
+											  ZONE_ACTIONS(ZONE_ACTION_WARN) |
+											  ZONE_ACTIONS(ZONE_ACTION_FAIL),
 											  LEADER);
 	ZoneTableRows rows;
 
@@ -431,7 +440,8 @@ fail(const ZoneRun *run, const ZoneExpectation *expectation, int64 n)
 	const char *table = stedi_zone_tables[expectation->id].name;
 	const char *name = name_of(run->expectations, expectation);
 	const char *call = expectation->id == ZONE_CUSTOMER_TRUSTED ?
-	psprintf("lower the action to 'warn' and run %s", stedi_zone_query_call(run, "materialize", "")) :
+	psprintf("lower the action to 'warn' and run %s",
+			 stedi_zone_query_call(run, "materialize", "")) :
 	psprintf("call %s, which takes their rows out of all five tables and does not ask about %s",
 			 stedi_zone_query_call(run, "materialize_customer_trusted", ""), table);
 
@@ -440,11 +450,15 @@ fail(const ZoneRun *run, const ZoneExpectation *expectation, int64 n)
 			errmsg_plural("%lld row of %s does not meet expectation \"%s\"",
 						  "%lld rows of %s do not meet expectation \"%s\"",
 						  (unsigned long) n, (long long) n, table, name),
-			errdetail("Nothing was changed; those who have withdrawn their consent since the last run are still in the tables."),
+			errdetail("Nothing was changed; those who have withdrawn their consent since the last "
+					  "run are still in the tables."),
 			errhint("Correct the landing zone, or the expectation. Until then, %s.", call));
 }
 
-/* Say once a run and expectation what was found; the error last, of the first table that has one. */
+/*
+ * Report once a run what each expectation found: first the warnings, then the
+ * error of the first table that has one.
+ */
 static void
 tell(const ZoneRun *run)
 {
@@ -466,8 +480,10 @@ tell(const ZoneRun *run)
 								  (unsigned long) n, (long long) n, table, name));
 		else if (expectation->action == ZONE_ACTION_DROP)
 			ereport(NOTICE,
-					errmsg_plural("%lld row was left out of %s: it does not meet expectation \"%s\"",
-								  "%lld rows were left out of %s: they do not meet expectation \"%s\"",
+					errmsg_plural("%lld row was left out of %s: "
+								  "it does not meet expectation \"%s\"",
+								  "%lld rows were left out of %s: "
+								  "they do not meet expectation \"%s\"",
 								  (unsigned long) n, (long long) n, table, name));
 		else if (failed == NULL)
 			failed = expectation;
@@ -491,7 +507,8 @@ put_counts(const ZoneRun *run, const ZoneExpectation *expectation)
 	values[3] = Int64GetDatum(violated);
 	values[4] = Int64GetDatum(run->number);
 	(void) stedi_zone_store_with(run,
-								 "UPDATE {books}.stedi_expectation SET met = $3, violated = $4, run = $5"
+								 "UPDATE {books}.stedi_expectation"
+								 " SET met = $3, violated = $4, run = $5"
 								 " WHERE table_name = $1 AND name = $2",
 								 lengthof(types), types, values, NULL);
 }
@@ -512,7 +529,8 @@ stedi_zone_expect_settle(ZoneRun *run)
 
 /* ---- the SQL functions ---- */
 
-static const char *const argument_names[N_ARGS] = {"target", "table", "name", "condition", "action"};
+static const char *const argument_names[N_ARGS] = {"target", "table", "name", "condition",
+"action"};
 
 /* A call's arguments. */
 typedef struct Call
@@ -539,7 +557,9 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid value for argument \"table\": \"%s\"", table),
-				errhint("%s", stedi_near_hint(table, tables, "Give one of: customer_trusted, accelerometer_trusted, customer_curated, step_trainer_curated, machine_learning_curated.")));
+				errhint("%s", stedi_near_hint(table, tables, "Give one of: customer_trusted, "
+											  "accelerometer_trusted, customer_curated, "
+											  "step_trainer_curated, machine_learning_curated.")));
 	call->entry.name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
 	if (call->entry.name[0] == '\0')
 		ereport(ERROR,
@@ -597,11 +617,14 @@ expect_steps(ZoneRun *run, void *arg)
 
 	/* what was counted stays with one that stays as it is */
 	(void) execute(run, call,
-				   "UPDATE {books}.stedi_expectation SET condition = $3, action = $4, met = NULL, violated = NULL, run = NULL"
-				   " WHERE table_name = $1 AND name = $2 AND (condition, action) IS DISTINCT FROM ($3, $4)");
+				   "UPDATE {books}.stedi_expectation"
+				   " SET condition = $3, action = $4, met = NULL, violated = NULL, run = NULL"
+				   " WHERE table_name = $1 AND name = $2 AND (condition, action)"
+				   " IS DISTINCT FROM ($3, $4)");
 	(void) execute(run, call,
 				   "INSERT INTO {books}.stedi_expectation SELECT $1, $2, $3, $4"
-				   " WHERE NOT EXISTS (SELECT FROM {books}.stedi_expectation WHERE table_name = $1 AND name = $2)");
+				   " WHERE NOT EXISTS (SELECT FROM {books}.stedi_expectation"
+				   " WHERE table_name = $1 AND name = $2)");
 }
 
 /*
@@ -615,7 +638,8 @@ expect(PG_FUNCTION_ARGS)
 
 	read_call(fcinfo, &call);
 	read_condition(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), expect_steps, &call);
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), expect_steps,
+				   &call);
 	PG_RETURN_VOID();
 }
 
@@ -629,7 +653,8 @@ unexpect_steps(ZoneRun *run, void *arg)
 		return;
 	stedi_zone_store_open(run);
 	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
-	call->found = execute(run, call, "DELETE FROM {books}.stedi_expectation WHERE table_name = $1 AND name = $2") > 0;
+	call->found = execute(run, call, "DELETE FROM {books}.stedi_expectation"
+						  " WHERE table_name = $1 AND name = $2") > 0;
 }
 
 /*
@@ -642,7 +667,8 @@ unexpect(PG_FUNCTION_ARGS)
 	Call		call = {0};
 
 	read_call(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), unexpect_steps, &call);
+	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), unexpect_steps,
+				   &call);
 	PG_RETURN_BOOL(call.found);
 }
 

@@ -111,7 +111,8 @@ extend_chain(Chain *chain, const Datum *values, const bool *nulls)
 		}
 		else
 		{
-			StediSlice	word = stedi_text_slice((struct varlena *) PG_DETOAST_DATUM_PACKED(values[i]));
+			StediSlice	word =
+			stedi_text_slice((struct varlena *) PG_DETOAST_DATUM_PACKED(values[i]));
 
 			add_word(words, word.data, word.len);
 		}
@@ -207,13 +208,19 @@ put_entry(Writer *writer, const text *email, const Datum *given, const bool *giv
 	values[ENTRY_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	nulls[ENTRY_WHO] = email == NULL;
 	if (email != NULL)
-		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash_text(writer->hasher, key,
-																	 stedi_text_slice((const struct varlena *) email)));
+	{
+		StediSlice	name = stedi_text_slice((const struct varlena *) email);
+
+		values[ENTRY_WHO] = PointerGetDatum(stedi_zone_key_hash_text(writer->hasher, key, name));
+	}
 	values[ENTRY_WHAT] = given[0];
 	nulls[ENTRY_OBJECT] = given_nulls[1];
 	if (!given_nulls[1])
-		values[ENTRY_OBJECT] =
-			stedi_text_name(run->source[ZONE_CUSTOMER_TRUSTED].listing->objects[DatumGetInt32(given[1])].key);
+	{
+		const StediListing *listing = run->source[ZONE_CUSTOMER_TRUSTED].listing;
+
+		values[ENTRY_OBJECT] = stedi_text_name(listing->objects[DatumGetInt32(given[1])].key);
+	}
 	for (int i = ENTRY_OFFSET; i <= ENTRY_ADDED; i++)
 	{
 		values[i] = given[i - ENTRY_OFFSET + 2];
@@ -328,7 +335,8 @@ check_entries(const ZoneSession *session, Chain *chain, const char *expected, bo
 		extend_chain(chain, values, nulls);
 		if (hash.len != sizeof(chain->head) || memcmp(hash.data, chain->head, hash.len) != 0)
 		{
-			put_problem(session, entry, "its hash is not that of what it says and of the entry before it");
+			put_problem(session, entry,
+						"its hash is not that of what it says and of the entry before it");
 			/* what follows is judged by what is there */
 			memset(chain->head, 0, sizeof(chain->head));
 			memcpy(chain->head, hash.data, Min(hash.len, sizeof(chain->head)));
@@ -358,7 +366,8 @@ verify_history(PG_FUNCTION_ARGS)
 		check_entries(&session, chain, expected, &found);
 	if (stedi_zone_session_has_book(&session, ZONE_BOOK_STATE))
 	{
-		char	   *entries = stedi_zone_session_text(&session, "SELECT max(entries)::text FROM {books}.stedi_state");
+		char	   *entries =
+		stedi_zone_session_text(&session, "SELECT max(entries)::text FROM {books}.stedi_state");
 
 		if (entries != NULL && strtoll(entries, NULL, 10) > chain->entry)
 			put_problem(&session, chain->entry, "the entries after it were cut off");
@@ -384,7 +393,8 @@ consent_history(PG_FUNCTION_ARGS)
 	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(0), -1, wanted);
 	if (stedi_zone_session_has_book(&session, ZONE_BOOK_HISTORY))
 		stedi_zone_session_answer(&session,
-								  "SELECT entry, run, at, who, what, object, byte_offset, rows_removed, rows_added, hash"
+								  "SELECT entry, run, at, who, what, object, byte_offset,"
+								  " rows_removed, rows_added, hash"
 								  " FROM {books}.stedi_history ORDER BY entry");
 	stedi_zone_session_end(&session);
 	return (Datum) 0;

@@ -26,12 +26,15 @@ static const char *const shared_query =
 
 /* Rows of the answer of quality. */
 static const char *const device_rows =
-"SELECT 'customer_landing'::text, 'serialnumber'::text, records, NULL::bigint, holders, NULL::text, NULL::text,"
-"   format('device with more than one holder, first named in object \"%s\" at byte offset %s', key, byte_offset)"
+"SELECT 'customer_landing'::text, 'serialnumber'::text, records, NULL::bigint, holders,"
+" NULL::text, NULL::text,"
+"   format('device with more than one holder, first named in object \"%s\" at byte offset %s',"
+" key, byte_offset)"
 " FROM shared ORDER BY holders DESC, records DESC, key COLLATE \"C\", byte_offset";
 
 static const char *const reading_row =
-"SELECT 'step_trainer_landing'::text, 'serialnumber'::text, " INT64_FORMAT "::bigint, NULL::bigint, NULL::bigint,"
+"SELECT 'step_trainer_landing'::text, 'serialnumber'::text, " INT64_FORMAT "::bigint,"
+" NULL::bigint, NULL::bigint,"
 "   NULL::text, NULL::text, 'of a device with more than one holder'::text";
 
 void
@@ -39,7 +42,8 @@ stedi_zone_share_count(ZoneRun *run)
 {
 	int64		before = run->n_shared;
 
-	stedi_zone_store_values(run, "SELECT count(*) FROM {books}.stedi_device WHERE standing = 'ambiguous'",
+	stedi_zone_store_values(run, "SELECT count(*) FROM {books}.stedi_device"
+							" WHERE standing = 'ambiguous'",
 							1, &run->n_shared);
 	run->shares_more = run->n_shared > before;
 }
@@ -81,10 +85,13 @@ stedi_zone_share_keep(ZoneRun *run)
 	stedi_hashes_begin(hashes);
 	MemoryContextSwitchTo(caller);
 	stedi_zone_query_keep(run, "shared", shared_query);
-	stedi_zone_query_open(&rows, "SELECT serialnumber FROM shared WHERE serialnumber IS NOT NULL", "t");
+	stedi_zone_query_open(&rows, "SELECT serialnumber FROM shared WHERE serialnumber IS NOT NULL",
+						  "t");
 	while (stedi_zone_query_fetch(&rows, 1, &serial, &isnull))
 		(void) stedi_hashes_add(hashes,
-								stedi_consent_name_hash(run->seed, stedi_text_slice(DatumGetTextPP(serial)), false));
+								stedi_consent_name_hash(run->seed,
+														stedi_text_slice(DatumGetTextPP(serial)),
+														false));
 	stedi_zone_query_close(&rows);
 	return hashes;
 }

@@ -21,7 +21,8 @@ static const char *const standing_query =
 "   (n_rejects > 0 AND (undated_reject OR newest IS NULL OR newest_reject >= newest)) AS is_out"
 " FROM (SELECT email,"
 "   max(lastupdatedate) FILTER (WHERE NOT rejected) AS newest,"
-"   bool_or(lastupdatedate IS NULL OR lastupdatedate > {now}) FILTER (WHERE NOT rejected) AS undated,"
+"   bool_or(lastupdatedate IS NULL OR lastupdatedate > {now})"
+" FILTER (WHERE NOT rejected) AS undated,"
 "   count(*) FILTER (WHERE rejected) AS n_rejects,"
 "   max(lastupdatedate) FILTER (WHERE rejected) AS newest_reject,"
 "   bool_or(lastupdatedate IS NULL) FILTER (WHERE rejected) AS undated_reject"
@@ -31,7 +32,8 @@ static const char *const standing_query =
 static const char *const decider_query =
 "SELECT DISTINCT ON (email) customername, email, phone, birthday, serialnumber, registrationdate,"
 "   lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate, sharewithfriendsasofdate,"
-"   coalesce(sharewithresearchasofdate > 0 AND sharewithresearchasofdate <= {now}, false) AS in_force,"
+"   coalesce(sharewithresearchasofdate > 0"
+" AND sharewithresearchasofdate <= {now}, false) AS in_force,"
 "   object, byte_offset"
 " FROM customer_record WHERE NOT rejected"
 " ORDER BY email, lastupdatedate DESC NULLS LAST,"
@@ -92,7 +94,8 @@ forgets(const ZoneSession *session)
 								" HAVING count(key) = 1") == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("who is forgotten in schema \"%s\" cannot be told: the key in table \"stedi_key\" is gone",
+				errmsg("who is forgotten in schema \"%s\" cannot be told: "
+					   "the key in table \"stedi_key\" is gone",
 					   session->run->target_name),
 				errhint("Restore that table from a backup."));
 	return true;
@@ -124,7 +127,8 @@ stedi_zone_audit_judge(const ZoneSession *session)
 	keep(session, "standing", standing_query);
 	keep(session, "decider", decider_query);
 	if (any_forgotten)
-		stedi_zone_store_keep(session->run, "insider", psprintf("%s%s", insider_query, not_forgotten));
+		stedi_zone_store_keep(session->run, "insider",
+							  psprintf("%s%s", insider_query, not_forgotten));
 	else
 		keep(session, "insider", insider_query);
 	keep(session, "claim", claim_query);

@@ -132,8 +132,9 @@ likeness_of(const char *folded, const char *column)
 		shared++;
 	if (shared == len && shared == column_len)
 		return LIKE;
-	if (len >= FEWEST_SHARED && varstr_levenshtein_less_equal(folded, len, column, column_len, 1, 1, 1,
-															  FARTHEST, true) <= FARTHEST)
+	if (len >= FEWEST_SHARED &&
+		varstr_levenshtein_less_equal(folded, len, column, column_len, 1, 1, 1,
+									  FARTHEST, true) <= FARTHEST)
 		return NEARLY_LIKE;
 	if (shared == len && shared >= FEWEST_SHARED)
 		return BEGINS_LIKE;
@@ -222,6 +223,7 @@ stedi_zone_lack_warn(const ZoneLack *lack, const StediOptions *opts, bool all_re
 				errhint("Records have a key \"%s\". If it is that, say so: %s", lack->like[i],
 						cure(opts, column, lack->like[i], lack->keys[lack->place[i]] == NULL ||
 							 strcmp(lack->keys[lack->place[i]], column) != 0)) :
-				errhint("Name its key in option \"key\" of the column: stedi.infer shows what keys there are."));
+				errhint("Name its key in option \"key\" of the column: "
+						"stedi.infer shows what keys there are."));
 	}
 }

@@ -33,7 +33,8 @@ report_records(ZoneRun *run)
 	const StediScanStats *stats = &run->source[ZONE_CUSTOMER_TRUSTED].stats;
 	int64		counts[6];
 
-	stedi_zone_query_values(stedi_zone_query_expand(run, stedi_rule_people_counts), lengthof(counts), counts);
+	stedi_zone_query_values(stedi_zone_query_expand(run, stedi_rule_people_counts),
+							lengthof(counts), counts);
 	report->superseded = counts[0];
 	report->no_consent = counts[1];
 	report->forgotten = counts[2];
@@ -54,13 +55,15 @@ stedi_zone_person_read(ZoneRun *run)
 	stedi_zone_former_begin(run);
 	stedi_zone_customer_read(run);
 	stedi_zone_former_settle(run);
-	stedi_zone_store_keep(run, "forgotten", "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
+	stedi_zone_store_keep(run, "forgotten",
+						  "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
 	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
 	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, stedi_rule_people));
 	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, stedi_rule_devices));
 	stedi_zone_share_count(run);
 	stedi_zone_store_run(run, run->renew ?
-						 "DELETE FROM {books}.stedi_device WHERE device IN (SELECT verdict FROM verdict)" :
+						 "DELETE FROM {books}.stedi_device"
+						 " WHERE device IN (SELECT verdict FROM verdict)" :
 						 "DELETE FROM {books}.stedi_device");
 	stedi_zone_store_run(run, stedi_rule_device_exceptions);
 	stedi_zone_share_count(run);

@@ -127,7 +127,8 @@ static void
 build_readings(ZoneRun *run, bool pairs)
 {
 	stedi_zone_load_build(run, pairs);
-	if (OidIsValid(run->source[ZONE_STEP_TRAINER_CURATED].relid) && run->wanted[ZONE_STEP_TRAINER_CURATED])
+	if (OidIsValid(run->source[ZONE_STEP_TRAINER_CURATED].relid) &&
+		run->wanted[ZONE_STEP_TRAINER_CURATED])
 		stedi_zone_share_warn(run);
 }
 

@@ -32,7 +32,8 @@
 /* The rows of customer_trusted that those affected are to have. */
 static const char *const after_query =
 "SELECT p.who, customername, email, phone, stedi.birthday(birthday) AS birthday, serialnumber,"
-" stedi.epoch_ms(registrationdate) AS registrationdate, stedi.epoch_ms(lastupdatedate) AS lastupdatedate,"
+" stedi.epoch_ms(registrationdate) AS registrationdate,"
+" stedi.epoch_ms(lastupdatedate) AS lastupdatedate,"
 " stedi.epoch_ms(sharewithresearchasofdate) AS sharewithresearchasofdate,"
 " stedi.epoch_ms(sharewithpublicasofdate) AS sharewithpublicasofdate,"
 " stedi.epoch_ms(sharewithfriendsasofdate) AS sharewithfriendsasofdate"
@@ -44,16 +45,21 @@ static const char *const change_query =
 " b.serialnumber AS serial_before, a.serialnumber AS serial,"
 " b.sharewithresearchasofdate AS since_before, a.sharewithresearchasofdate AS since,"
 " b.email IS NOT NULL AS was_in, a.email IS NOT NULL AS is_in,"
-" (b.customername, b.email, b.phone, b.birthday, b.serialnumber, b.registrationdate, b.lastupdatedate,"
-"  b.sharewithresearchasofdate, b.sharewithpublicasofdate, b.sharewithfriendsasofdate) IS DISTINCT FROM"
-" (a.customername, a.email, a.phone, a.birthday, a.serialnumber, a.registrationdate, a.lastupdatedate,"
+" (b.customername, b.email, b.phone, b.birthday, b.serialnumber,"
+" b.registrationdate, b.lastupdatedate,"
+"  b.sharewithresearchasofdate, b.sharewithpublicasofdate, b.sharewithfriendsasofdate)"
+" IS DISTINCT FROM"
+" (a.customername, a.email, a.phone, a.birthday, a.serialnumber,"
+" a.registrationdate, a.lastupdatedate,"
 "  a.sharewithresearchasofdate, a.sharewithpublicasofdate, a.sharewithfriendsasofdate) AS differs"
 " FROM (SELECT b.who, b.part, b.place, t.* FROM before b JOIN {customer_trusted} t"
-"   ON t.ctid = b.place AND t.tableoid = b.part) b FULL JOIN after a ON a.who = b.who AND a.email = b.email";
+"   ON t.ctid = b.place AND t.tableoid = b.part) b"
+" FULL JOIN after a ON a.who = b.who AND a.email = b.email";
 
 /* When somebody's readings have to be judged anew. */
 #define JUDGED_ANEW \
-	"(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since) OR ({cascades} AND differs))"
+	"(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since)" \
+	" OR ({cascades} AND differs))"
 
 static const char *const touched_query =
 "SELECT email FROM come_accelerometer UNION SELECT key FROM gone_accelerometer"
@@ -71,13 +77,15 @@ static const char *const curated_before_query =
 static const char *const curated_after_query =
 "SELECT * FROM {customer_trusted} t WHERE %s"
 " AND (email IN (SELECT email FROM has_readings)"
-"   OR (email NOT IN (SELECT key FROM renewed_person) AND email IN (SELECT email FROM curated_before)))";
+"   OR (email NOT IN (SELECT key FROM renewed_person)"
+" AND email IN (SELECT email FROM curated_before)))";
 
 static const char *const curated_change_query =
 "SELECT b.part, b.place, coalesce(b.email, a.email) AS email, b.serialnumber AS serial_before,"
 " a.serialnumber AS serial, b.email IS NOT NULL AS was_in, a.email IS NOT NULL AS is_in,"
 " (b.customername, b.phone, b.birthday, b.serialnumber, b.registrationdate, b.lastupdatedate,"
-"  b.sharewithresearchasofdate, b.sharewithpublicasofdate, b.sharewithfriendsasofdate) IS DISTINCT FROM"
+"  b.sharewithresearchasofdate, b.sharewithpublicasofdate, b.sharewithfriendsasofdate)"
+" IS DISTINCT FROM"
 " (a.customername, a.phone, a.birthday, a.serialnumber, a.registrationdate, a.lastupdatedate,"
 "  a.sharewithresearchasofdate, a.sharewithpublicasofdate, a.sharewithfriendsasofdate)"
 "   OR (b.email IS NULL) <> (a.email IS NULL) AS differs"
@@ -96,7 +104,8 @@ static const char *const device_query =
 /* Who holds the devices whose pairs are made anew, and these devices. */
 static const char *const paired_query =
 "SELECT email, serialnumber FROM {customer_curated} WHERE serialnumber <> ''"
-" AND (email IN (SELECT key FROM renewed_person) OR serialnumber IN (SELECT key FROM renewed_device))";
+" AND (email IN (SELECT key FROM renewed_person)"
+" OR serialnumber IN (SELECT key FROM renewed_device))";
 
 static const char *const repaired_query =
 "SELECT key FROM renewed_device UNION SELECT serialnumber FROM paired";
@@ -108,7 +117,8 @@ static const char *const whole_pairs_query =
 
 /* What came, of those whose pairs are added to, with both of their names. */
 static const char *const new_movement_query =
-"SELECT c.serialnumber, a.* FROM come_accelerometer a JOIN {customer_curated} c ON c.email = a.email"
+"SELECT c.serialnumber, a.* FROM come_accelerometer a"
+" JOIN {customer_curated} c ON c.email = a.email"
 " WHERE c.serialnumber <> '' AND c.serialnumber NOT IN (SELECT key FROM repaired)";
 
 static const char *const new_step_query =
@@ -116,7 +126,8 @@ static const char *const new_step_query =
 " WHERE s.serialnumber NOT IN (SELECT key FROM repaired)";
 
 static const char *const added_pairs_query =
-"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z FROM new_movement a"
+"SELECT s.serialnumber, s.sensorreadingtime, s.distancefromobject, a.x, a.y, a.z"
+" FROM new_movement a"
 " JOIN (SELECT serialnumber, sensorreadingtime, distancefromobject FROM come_step"
 "   UNION SELECT serialnumber, sensorreadingtime, distancefromobject FROM old_step) s"
 "   ON s.serialnumber = a.serialnumber AND s.sensorreadingtime = a.\"timestamp\""
@@ -132,12 +143,6 @@ keep(ZoneRun *run, const char *name, const char *template)
 	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
 }
 
-static const char *
-name_of(const ZoneRun *run, ZoneTableId id)
-{
-	return quote_qualified_identifier(run->target_name, stedi_zone_tables[id].name);
-}
-
 /*
  * How many rows have gone from a table along with those of one before it, as
  * foreign keys and triggers take them; these are not found any more.
@@ -146,12 +151,13 @@ static int64
 count_cascaded(ZoneRun *run, ZoneTableId id)
 {
 	int64		n_gone = 0;
+	const char *table = stedi_zone_query_table(run, id);
 
 	for (int before = 0; run->cascades && before < (int) id; before++)
 		n_gone += run->report[before].rows_out;
 	if (n_gone == 0)
 		return 0;
-	n_gone = run->rows_before[id] - stedi_zone_query_count(psprintf("SELECT FROM %s", name_of(run, id)));
+	n_gone = run->rows_before[id] - stedi_zone_query_count(psprintf("SELECT FROM %s", table));
 	return Max(n_gone, 0);
 }
 
@@ -168,7 +174,7 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 	report->rows_out = n_cascaded + stedi_zone_delete(run, id, gone);
 	report->rows_in = come == NULL ? 0 :
 		stedi_zone_query_run(psprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
-									  name_of(run, id), columns, columns, come));
+									  stedi_zone_query_table(run, id), columns, columns, come));
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
 	if (n_cascaded > 0 || stedi_zone_stats_are_stale(run, id, &held) ||
 		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
@@ -195,7 +201,8 @@ query_keys(ZoneRun *run, const char *sql, StediHashes *hashes)
 		caller = MemoryContextSwitchTo(run->cxt);
 		copy = DatumGetTextPCopy(key);
 		keys = lappend(keys, copy);
-		(void) stedi_hashes_add(hashes, stedi_consent_name_hash(run->seed, stedi_text_slice(copy), false));
+		(void) stedi_hashes_add(hashes,
+								stedi_consent_name_hash(run->seed, stedi_text_slice(copy), false));
 		MemoryContextSwitchTo(caller);
 	}
 	stedi_zone_query_close(&rows);
@@ -213,7 +220,8 @@ renew_customers(ZoneRun *run)
 	keep(run, "after", after_query);
 	keep(run, "change", change_query);
 	keep(run, "gone_customer", "SELECT part, place FROM change WHERE was_in AND differs");
-	keep(run, "come_customer", "SELECT a.* FROM after a JOIN change c ON c.who = a.who WHERE c.differs");
+	keep(run, "come_customer",
+		 "SELECT a.* FROM after a JOIN change c ON c.who = a.who WHERE c.differs");
 	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", "come_customer");
 	stedi_zone_table_report_customers(run);
 }
@@ -308,9 +316,11 @@ compare_rows(ZoneRun *run, const Stream *stream, const char *staged)
 								   run->since ? "true" : "false", table->time, table->time);
 	const char *missing = staged == NULL ? "true" : "s.key IS NULL";
 	const char *joined = staged == NULL ? "" :
-	psprintf(" LEFT JOIN (SELECT %s AS key, %s AS at, * FROM %s) s ON f.%s = s.key AND f.%s = s.at AND %s",
+	psprintf(" LEFT JOIN (SELECT %s AS key, %s AS at, * FROM %s) s ON f.%s = s.key AND f.%s = s.at"
+			 " AND %s",
 			 table->key, table->time, staged, table->key, table->time, stream->equal);
-	const char *surplus = psprintf("SELECT f.part, f.place, f.%s AS key, %s FROM found_%s f JOIN %s r ON r.key = f.%s%s"
+	const char *surplus = psprintf("SELECT f.part, f.place, f.%s AS key, %s FROM found_%s f"
+								   " JOIN %s r ON r.key = f.%s%s"
 								   " WHERE f.all_of_key AND %s",
 								   table->key,
 								   psprintf("f.%s", stream->id == ZONE_ACCELEROMETER_TRUSTED ?
@@ -322,11 +332,14 @@ compare_rows(ZoneRun *run, const Stream *stream, const char *staged)
 						  psprintf("%s AND NOT (%s)", surplus, covered));
 	if (run->vanished == ZONE_VANISHED_KEEP)
 		stedi_zone_table_report_kept(stream->id,
-									 stedi_zone_query_count(psprintf("%s AND %s", surplus, covered)));
+									 stedi_zone_query_count(psprintf("%s AND %s",
+																	 surplus, covered)));
 	stedi_zone_query_keep(run, psprintf("come_%s", stream->suffix), staged == NULL ?
-						  psprintf("SELECT %s FROM found_%s WHERE false", table->column_names, stream->suffix) :
+						  psprintf("SELECT %s FROM found_%s WHERE false",
+								   table->column_names, stream->suffix) :
 						  psprintf("SELECT %s FROM %s EXCEPT SELECT %s FROM found_%s",
-								   table->column_names, staged, table->column_names, stream->suffix));
+								   table->column_names, staged, table->column_names,
+								   stream->suffix));
 }
 
 /* Renew a table of readings. */
@@ -363,7 +376,8 @@ renew_movements(ZoneRun *run)
 
 	stedi_hashes_begin(&renewed);
 	keys = query_keys(run, stedi_zone_query_expand(run,
-												   "SELECT coalesce(email_before, email) FROM change WHERE " JUDGED_ANEW),
+												   "SELECT coalesce(email_before, email)"
+												   " FROM change WHERE " JUDGED_ANEW),
 					  &renewed);
 	stedi_zone_survey(run, ZONE_ACCELEROMETER_TRUSTED, &renewed, keys);
 	renew_readings(run, &accelerometer);
@@ -382,13 +396,16 @@ renew_curated(ZoneRun *run)
 	touched = few != NULL ? "email = ANY ($1)" : "email IN (SELECT email FROM touched)";
 	keep(run, "has_readings", reader_query);
 	stedi_zone_query_keep_of(run, "curated_before",
-							 stedi_zone_query_expand(run, psprintf(curated_before_query, touched)), few);
+							 stedi_zone_query_expand(run, psprintf(curated_before_query, touched)),
+							 few);
 	stedi_zone_query_keep_of(run, "curated_after",
-							 stedi_zone_query_expand(run, psprintf(curated_after_query, touched)), few);
+							 stedi_zone_query_expand(run, psprintf(curated_after_query, touched)),
+							 few);
 	keep(run, "curated_change", curated_change_query);
 	keep(run, "gone_curated", "SELECT part, place FROM curated_change WHERE was_in AND differs");
 	keep(run, "come_curated",
-		 "SELECT a.* FROM curated_after a JOIN curated_change c ON c.email = a.email WHERE c.differs");
+		 "SELECT a.* FROM curated_after a JOIN curated_change c ON c.email = a.email"
+		 " WHERE c.differs");
 	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", "come_curated");
 }
 
@@ -411,7 +428,8 @@ find_partners(ZoneRun *run, const Stream *stream, const char *name, const char *
 {
 	stedi_zone_query_keep(run, psprintf("pair_%s", stream->suffix),
 						  psprintf("SELECT DISTINCT %s AS key, %s AS \"time\" FROM %s WHERE %s",
-								   key, time, of, of_known_time(run, &run->source[stream->id], time)));
+								   key, time, of,
+								   of_known_time(run, &run->source[stream->id], time)));
 	stedi_zone_find(run, stream->id, name, NULL, psprintf("pair_%s", stream->suffix));
 }
 
@@ -444,10 +462,13 @@ renew_pairs(ZoneRun *run)
 	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "whole_pair", whole_pairs_query);
 	add_pairs(run);
 	stedi_zone_query_keep(run, "gone_pair",
-						  psprintf("SELECT f.part, f.place, f.serialnumber AS key, f.sensorreadingtime, f.distancefromobject, f.x, f.y, f.z"
-								   " FROM found_pair f LEFT JOIN whole_pair s ON s.serialnumber = f.serialnumber"
+						  psprintf("SELECT f.part, f.place, f.serialnumber AS key,"
+								   " f.sensorreadingtime, f.distancefromobject, f.x, f.y, f.z"
+								   " FROM found_pair f"
+								   " LEFT JOIN whole_pair s ON s.serialnumber = f.serialnumber"
 								   " AND s.sensorreadingtime = f.sensorreadingtime AND %s AND %s"
-								   " WHERE s.serialnumber IS NULL", accelerometer.equal, step.equal));
+								   " WHERE s.serialnumber IS NULL", accelerometer.equal,
+								   step.equal));
 	stedi_zone_query_keep(run, "come_pair",
 						  psprintf("SELECT %s FROM whole_pair EXCEPT SELECT %s FROM found_pair"
 								   " UNION ALL SELECT %s FROM added_pair",

@@ -150,7 +150,8 @@ stedi_zone_session_need_rule(ZoneSession *session)
 	if (stedi_zone_session_has_book(session, ZONE_BOOK_RULE))
 	{
 		run->consent = stedi_zone_session_text(session,
-											   "SELECT min(consent) FROM {books}.stedi_rule HAVING count(*) = 1"
+											   "SELECT min(consent) FROM {books}.stedi_rule"
+											   " HAVING count(*) = 1"
 											   " AND min(consent) IN ('granted', 'since_consent')");
 		match = stedi_zone_session_text(session,
 										"SELECT min(match) FROM {books}.stedi_rule"

@@ -120,10 +120,12 @@ check_reader(const ZoneRun *run)
 	if (OidIsValid(reader) && reader != run->owner)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("the tables of schema \"%s\" belong to role \"%s\", their bookkeeping is for role \"%s\"",
+				errmsg("the tables of schema \"%s\" belong to role \"%s\", "
+					   "their bookkeeping is for role \"%s\"",
 					   run->target_name, GetUserNameFromId(run->owner, true),
 					   GetUserNameFromId(reader, true)),
-				errhint("If the tables were given to that role, have a superuser give it the bookkeeping, too: GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION;",
+				errhint("If the tables were given to that role, have a superuser give it the "
+						"bookkeeping, too: GRANT USAGE ON SCHEMA %s TO %s WITH GRANT OPTION;",
 						quote_identifier(run->store.name),
 						quote_identifier(GetUserNameFromId(run->owner, true))));
 }
@@ -149,10 +151,12 @@ stedi_zone_check_target(ZoneRun *run)
 		run->owner = stedi_zone_grant_reader(run);
 	if (!OidIsValid(run->owner))
 	{
-		if (object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
-			object_aclcheck(NamespaceRelationId, run->target, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
-			stedi_cure_denied(OBJECT_SCHEMA, run->target, "USAGE, CREATE", GetUserId());
-		run->owner = GetUserId();
+		Oid			user = GetUserId();
+
+		if (object_aclcheck(NamespaceRelationId, run->target, user, ACL_USAGE) != ACLCHECK_OK ||
+			object_aclcheck(NamespaceRelationId, run->target, user, ACL_CREATE) != ACLCHECK_OK)
+			stedi_cure_denied(OBJECT_SCHEMA, run->target, "USAGE, CREATE", user);
+		run->owner = user;
 	}
 	else if (!has_privs_of_role(GetUserId(), run->owner))
 		ereport(ERROR,
@@ -211,14 +215,17 @@ stedi_zone_check_landing(ZoneRun *run)
 			(!run->wanted[id] && id != ZONE_CUSTOMER_TRUSTED))
 			continue;
 		relid = RangeVarGetRelid(makeRangeVar(unconstify(char *, run->landing_name),
-											  unconstify(char *, stedi_zone_tables[id].landing), -1),
+											  unconstify(char *, stedi_zone_tables[id].landing),
+											  -1),
 								 AccessShareLock, true);
 		if (!OidIsValid(relid) || !stedi_option_is_landing(relid))
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_TABLE),
-					errmsg("foreign table \"%s\" of foreign-data wrapper \"%s\" does not exist in schema \"%s\"",
+					errmsg("foreign table \"%s\" of foreign-data wrapper \"%s\" does not exist in "
+						   "schema \"%s\"",
 						   stedi_zone_tables[id].landing, STEDI_FDW_NAME, run->landing_name),
-					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, or name its schema: landing => '...'.",
+					errhint("Make it with IMPORT FOREIGN SCHEMA landing FROM SERVER ... INTO %s, "
+							"or name its schema: landing => '...'.",
 							quote_identifier(run->landing_name)));
 		if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			stedi_cure_denied(OBJECT_FOREIGN_TABLE, relid, "SELECT", GetUserId());
@@ -237,15 +244,25 @@ stedi_zone_check_published(ZoneRun *run)
 {
 	char	   *found =
 	stedi_zone_query_text(run,
-						  psprintf("SELECT c.oid::text FROM pg_class c WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
-								   " AND (c.relname LIKE 'stedi\\_%%' OR c.relname IN ('customer_trusted', 'accelerometer_trusted',"
-								   "  'customer_curated', 'step_trainer_curated', 'machine_learning_curated'))"
-								   " AND (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i"
-								   "   WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid))"
-								   "  OR (c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i"
+						  psprintf("SELECT c.oid::text FROM pg_class c"
+								   " WHERE c.relnamespace IN (%u, %u) AND c.relkind IN ('r', 'p')"
+								   " AND (c.relname LIKE 'stedi\\_%%'"
+								   " OR c.relname IN ('customer_trusted', 'accelerometer_trusted',"
+								   "  'customer_curated', 'step_trainer_curated',"
+								   " 'machine_learning_curated'))"
+								   " AND (c.relreplident = 'n'"
+								   " OR (c.relreplident = 'd'"
+								   " AND NOT EXISTS (SELECT FROM pg_index i"
+								   "   WHERE i.indrelid = c.oid AND i.indisprimary"
+								   " AND i.indisvalid))"
+								   "  OR (c.relreplident = 'i'"
+								   " AND NOT EXISTS (SELECT FROM pg_index i"
 								   "   WHERE i.indrelid = c.oid AND i.indisreplident)))"
-								   " AND EXISTS (SELECT FROM pg_publication p WHERE (p.pubdelete OR p.pubupdate)"
-								   "  AND EXISTS (SELECT FROM pg_get_publication_tables(p.pubname) t WHERE t.relid = c.oid))"
+								   " AND EXISTS (SELECT FROM pg_publication p"
+								   " WHERE (p.pubdelete OR p.pubupdate)"
+								   "  AND EXISTS (SELECT"
+								   " FROM pg_get_publication_tables(p.pubname) t"
+								   " WHERE t.relid = c.oid))"
 								   " ORDER BY c.relname LIMIT 1", run->target, run->store.schema));
 
 	if (found != NULL)
@@ -254,7 +271,8 @@ stedi_zone_check_published(ZoneRun *run)
 
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot materialize table \"%s\": it is published, and has no replica identity",
+				errmsg("cannot materialize table \"%s\": it is published, "
+					   "and has no replica identity",
 					   get_rel_name(relid)),
 				errhint("ALTER TABLE %s REPLICA IDENTITY FULL;", stedi_zone_query_relation(relid)));
 	}

@@ -39,7 +39,8 @@
 
 /* A record of the relation of one reading; its objects are counted from %d on. */
 static const char *const batch_query =
-"SELECT object + %d AS object, rejected, byte_offset, email, customername, phone, birthday, serialnumber,"
+"SELECT object + %d AS object, rejected, byte_offset, email, customername, phone, birthday,"
+" serialnumber,"
 "   registrationdate, lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate,"
 "   sharewithfriendsasofdate, landed FROM %s";
 
@@ -56,7 +57,8 @@ ROW_MS("sharewithfriendsasofdate") ", email COLLATE \"C\" AS landed"
 
 /* These alone; %s: that query. */
 static const char *const all_stand_in_query =
-"SELECT * FROM (%s) r (object, rejected, byte_offset, email, customername, phone, birthday, serialnumber,"
+"SELECT * FROM (%s) r (object, rejected, byte_offset, email, customername, phone, birthday,"
+" serialnumber,"
 "   registrationdate, lastupdatedate, sharewithresearchasofdate, sharewithpublicasofdate,"
 "   sharewithfriendsasofdate, landed)";
 
@@ -71,7 +73,8 @@ static const char *const gone_customer_query =
 
 /* Whose movements are looked at; %s: the query of those who are out. */
 static const char *const person_query =
-"SELECT email COLLATE \"default\" AS key FROM (SELECT email FROM gone_customer WHERE email IS NOT NULL"
+"SELECT email COLLATE \"default\" AS key"
+" FROM (SELECT email FROM gone_customer WHERE email IS NOT NULL"
 "   UNION SELECT email FROM later%s) p";
 
 static const char *const curated_person =
@@ -92,13 +95,15 @@ static const char *const gone_curated_query =
 
 /* Who stays there, with that later date. */
 static const char *const later_curated_query =
-"SELECT email COLLATE \"C\" AS email FROM {customer_curated} c WHERE email COLLATE \"C\" IN (SELECT email FROM later)"
+"SELECT email COLLATE \"C\" AS email FROM {customer_curated} c"
+" WHERE email COLLATE \"C\" IN (SELECT email FROM later)"
 " AND NOT EXISTS (SELECT FROM gone_curated g WHERE g.part = c.tableoid AND g.place = c.ctid)";
 
 /* Devices of which readings are, or may be, covered no more: all, or those before a time. */
 static const char *const device_query =
 "SELECT * FROM (SELECT c.serialnumber AS key, c.email COLLATE \"C\" AS email,"
-"     i.email IS NULL OR g.place IS NOT NULL OR d.holder IS DISTINCT FROM c.email COLLATE \"C\" AS is_out,"
+"     i.email IS NULL OR g.place IS NOT NULL"
+" OR d.holder IS DISTINCT FROM c.email COLLATE \"C\" AS is_out,"
 "     greatest(CASE WHEN {since_rule} THEN i.sharewithresearchasofdate END,"
 "       CASE WHEN d.handed_on THEN coalesce(i.registrationdate, 'infinity') END) AS bound,"
 "     d.handed_on OR l.email IS NOT NULL AS is_bounded"
@@ -112,12 +117,14 @@ static const char *const device_query =
 /* Of found_..., %s. */
 static const char *const gone_of_device_query =
 "SELECT part, place, serialnumber AS key FROM %s f WHERE NOT EXISTS (SELECT FROM touched_device d"
-"   WHERE d.key = f.serialnumber COLLATE \"C\" AND NOT d.is_out AND (d.bound IS NULL OR f.sensorreadingtime >= d.bound))";
+"   WHERE d.key = f.serialnumber COLLATE \"C\" AND NOT d.is_out"
+" AND (d.bound IS NULL OR f.sensorreadingtime >= d.bound))";
 
 /* Whoever stays has the row that their consent's new date is in; %s: the table. */
 static const char *const later_update =
 "UPDATE %s t SET customername = l.customername, phone = l.phone, birthday = l.birthday,"
-"   serialnumber = l.serialnumber, registrationdate = l.registrationdate, lastupdatedate = l.lastupdatedate,"
+"   serialnumber = l.serialnumber, registrationdate = l.registrationdate,"
+" lastupdatedate = l.lastupdatedate,"
 "   sharewithresearchasofdate = l.sharewithresearchasofdate,"
 "   sharewithpublicasofdate = l.sharewithpublicasofdate,"
 "   sharewithfriendsasofdate = l.sharewithfriendsasofdate"
@@ -131,7 +138,8 @@ static const char *const entry_query =
 "   SELECT email, 'withdrawn'::text AS what, 0::bigint AS added FROM gone_customer"
 "     WHERE email IS NOT NULL"
 "   UNION ALL SELECT email, 'date_changed', 1%s FROM later l) p"
-" LEFT JOIN counted n ON n.email = p.email LEFT JOIN decider d ON d.email = p.email ORDER BY p.email";
+" LEFT JOIN counted n ON n.email = p.email LEFT JOIN decider d ON d.email = p.email"
+" ORDER BY p.email";
 
 static const char *const pending_query =
 "SELECT key COLLATE \"C\" FROM touched_person%s";
@@ -206,7 +214,8 @@ read_records(ZoneRun *run, int *n_unreadable)
 	run->reading = source->relid;
 	while (first < n_objects)
 	{
-		char	   *name = first == 0 ? "customer_record" : psprintf("customer_record_%d", n_batches);
+		char	   *name = first == 0 ? "customer_record" :
+		psprintf("customer_record_%d", n_batches);
 		int			bad = try_read(run, name, first, n_objects);
 		int			end = bad < 0 ? n_objects : bad;
 
@@ -231,7 +240,8 @@ read_records(ZoneRun *run, int *n_unreadable)
 			source->objects[end].unreadable = true;
 		first = end + 1;
 		for (; *n_unreadable >= MOST_UNREADABLE && first < n_objects &&
-			 source->objects[first].state == ZONE_OBJECT_SAME && !source->objects[first].due; first++)
+			 source->objects[first].state == ZONE_OBJECT_SAME &&
+			 !source->objects[first].due; first++)
 		{
 			source->objects[first].unreadable = true;
 			++*n_unreadable;
@@ -260,7 +270,8 @@ keep_named(ZoneRun *run)
 	TupleDescInitEntry(tupdesc, 2, "place", TIDOID, -1, 0);
 	stedi_hashes_begin(&people);
 	MemoryContextSwitchTo(caller);
-	anybody = stedi_zone_object_names(run, ZONE_CUSTOMER_TRUSTED, ZONE_NAMES_UNREADABLE, &people, NULL) ||
+	anybody = stedi_zone_object_names(run, ZONE_CUSTOMER_TRUSTED, ZONE_NAMES_UNREADABLE, &people,
+									  NULL) ||
 		run->source[ZONE_CUSTOMER_TRUSTED].n_booked == 0;
 	stedi_zone_table_open(&rows, run->relid[ZONE_CUSTOMER_TRUSTED], columns, lengthof(columns));
 	while (stedi_zone_table_next(&rows))
@@ -371,9 +382,7 @@ remove_rows(ZoneRun *run, ZoneWithdrawal *withdrawal)
 		/* those who stay have the record in which the later date is */
 		if (id == ZONE_CUSTOMER_TRUSTED || id == ZONE_CUSTOMER_CURATED)
 			withdrawal->n_updated[id] =
-				stedi_zone_query_run(psprintf(later_update,
-											  quote_qualified_identifier(run->target_name,
-																		 stedi_zone_tables[id].name)));
+				stedi_zone_query_run(psprintf(later_update, stedi_zone_query_table(run, id)));
 		report->finished = GetCurrentTimestamp();
 		report->elapsed = report->finished - report->started;
 	}
@@ -428,10 +437,12 @@ write_down(ZoneRun *run, const ZoneWithdrawal *withdrawal)
 							   " UNION ALL SELECT email FROM later_curated");
 	for (int id = ZONE_STEP_TRAINER_CURATED; curated && id < ZONE_N_TABLES; id++)
 		if (OidIsValid(run->relid[id]) && (id == ZONE_STEP_TRAINER_CURATED || !run->match_time))
-			appendStringInfo(&counted, " UNION ALL SELECT d.email FROM %s g JOIN touched_device d ON d.key = g.key COLLATE \"C\"",
+			appendStringInfo(&counted, " UNION ALL SELECT d.email FROM %s g"
+							 " JOIN touched_device d ON d.key = g.key COLLATE \"C\"",
 							 id == ZONE_STEP_TRAINER_CURATED ? "gone_step" : "gone_pair");
 	stedi_zone_history_write(run, psprintf(entry_query, counted.data, curated ?
-										   " + (SELECT count(*) FROM later_curated k WHERE k.email = l.email)" : ""));
+										   " + (SELECT count(*) FROM later_curated k"
+										   " WHERE k.email = l.email)" : ""));
 	mark_pending(run, curated && OidIsValid(run->relid[ZONE_STEP_TRAINER_CURATED]));
 	stedi_zone_book_settle(run);
 	for (int id = 0; id < ZONE_N_TABLES; id++)
@@ -497,9 +508,7 @@ begin_steps(ZoneRun *run)
 	for (int id = 0; id < ZONE_N_TABLES && !run->complete; id++)
 		if (OidIsValid(run->relid[id]))
 			run->rows_before[id] =
-				stedi_zone_query_count(psprintf("SELECT FROM %s",
-												quote_qualified_identifier(run->target_name,
-																		   stedi_zone_tables[id].name)));
+				stedi_zone_query_count(psprintf("SELECT FROM %s", stedi_zone_query_table(run, id)));
 	stedi_zone_object_compare(run);
 	stedi_zone_report_begin(run);
 	return true;

@@ -38,18 +38,29 @@ warn(const ErrorData *error, Oid reading, const ZoneWithdrawal *withdrawal)
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "Landing table \"%s\" cannot be read. %s", get_rel_name(reading), place_of(error));
-	appendStringInfo(&detail, ngettext("%lld row went, ", "%lld rows went, ", (unsigned long) withdrawal->n_rows),
+	appendStringInfo(&detail, "Landing table \"%s\" cannot be read. %s",
+					 get_rel_name(reading), place_of(error));
+	appendStringInfo(&detail, ngettext("%lld row went, ", "%lld rows went, ",
+									   (unsigned long) withdrawal->n_rows),
 					 (long long) withdrawal->n_rows);
-	appendStringInfo(&detail, ngettext("of %lld customer who is out", "of %lld customers who are out",
-									   (unsigned long) withdrawal->n_out), (long long) withdrawal->n_out);
+	appendStringInfo(&detail, ngettext("of %lld customer who is out",
+									   "of %lld customers who are out",
+									   (unsigned long) withdrawal->n_out),
+					 (long long) withdrawal->n_out);
 	if (withdrawal->n_later > 0)
-		appendStringInfo(&detail, " and %lld who consent from a later date on", (long long) withdrawal->n_later);
+		appendStringInfo(&detail, " and %lld who consent from a later date on",
+						 (long long) withdrawal->n_later);
 	appendStringInfoString(&detail, ". New readings, new consents and other changes wait.");
 	if (withdrawal->n_unreadable > 0)
-		appendStringInfo(&detail, ngettext(" %d customer object cannot be read: whom it named when it was last read stays as they are, unless a newer record withdraws.",
-										   " %d customer objects cannot be read: whom they named when they were last read stays as they are, unless a newer record withdraws.",
-										   (unsigned long) withdrawal->n_unreadable), withdrawal->n_unreadable);
+		appendStringInfo(&detail, ngettext(" %d customer object cannot be read: "
+										   "whom it named when it was last read stays as they are, "
+										   "unless a newer record withdraws.",
+										   " %d customer objects cannot be read: "
+										   "whom they named when they were last read stays as "
+										   "they are, "
+										   "unless a newer record withdraws.",
+										   (unsigned long) withdrawal->n_unreadable),
+						 withdrawal->n_unreadable);
 	ereport(WARNING,
 			errcode(error->sqlerrcode),
 			errmsg("only withdrawals were carried out: %s", error->message),
@@ -64,13 +75,21 @@ add_hint(ErrorData *error, const char *hint)
 	error->hint = error->hint == NULL ? pstrdup(hint) : psprintf("%s %s", error->hint, hint);
 }
 
+/* The call that makes customer_trusted by itself. */
+static char *
+customers_call(const ZoneRun *run)
+{
+	return stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "");
+}
+
 static void
 hint_nobody(const ZoneRun *run, ErrorData *error, Oid reading)
 {
-	add_hint(error, "Nobody has withdrawn as far as customer records can be read; withdrawals go through all the same.");
+	add_hint(error, "Nobody has withdrawn as far as customer records can be read; "
+			 "withdrawals go through all the same.");
 	if (reading != run->source[ZONE_CUSTOMER_TRUSTED].relid)
 		add_hint(error, psprintf("Meanwhile, %s brings customer_trusted up to date.",
-								 stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "")));
+								 customers_call(run)));
 }
 
 /*
@@ -86,8 +105,9 @@ hint_wait(const ZoneRun *run, ErrorData *error)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		if (!OidIsValid(run->relid[id]))
 			return;
-	add_hint(error, psprintf("Those who have withdrawn their consent since the last run are still in the tables. Until this is cured, call %s, which takes their rows out of all five tables.",
-							 stedi_zone_query_call(run, stedi_zone_tables[ZONE_CUSTOMER_TRUSTED].function, "")));
+	add_hint(error, psprintf("Those who have withdrawn their consent since the last run are still "
+							 "in the tables. Until this is cured, call %s, which takes their rows "
+							 "out of all five tables.", customers_call(run)));
 }
 
 void
@@ -131,6 +151,8 @@ stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg)
 	else if (other == NULL && withdrawal.known)
 		hint_nobody(run, error, reading);
 	else if (other == NULL)
-		add_hint(error, "Withdrawals wait until it can be read: a landing table is defined otherwise than in the last run, a table is missing, or the tables are of an earlier version.");
+		add_hint(error, "Withdrawals wait until it can be read: "
+				 "a landing table is defined otherwise than in the last run, a table is missing, "
+				 "or the tables are of an earlier version.");
 	ReThrowError(error);
 }
