@@ -3,64 +3,16 @@
  * state.h
  *		A run: what was asked for, the target, the books, the counts.
  *
- * 	 commands/materialize.c			the SQL functions: in what order
- * 	 zone/target.c	who may, and as whom
- * 	 zone/sql.c	SQL with names filled in, run through SPI
- * 	 zone/rows.c	a table's rows, one after the other
- * 	 books/key.c		hashes of people, under the target's key
- * 	 books/schema.c	in which schema the bookkeeping is, and whose
- * 	 books/grant.c	who may read it
- * 	 books/adopt.c	bookkeeping of others, brought there
- * 	 books/book.c	what is kept from run to run: the tables
- * 	 books/save.c	what a run writes into them
- * 	 zone/hold.c	relations that are held open
- * 	 books/objects.c	landing objects: new, changed, vanished, to be read
- * 	 run/customers.c	customer objects -> customer records, all that matter
- * 	 run/people.c	customer records -> who is in, which device is whose
- * 	 run/expect.c	expectations: kept, counted, enforced
- * 	 zone/condition.c	their conditions, on a table's rows
+ * 	 zone/		the tables and the rules, and statements on them
+ * 	 books/		what is kept from run to run
+ * 	 storage/	rows into the tables, and out of them
+ * 	 readings/	landing readings to rows, in several processes
+ * 	 run/		the steps of a run, and of a look that changes nothing
+ * 	 commands/	the SQL functions: which steps, in what order
  *
- * A run rebuilds the tables, from all objects:
- *
- * 	 zone/tables.c	the five tables: their rows, and what they lose
- * 	 readings/load.c	landing readings -> rows, in several processes; see
- * 					readings/readings.h
- * 	 storage/write.c	rows -> a table: made, changed or swapped
- * 	 storage/delete.c	rows out of a table, with proof
- * 	 storage/summary.c what an index knows of rows that go
- *
- * or renews them: then it reads what is new, and takes everything else from
- * the tables as they are:
- *
- * 	 run/affected.c	whose readings have to be looked at
- * 	 storage/find.c	where their rows are
- * 	 run/renew.c	what has changed -> the tables' rows of whom it touches
- * 	 storage/statistics.c	what statistics know of rows that go
- *
- * or, where an object cannot be read, at least takes out who has withdrawn:
- *
- * 	 run/withdraw.c	a run, or else its withdrawals
- * 	 run/uncovered.c	what consent covers no more -> out of all tables
- *
- * and says what it did:
- *
- * 	 run/changes.c	who came and went
- * 	 books/history.c	the history of that
- * 	 zone/report.c	the report
- * 	 commands/forget.c	somebody is forgotten, and that undone
- *
- * Others look at what there is, and change nothing:
- *
- * 	 zone/session.c	the frame of such a look: who may, as whom, as of when
- * 	 zone/landing.c	landing records with their places -> what SQL can read
- * 	 commands/audit.c	the five tables against the rules, worked out anew
- * 	 commands/lineage.c	the objects and records that a table's rows came from
- * 	 commands/subject.c	everything that is held on one person
- * 	 commands/quality.c	what is in the landing zone, and what is wrong there
- * 	 run/holders.c	devices with more than one holder
- *
- * All of it runs as the owner of the target tables, in a security-restricted
- * operation, inside one transaction.
+ * doc/architecture.md follows a run through these folders.  All of it runs as
+ * the owner of the target tables, in a security-restricted operation, inside
+ * one transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,8 +20,8 @@
 #define STEDI_ZONE_STATE_H
 
 #include "consent/consent.h"
-#include "scan/scan.h"
-#include "zone/tables.h"
+#include "zone/condition.h"
+#include "zone/source.h"
 
 #include "access/tupdesc.h"
 #include "executor/spi.h"
@@ -118,59 +70,6 @@ typedef enum ZoneVanished
 	ZONE_VANISHED_KEEP,			/* readings stay */
 } ZoneVanished;
 
-typedef enum ZoneObjectState
-{
-	ZONE_OBJECT_NEW,
-	ZONE_OBJECT_CHANGED,
-	ZONE_OBJECT_SAME,
-} ZoneObjectState;
-
-/* A listed object, beside what the bookkeeping says of it. */
-typedef struct ZoneObject
-{
-	ZoneObjectState state;
-	bool		due;			/* a date in it has come into force */
-	bool		came_back;		/* it had vanished, and its rows were kept */
-	bool		wanted;			/* to be read */
-	bool		read;			/* it was */
-	bool		written;		/* into the bookkeeping */
-	bool		unreadable;		/* see run/withdraw.c */
-} ZoneObject;
-
-typedef struct ZoneName
-{
-	const char *name;			/* in the encoding of the database */
-	int			object;
-} ZoneName;
-
-/* A landing table that feeds one of the five. */
-typedef struct ZoneSource
-{
-	Oid			relid;			/* InvalidOid: none does, in this run */
-	StediScanStats stats;		/* of what was read; listed: of all */
-
-	/* set by stedi_zone_object_compare */
-	StediListing *listing;
-	ZoneObject *objects;		/* of each that is listed */
-	ZoneName   *names;			/* sorted */
-	List	   *vanished;		/* names, also of those kept before */
-	int			n_booked;
-	int			n_vanished;		/* since the last run */
-	int			n_changed;
-	int64		first_ms;		/* of readings in objects that are the same */
-	int64		last_ms;
-} ZoneSource;
-
-/* What is kept of an object that was read. */
-typedef struct ZoneSketch
-{
-	bytea	   *people;			/* NULL: none are kept */
-	bytea	   *devices;
-	int64		first_ms;		/* PG_INT64_MAX: no reading */
-	int64		last_ms;
-	int64		due_ms;			/* PG_INT64_MAX: never */
-} ZoneSketch;
-
 /* How a table gets its rows. */
 typedef enum ZoneMode
 {
@@ -207,42 +106,6 @@ typedef struct ZoneMeant
 
 #define ZONE_KEY_LEN 32
 
-/* The most processes that take part in a load. */
-#define ZONE_MAX_PROCESSES 64
-
-/* What becomes of rows that violate an expectation. */
-typedef enum ZoneAction
-{
-	ZONE_ACTION_WARN,			/* they are counted */
-	ZONE_ACTION_DROP,			/* they are left out */
-	ZONE_ACTION_FAIL,			/* the run ends in an error */
-	ZONE_N_ACTIONS
-} ZoneAction;
-
-/* The same as a set of them. */
-#define ZONE_ACTIONS(action) (1 << (action))
-
-typedef struct ZoneExpectation
-{
-	ZoneTableId id;
-	ZoneAction	action;
-	Size		name;			/* where this text begins, from the begin of
-								 * the ZoneExpectations */
-	Size		condition;		/* likewise */
-	int64		met;			/* rows of the table; -1: not counted */
-	uint64		violated[ZONE_MAX_PROCESSES];	/* by process */
-} ZoneExpectation;
-
-/* A target's expectations: one flat piece, for processes to share. */
-typedef struct ZoneExpectations
-{
-	Size		size;			/* with the texts behind the list */
-	bool		serial;			/* what drops rows is not parallel safe */
-	int			n;
-	ZoneExpectation list[FLEXIBLE_ARRAY_MEMBER];
-} ZoneExpectations;
-
-typedef struct ZoneSieve ZoneSieve;
 typedef struct ZoneLoad ZoneLoad;
 typedef struct ZoneCustomers ZoneCustomers;
 typedef struct ZoneFormer ZoneFormer;

@@ -283,29 +283,4 @@ typedef struct ZoneRecordWish
 extern void stedi_zone_record_keep(ZoneRun *run, const char *name, ZoneTableId id,
 								   const ZoneRecordWish *wish);
 
-/* condition.c */
-
-/*
- * Make the conditions of a table's expectations ready, of those with one of
- * the actions (ZONE_ACTIONS); NULL: there are none.  In the current context.
- * What is found goes to the counts of that process.  Sieves are closed in the
- * reverse order, as they hold settings.
- */
-extern ZoneSieve *stedi_zone_sieve_open(ZoneExpectations *expectations, ZoneTableId id,
-										int actions, int process);
-extern void stedi_zone_sieve_close(ZoneSieve *sieve);
-
-/* The columns of the table. */
-extern TupleDesc stedi_zone_sieve_columns(const ZoneSieve *sieve);
-
-/* May other processes evaluate the conditions? */
-extern bool stedi_zone_sieve_is_parallel_safe(const ZoneSieve *sieve);
-
-/*
- * Does a row, of the table's columns in their order, meet all of them?  Counts
- * each that it violates.  An error in a condition is reported without what it
- * says, which may hold values of the row.
- */
-extern bool stedi_zone_sieve_passes(ZoneSieve *sieve, const Datum *values, const bool *nulls);
-
 #endif							/* STEDI_ZONE_H */
