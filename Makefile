@@ -152,6 +152,8 @@ OBJS = \
 	src/storage/left.o \
 	src/storage/statistics.o \
 	src/storage/comment.o \
+	src/storage/unlogged.o \
+	src/storage/swap.o \
 	src/storage/write.o \
 	src/readings/load.o \
 	src/readings/read.o \

@@ -176,7 +176,7 @@ make_steps(ZoneRun *run, void *arg)
 	stedi_zone_book_run(run);
 	stedi_zone_delete_check(run);
 	stedi_zone_query_forget(run);
-	stedi_zone_write_swap(run);
+	stedi_zone_swap_all(run);
 }
 
 /* The same; or, where that cannot read what it must, who has withdrawn goes. */

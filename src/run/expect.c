@@ -387,7 +387,7 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 	n_rows = stedi_zone_delete(run, id, "unexpected_row");
 	stedi_zone_query_drop(run);
 	if (n_uncovered + n_rows > 0)
-		stedi_zone_write_analyze(run, id, n_uncovered + n_rows);
+		stedi_zone_stats_renew(run, id, n_uncovered + n_rows);
 	if (n_rows > 0)
 		ereport(NOTICE,
 				errmsg_plural("%lld row of %s does not meet what is expected of it and was removed",

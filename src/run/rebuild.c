@@ -80,7 +80,7 @@ prune_table(ZoneRun *run, ZoneTableId id)
 
 	if (n_rows == 0)
 		return;
-	stedi_zone_write_analyze(run, id, n_rows);
+	stedi_zone_stats_renew(run, id, n_rows);
 	ereport(NOTICE,
 			errmsg_plural("%lld row of %s is no longer covered and was removed",
 						  "%lld rows of %s are no longer covered and were removed",

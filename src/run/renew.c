@@ -178,7 +178,7 @@ stedi_zone_renew_rows(ZoneRun *run, ZoneTableId id, const char *gone, const char
 	report->rows = run->rows_before[id] + report->rows_in - report->rows_out;
 	if (n_cascaded > 0 || stedi_zone_stats_are_stale(run, id, &held) ||
 		report->rows_in + report->rows_out > run->rows_before[id] / MANY_ROWS)
-		stedi_zone_write_analyze(run, id, report->rows_out);
+		stedi_zone_stats_renew(run, id, report->rows_out);
 }
 
 /* The keys that a query gives, in the run's context. */

@@ -14,8 +14,11 @@
 #include "storage/storage.h"
 
 #include "access/table.h"
+#include "catalog/heap.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -107,4 +110,43 @@ stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held)
 			return true;
 	}
 	return false;
+}
+
+/* Remove a table's statistics, those of its indexes and of several columns, too. */
+static void
+remove_statistics(Oid relid)
+{
+	Relation	relation = table_open(relid, NoLock);
+	ListCell   *lc;
+
+	RemoveStatistics(relid, 0);
+	foreach(lc, RelationGetIndexList(relation))
+		RemoveStatistics(lfirst_oid(lc), 0);
+	foreach(lc, RelationGetStatExtList(relation))
+	{
+		RemoveStatisticsDataById(lfirst_oid(lc), false);
+		RemoveStatisticsDataById(lfirst_oid(lc), true);
+	}
+	table_close(relation, NoLock);
+}
+
+void
+stedi_zone_stats_renew(const ZoneRun *run, ZoneTableId id, int64 rows_out)
+{
+	/* ANALYZE writes pg_class in place: no rollback of a dry run undoes that */
+	if (run->dry_run)
+		return;
+
+	/* an empty table is not analyzed anew: what is there of it must go first */
+	if (rows_out > 0)
+	{
+		ListCell   *lc;
+
+		foreach(lc, find_all_inheritors(run->relid[id], ShareUpdateExclusiveLock, NULL))
+			remove_statistics(lfirst_oid(lc));
+		CommandCounterIncrement();
+	}
+	stedi_progress_phase(STEDI_PHASE_ANALYZING, run->relid[id]);
+	stedi_zone_query_run(psprintf("ANALYZE %s", stedi_zone_query_table(run, id)));
+	stedi_progress_resume();
 }

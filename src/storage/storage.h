@@ -51,10 +51,29 @@ extern char *stedi_zone_table_comment(const ZoneRun *run, ZoneTableId id);
 /* COMMENT ON the columns of a table that is new. */
 extern void stedi_zone_table_comment_columns(const ZoneRun *run, ZoneTableId id);
 
-/* write.c */
+/* unlogged.c */
 
-/* The setting: ms. */
+/*
+ * This transaction makes unlogged storage: if it aborts, flush the log before
+ * the storage is deleted.
+ */
+extern void stedi_zone_unlogged_note(void);
+
+/* swap.c */
+
+/* The setting stedi.swap_timeout: ms. */
 extern int	stedi_swap_timeout;
+
+/*
+ * Put the new storage in the place of the table's own.  The locks on both are
+ * released for it, and what was checked of them is checked again.
+ */
+extern void stedi_zone_swap_table(ZoneRun *run, ZoneTableId id);
+
+/* Do that for all tables that have new storage: the end of a run. */
+extern void stedi_zone_swap_all(ZoneRun *run);
+
+/* write.c */
 
 /*
  * Decide how the table gets its rows, and make the storage that they are to
@@ -64,15 +83,6 @@ extern int	stedi_swap_timeout;
 extern Oid	stedi_zone_write_begin(ZoneRun *run, ZoneTableId id);
 extern void stedi_zone_write_query(ZoneRun *run, ZoneTableId id, const char *query);
 extern void stedi_zone_write_end(ZoneRun *run, ZoneTableId id);
-
-/*
- * Renew the table's statistics, of which those of rows that went must not
- * stay behind.
- */
-extern void stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out);
-
-/* Put the new storage in place: the end of a run. */
-extern void stedi_zone_write_swap(ZoneRun *run);
 
 /* Drop storage that the table was compared with. */
 extern void stedi_zone_write_drop(ZoneRun *run, ZoneTableId id);
@@ -127,6 +137,9 @@ extern void stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone
 
 /* When the rows have gone: is one of the values nobody else's? */
 extern bool stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held);
+
+/* Renew the table's statistics.  None of rows that went may stay behind. */
+extern void stedi_zone_stats_renew(const ZoneRun *run, ZoneTableId id, int64 rows_out);
 
 /* left.c */
 

@@ -8,8 +8,8 @@
  * that exists keeps its OID, and with it privileges, views, indexes, policies
  * and publications.  It is changed by its difference from the new storage, with
  * DELETE and INSERT, so that every reader's snapshot holds.  Only full_refresh
- * puts the new storage in the place of the old: stedi_zone_write_swap does,
- * at the end of the run, all tables in one short phase.
+ * puts the new storage in the place of the old: swap.c does, at
+ * the end of the run, all tables in one short phase.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,35 +17,19 @@
 #include "storage/storage.h"
 
 #include "access/htup_details.h"
-#include "access/multixact.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "access/xlog_internal.h"
 #include "catalog/heap.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/toasting.h"
-#include "commands/cluster.h"
-#include "commands/defrem.h"
-#include "commands/tablecmds.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "nodes/pg_list.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
-
-int			stedi_swap_timeout = 10000;
 
 /*
  * The index by which the rows of one person or device are found.  Rows are
@@ -55,9 +39,6 @@ int			stedi_swap_timeout = 10000;
  */
 #define LOOKUP_PAGES 128
 #define LOOKUP_KEYS 700
-
-/* Between two tries for a lock that readers hold. */
-#define SWAP_RETRY_MS 10
 
 /* The storage that is filled: beside the table, or its own. */
 static const char *
@@ -219,117 +200,6 @@ make_successor(ZoneRun *run, ZoneTableId id)
 	return successor;
 }
 
-/* The storage has the columns of the table whose it is to be; else an error. */
-static void
-check_same_shape(Oid relid, Oid storage)
-{
-	Relation	relation = table_open(relid, NoLock);
-	Relation	successor = table_open(storage, NoLock);
-	TupleDesc	one = RelationGetDescr(relation);
-	TupleDesc	other = RelationGetDescr(successor);
-	bool		same = one->natts == other->natts &&
-	relation->rd_rel->relkind == successor->rd_rel->relkind;
-
-	for (int i = 0; same && i < one->natts; i++)
-		same = TupleDescAttr(one, i)->atttypid == TupleDescAttr(other, i)->atttypid &&
-			TupleDescAttr(one, i)->attisdropped == TupleDescAttr(other, i)->attisdropped &&
-			TupleDescAttr(one, i)->attlen == TupleDescAttr(other, i)->attlen &&
-			TupleDescAttr(one, i)->attalign == TupleDescAttr(other, i)->attalign;
-	if (!same)
-		ereport(ERROR,
-				errcode(ERRCODE_DATATYPE_MISMATCH),
-				errmsg("table \"%s\" was changed while the run wrote its new contents",
-					   RelationGetRelationName(relation)));
-	table_close(successor, NoLock);
-	table_close(relation, NoLock);
-}
-
-/*
- * Put new storage in the table's place.  Both are released for it, and what
- * was checked of them is checked once more.
- */
-static void
-put_in_place(ZoneRun *run, ZoneTableId id)
-{
-	Oid			storage = run->staged[id];
-	Relation	relation;
-
-	check_same_shape(run->relid[id], storage);
-	stedi_zone_hold_release(run, storage);
-	stedi_zone_hold_release(run, run->relid[id]);
-
-	/* a cursor of our own session holds no lock against us */
-	relation = table_open(run->relid[id], NoLock);
-	CheckTableNotInUse(relation, run->function);
-	table_close(relation, NoLock);
-	ATExecChangeOwner(storage, run->owner, true, AccessExclusiveLock);
-	CommandCounterIncrement();
-	finish_heap_swap(run->relid[id], storage,
-					 false,		/* not a system catalog */
-					 false,		/* TOAST goes with its heap */
-					 true,		/* check constraints */
-					 true,		/* internal */
-					 RecentXmin, ReadNextMultiXactId(),
-					 get_rel_persistence(run->relid[id]));
-	run->staged[id] = InvalidOid;
-	(void) stedi_zone_hold(run, run->relid[id]);
-}
-
-/* This transaction has made unlogged storage. */
-static bool made_unlogged = false;
-
-/* Flush all that has been logged.  Never throws; what cannot be written is a PANIC. */
-static void
-flush_log(void)
-{
-	XLogRecPtr	end = GetXLogInsertRecPtr();
-
-	/*
-	 * where the next record will begin: behind a page's header, where none
-	 * ends
-	 */
-	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD)
-		end -= SizeOfXLogLongPHD;
-	else if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
-		end -= SizeOfXLogShortPHD;
-	XLogFlush(end);
-}
-
-/*
- * Flush the log of an abort before its unlogged storage is deleted.  The
- * server deletes the files first: it keeps the one of the main fork, empty,
- * until the next checkpoint, and the init fork's not at all.  After a crash
- * between the two, recovery makes the init fork again, does not get to know
- * of the abort, cannot copy the one over the other, and gives up, once.
- */
-static void
-flush_abort(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_ABORT && made_unlogged)
-		flush_log();
-	made_unlogged &= (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE);
-}
-
-static void
-flush_subabort(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB && made_unlogged)
-		flush_log();
-}
-
-static void
-note_unlogged(void)
-{
-	static bool registered = false;
-
-	made_unlogged = true;
-	if (registered)
-		return;
-	RegisterXactCallback(flush_abort, NULL);
-	RegisterSubXactCallback(flush_subabort, NULL);
-	registered = true;
-}
-
 /* New storage to compare the table with: not logged, as it goes with the run. */
 static Oid
 make_counterpart(ZoneRun *run, ZoneTableId id)
@@ -338,7 +208,7 @@ make_counterpart(ZoneRun *run, ZoneTableId id)
 	ZoneUser	user;
 	Oid			storage;
 
-	note_unlogged();
+	stedi_zone_unlogged_note();
 	stedi_zone_store_enter(run, &user);
 	stedi_zone_query_run(psprintf("CREATE UNLOGGED TABLE %s (%s) USING heap",
 								  quote_qualified_identifier(run->store.name, name),
@@ -460,7 +330,7 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 	else
 		report->rows_in = report->rows;
 	if (run->mode[id] == ZONE_MODE_FULL)
-		put_in_place(run, id);
+		stedi_zone_swap_table(run, id);
 	if (run->is_new[id] && lookup != NULL && is_heap(run->relid[id]))
 	{
 		stedi_progress_phase(STEDI_PHASE_INDEXING, run->relid[id]);
@@ -480,130 +350,5 @@ stedi_zone_write_end(ZoneRun *run, ZoneTableId id)
 		stedi_zone_query_run(psprintf("COMMENT ON TABLE %s IS %s", stedi_zone_query_table(run, id),
 									  quote_literal_cstr(stedi_zone_table_comment(run, id))));
 	if (run->mode[id] != ZONE_MODE_SWAP && (report->rows_in > 0 || report->rows_out > 0))
-		stedi_zone_write_analyze(run, id, report->rows_out);
-}
-
-/* Remove a table's statistics, those of its indexes and of several columns, too. */
-static void
-remove_statistics(Oid relid)
-{
-	Relation	relation = table_open(relid, NoLock);
-	ListCell   *lc;
-
-	RemoveStatistics(relid, 0);
-	foreach(lc, RelationGetIndexList(relation))
-		RemoveStatistics(lfirst_oid(lc), 0);
-	foreach(lc, RelationGetStatExtList(relation))
-	{
-		RemoveStatisticsDataById(lfirst_oid(lc), false);
-		RemoveStatisticsDataById(lfirst_oid(lc), true);
-	}
-	table_close(relation, NoLock);
-}
-
-void
-stedi_zone_write_analyze(const ZoneRun *run, ZoneTableId id, int64 rows_out)
-{
-	/* ANALYZE writes pg_class in place: no rollback of a dry run undoes that */
-	if (run->dry_run)
-		return;
-
-	/* an empty table is not analyzed anew: what is there of it must go first */
-	if (rows_out > 0)
-	{
-		ListCell   *lc;
-
-		foreach(lc, find_all_inheritors(run->relid[id], ShareUpdateExclusiveLock, NULL))
-			remove_statistics(lfirst_oid(lc));
-		CommandCounterIncrement();
-	}
-	stedi_progress_phase(STEDI_PHASE_ANALYZING, run->relid[id]);
-	stedi_zone_query_run(psprintf("ANALYZE %s", stedi_zone_query_table(run, id)));
-	stedi_progress_resume();
-}
-
-/* Say who holds locks on the table: pid, role and application of each. */
-static char *
-lock_holders(ZoneRun *run, Oid relid)
-{
-	return stedi_zone_query_text(run,
-								 psprintf("SELECT string_agg(format('process %%s (role %%s%%s)',"
-										  " a.pid, a.usename,"
-										  " nullif(', application ' || a.application_name,"
-										  " ', application ')), ', ')"
-										  " FROM (SELECT DISTINCT l.pid FROM pg_locks l"
-										  " WHERE l.relation = %u"
-										  "  AND l.granted AND l.pid <> pg_backend_pid()) h"
-										  " JOIN pg_stat_activity a ON a.pid = h.pid", relid));
-}
-
-/* Lock all tables that are to be swapped, or none; then *missed says which. */
-static bool
-try_lock_all(const ZoneRun *run, Oid *missed)
-{
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
-		if (!OidIsValid(run->staged[id]) ||
-			ConditionalLockRelationOid(run->relid[id], AccessExclusiveLock))
-			continue;
-		*missed = run->relid[id];
-		while (--id >= 0)
-			if (OidIsValid(run->staged[id]))
-				UnlockRelationOid(run->relid[id], AccessExclusiveLock);
-		return false;
-	}
-	return true;
-}
-
-/*
- * Lock the tables against readers without standing in their way while we
- * wait: neither by a lock that is queued for, which would block every reader
- * that comes after, nor by those of the other tables.
- */
-static void
-lock_for_swap(ZoneRun *run)
-{
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   stedi_swap_timeout);
-	Oid			missed;
-	Oid			waited_for = InvalidOid;
-
-	while (!try_lock_all(run, &missed))
-	{
-		if (missed != waited_for)
-			stedi_progress_phase(STEDI_PHASE_WAITING, missed);
-		waited_for = missed;
-		CHECK_FOR_INTERRUPTS();
-		if (GetCurrentTimestamp() >= deadline)
-		{
-			char	   *holders = lock_holders(run, missed);
-
-			ereport(ERROR,
-					errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					errmsg("could not put the new contents of table \"%s\" in place: it is in use",
-						   get_rel_name(missed)),
-					holders != NULL ? errdetail("In use by %s.", holders) : 0,
-					errhint("Wait until its readers are done, raise stedi.swap_timeout, "
-							"or run without full_refresh, which waits for no reader."));
-		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 SWAP_RETRY_MS, STEDI_WAIT_LOCK);
-		ResetLatch(MyLatch);
-	}
-}
-
-void
-stedi_zone_write_swap(ZoneRun *run)
-{
-	if (run->dry_run)
-		return;
-	lock_for_swap(run);
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-	{
-		if (!OidIsValid(run->staged[id]))
-			continue;
-		stedi_progress_phase(STEDI_PHASE_SWAPPING, run->relid[id]);
-		put_in_place(run, id);
-		stedi_zone_write_analyze(run, id, run->report[id].rows_out);
-	}
+		stedi_zone_stats_renew(run, id, report->rows_out);
 }
