@@ -164,8 +164,9 @@ OBJS = \
 	src/run/try.o \
 	src/run/target.o \
 	src/run/session.o \
-	src/run/customers.o \
 	src/run/lack.o \
+	src/run/records.o \
+	src/run/customers.o \
 	src/run/holders.o \
 	src/run/people.o \
 	src/run/insiders.o \
