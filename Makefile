@@ -180,6 +180,7 @@ OBJS = \
 	src/run/withdraw.o \
 	src/commands/rejects.o \
 	src/commands/materialize.o \
+	src/commands/expect.o \
 	src/commands/forget.o \
 	src/commands/audit.o \
 	src/commands/lineage.o \

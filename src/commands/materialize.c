@@ -15,6 +15,7 @@
  */
 #include "books/books.h"
 #include "storage/storage.h"
+#include "run/expect.h"
 #include "run/run.h"
 
 #include "funcapi.h"

@@ -22,46 +22,19 @@
  */
 #include "books/books.h"
 #include "storage/storage.h"
-#include "run/run.h"
+#include "run/expect.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-/* The arguments of expect; unexpect has the first three. */
-enum
-{
-	ARG_TARGET,
-	ARG_TABLE,
-	ARG_NAME,
-	ARG_CONDITION,
-	ARG_ACTION,
-	N_ARGS
-};
-
-PG_FUNCTION_INFO_V1(expect);
-PG_FUNCTION_INFO_V1(unexpect);
-PG_FUNCTION_INFO_V1(expectations);
-
-/* By ZoneAction. */
-static const char *const actions[ZONE_N_ACTIONS + 1] = {"warn", "drop", "fail", NULL};
+const char *const stedi_zone_expect_actions[ZONE_N_ACTIONS + 1] = {"warn", "drop", "fail", NULL};
 
 /* What a process counts that is alone. */
 #define LEADER 0
-
-/* An expectation as it is written down. */
-typedef struct Entry
-{
-	ZoneTableId id;
-	ZoneAction	action;
-	char	   *name;
-	char	   *condition;
-} Entry;
 
 static const char *
 name_of(const ZoneExpectations *expectations, const ZoneExpectation *expectation)
@@ -69,20 +42,18 @@ name_of(const ZoneExpectations *expectations, const ZoneExpectation *expectation
 	return (const char *) expectations + expectation->name;
 }
 
-/* The number of a word among these; n: it is none of them. */
-static int
-find_word(const char *word, const char *const *words, int n)
+ZoneAction
+stedi_zone_expect_action(const char *word)
 {
-	int			i = 0;
+	int			action = 0;
 
-	while (i < n && strcmp(word, words[i]) != 0)
-		i++;
-	return i;
+	while (action < ZONE_N_ACTIONS && strcmp(word, stedi_zone_expect_actions[action]) != 0)
+		action++;
+	return action;
 }
 
-/* The table of that name; ZONE_N_TABLES: there is none. */
-static ZoneTableId
-find_table(const char *name)
+ZoneTableId
+stedi_zone_expect_table(const char *name)
 {
 	int			id = 0;
 
@@ -103,7 +74,7 @@ lay_out(const ZoneRun *run, List *entries)
 
 	foreach(lc, entries)
 	{
-		const Entry *entry = lfirst(lc);
+		const ZoneEntry *entry = lfirst(lc);
 
 		size += strlen(entry->name) + strlen(entry->condition) + 2;
 	}
@@ -111,7 +82,7 @@ lay_out(const ZoneRun *run, List *entries)
 	expectations->size = size;
 	foreach(lc, entries)
 	{
-		const Entry *entry = lfirst(lc);
+		const ZoneEntry *entry = lfirst(lc);
 		ZoneExpectation *expectation = &expectations->list[expectations->n++];
 
 		expectation->id = entry->id;
@@ -139,20 +110,25 @@ check_conditions(ZoneExpectations *expectations, ZoneTableId id)
 	}
 }
 
-/* May this action be taken on rows of this table? */
-static bool
-may_act(ZoneTableId id, ZoneAction action)
+bool
+stedi_zone_expect_may(ZoneTableId id, ZoneAction action)
 {
 	return action != ZONE_ACTION_DROP ||
 		(id != ZONE_CUSTOMER_TRUSTED && id != ZONE_CUSTOMER_CURATED);
+}
+
+void
+stedi_zone_expect_check(const ZoneRun *run, ZoneEntry *entry)
+{
+	check_conditions(lay_out(run, list_make1(entry)), entry->id);
 }
 
 /* For list_sort: by table, and by name. */
 static int
 compare_entries(const ListCell *a, const ListCell *b)
 {
-	const Entry *one = lfirst(a);
-	const Entry *other = lfirst(b);
+	const ZoneEntry *one = lfirst(a);
+	const ZoneEntry *other = lfirst(b);
 
 	return one->id != other->id ? (int) one->id - (int) other->id : strcmp(one->name, other->name);
 }
@@ -171,17 +147,17 @@ read_entries(const ZoneRun *run)
 						   "tttt");
 	while (stedi_zone_query_fetch(&rows, lengthof(values), values, nulls))
 	{
-		Entry	   *entry = palloc(sizeof(Entry));
+		ZoneEntry  *entry = palloc(sizeof(ZoneEntry));
 		bool		known = !nulls[0] && !nulls[1] && !nulls[2] && !nulls[3];
 
 		if (known)
 		{
-			entry->id = find_table(TextDatumGetCString(values[0]));
+			entry->id = stedi_zone_expect_table(TextDatumGetCString(values[0]));
 			entry->name = TextDatumGetCString(values[1]);
 			entry->condition = TextDatumGetCString(values[2]);
-			entry->action = find_word(TextDatumGetCString(values[3]), actions, ZONE_N_ACTIONS);
+			entry->action = stedi_zone_expect_action(TextDatumGetCString(values[3]));
 			known = entry->id < ZONE_N_TABLES && entry->action < ZONE_N_ACTIONS &&
-				may_act(entry->id, entry->action);
+				stedi_zone_expect_may(entry->id, entry->action);
 		}
 		if (!known)
 			ereport(ERROR,
@@ -525,169 +501,4 @@ stedi_zone_expect_settle(ZoneRun *run)
 	for (int i = 0; i < run->expectations->n; i++)
 		if (run->wanted[run->expectations->list[i].id])
 			put_counts(run, &run->expectations->list[i]);
-}
-
-/* ---- the SQL functions ---- */
-
-static const char *const argument_names[N_ARGS] = {"target", "table", "name", "condition",
-"action"};
-
-/* A call's arguments. */
-typedef struct Call
-{
-	Entry		entry;
-	int			n_args;
-	bool		found;			/* unexpect: there was one */
-} Call;
-
-static void
-read_call(FunctionCallInfo fcinfo, Call *call)
-{
-	const char *tables[ZONE_N_TABLES + 1] = {NULL};
-	char	   *table;
-
-	call->n_args = PG_NARGS();
-	for (int id = 0; id < ZONE_N_TABLES; id++)
-		tables[id] = stedi_zone_tables[id].name;
-	for (int arg = 0; arg < call->n_args; arg++)
-		stedi_zone_session_need_argument(fcinfo, arg, argument_names[arg]);
-	table = text_to_cstring(PG_GETARG_TEXT_PP(ARG_TABLE));
-	call->entry.id = find_table(table);
-	if (call->entry.id == ZONE_N_TABLES)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid value for argument \"table\": \"%s\"", table),
-				errhint("%s", stedi_near_hint(table, tables, "Give one of: customer_trusted, "
-											  "accelerometer_trusted, customer_curated, "
-											  "step_trainer_curated, machine_learning_curated.")));
-	call->entry.name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
-	if (call->entry.name[0] == '\0')
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"name\" is empty"));
-}
-
-static void
-read_condition(FunctionCallInfo fcinfo, Call *call)
-{
-	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ACTION));
-
-	call->entry.condition = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CONDITION));
-	call->entry.action = find_word(action, actions, ZONE_N_ACTIONS);
-	if (call->entry.action == ZONE_N_ACTIONS)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid value for argument \"action\": \"%s\"", action),
-				errhint("%s", stedi_near_hint(action, actions, "Give 'warn', 'drop' or 'fail'.")));
-	if (!may_act(call->entry.id, call->entry.action))
-		ereport(ERROR,
-				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("rows of %s cannot be dropped by an expectation",
-					   stedi_zone_tables[call->entry.id].name),
-				errdetail("Consent alone decides who is in."),
-				errhint("Use the action 'warn' or 'fail', or drop readings."));
-}
-
-/* A statement on $1 = table, $2 = name, $3 = condition, $4 = action; how many rows it processed. */
-static uint64
-execute(const ZoneRun *run, const Call *call, const char *template)
-{
-	static Oid	types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[lengthof(types)] = {0};
-	int			n = call->n_args - 1;
-
-	values[0] = CStringGetTextDatum(stedi_zone_tables[call->entry.id].name);
-	values[1] = CStringGetTextDatum(call->entry.name);
-	if (n > 2)
-	{
-		values[2] = CStringGetTextDatum(call->entry.condition);
-		values[3] = CStringGetTextDatum(actions[call->entry.action]);
-	}
-	return stedi_zone_store_with(run, template, n, types, values, NULL);
-}
-
-static void
-expect_steps(ZoneRun *run, void *arg)
-{
-	Call	   *call = arg;
-
-	check_conditions(lay_out(run, list_make1(&call->entry)), call->entry.id);
-	stedi_zone_store_open(run);
-	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
-
-	/* what was counted stays with one that stays as it is */
-	(void) execute(run, call,
-				   "UPDATE {books}.stedi_expectation"
-				   " SET condition = $3, action = $4, met = NULL, violated = NULL, run = NULL"
-				   " WHERE table_name = $1 AND name = $2 AND (condition, action)"
-				   " IS DISTINCT FROM ($3, $4)");
-	(void) execute(run, call,
-				   "INSERT INTO {books}.stedi_expectation SELECT $1, $2, $3, $4"
-				   " WHERE NOT EXISTS (SELECT FROM {books}.stedi_expectation"
-				   " WHERE table_name = $1 AND name = $2)");
-}
-
-/*
- * expect(target regnamespace, table text, name text, condition text, action text)
- *		-> void
- */
-Datum
-expect(PG_FUNCTION_ARGS)
-{
-	Call		call = {0};
-
-	read_call(fcinfo, &call);
-	read_condition(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), expect_steps,
-				   &call);
-	PG_RETURN_VOID();
-}
-
-static void
-unexpect_steps(ZoneRun *run, void *arg)
-{
-	Call	   *call = arg;
-
-	/* who makes it would own the target from then on */
-	if (!OidIsValid(run->store.schema))
-		return;
-	stedi_zone_store_open(run);
-	stedi_zone_book_make(run, ZONE_BOOK_EXPECTATION);
-	call->found = execute(run, call, "DELETE FROM {books}.stedi_expectation"
-						  " WHERE table_name = $1 AND name = $2") > 0;
-}
-
-/*
- * unexpect(target regnamespace, table text, name text) -> boolean: was there
- * such an expectation?
- */
-Datum
-unexpect(PG_FUNCTION_ARGS)
-{
-	Call		call = {0};
-
-	read_call(fcinfo, &call);
-	stedi_zone_run(stedi_zone_begin_run(fcinfo, PG_GETARG_OID(ARG_TARGET), -1), unexpect_steps,
-				   &call);
-	PG_RETURN_BOOL(call.found);
-}
-
-/*
- * expectations(target regnamespace)
- *		-> (table_name, name, condition, action text, met, violated, run bigint)
- */
-Datum
-expectations(PG_FUNCTION_ARGS)
-{
-	static const bool none[ZONE_N_TABLES] = {false};
-	ZoneSession session;
-
-	stedi_zone_session_need_argument(fcinfo, ARG_TARGET, "target");
-	stedi_zone_session_begin(&session, fcinfo, PG_GETARG_OID(ARG_TARGET), -1, none);
-	if (stedi_zone_session_has_book(&session, ZONE_BOOK_EXPECTATION))
-		stedi_zone_session_answer(&session,
-								  "SELECT table_name, name, condition, action, met, violated, run"
-								  " FROM {books}.stedi_expectation ORDER BY table_name, name");
-	stedi_zone_session_end(&session);
-	return (Datum) 0;
 }

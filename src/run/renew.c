@@ -20,6 +20,7 @@
 #include "books/books.h"
 #include "storage/storage.h"
 #include "readings/readings.h"
+#include "run/expect.h"
 #include "run/run.h"
 
 #include "utils/builtins.h"

@@ -188,36 +188,6 @@ extern void stedi_zone_share_answer(const ZoneSession *session, int64 n_readings
  */
 extern void stedi_zone_history_write(ZoneRun *run, const char *query);
 
-/* expect.c */
-
-/*
- * Read a target's expectations: sets run->expectations and run->dropping.  The
- * conditions of tables that are wanted are analysed, so that what cannot be
- * evaluated any more is an error now; of the others none is ever evaluated.
- */
-extern void stedi_zone_expect_read(ZoneRun *run);
-
-/* Do any of them drop rows of this table? */
-extern bool stedi_zone_expect_drops(const ZoneRun *run, ZoneTableId id);
-
-/*
- * Keep rows of a query, which has the table's columns, that are not dropped;
- * the report counts the others.
- */
-extern void stedi_zone_expect_keep(ZoneRun *run, ZoneTableId id, const char *name, const char *sql);
-
-/*
- * Take rows out of a table that are to stay without an object, and that an
- * expectation drops which was not there when they came; how many.
- */
-extern int64 stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id);
-
-/*
- * When the tables are as the run leaves them: count who meets what, say it, and
- * write it down; an error where an expectation fails.
- */
-extern void stedi_zone_expect_settle(ZoneRun *run);
-
 /* affected.c */
 
 /*

@@ -21,6 +21,7 @@
  */
 #include "books/books.h"
 #include "storage/storage.h"
+#include "run/expect.h"
 #include "run/run.h"
 
 #include "catalog/pg_type.h"
