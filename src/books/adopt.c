@@ -2,12 +2,13 @@
  *
  * adopt.c
  *		Bookkeeping that belongs to the owner of the five tables, brought to
- *		where it is out of that role's reach.
+ *		where that role cannot change it.
  *
- * It is that of a target of stedi 1.0, or what was restored by somebody who is
- * no superuser.  Its owner could write anything into it.  So its rows are read
- * as that owner, and those that no run could have written are not taken over:
- * a table that can be made anew is, and for one that cannot the run ends.
+ * It is that of a target of stedi 1.0, or was restored from a dump by a role
+ * that is no superuser. Its owner could write anything into it. So its rows
+ * are read as that owner, and rows that no run can have written are not taken
+ * over. A table that can be made anew then is; for one that cannot, the run
+ * ends in an error.
  *
  *-------------------------------------------------------------------------
  */

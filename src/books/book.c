@@ -47,9 +47,9 @@ full_name(const ZoneRun *run, const ZoneBookTable *book)
 }
 
 /*
- * To whom a bookkeeping table, or a column of it, is granted, but to its owner
- * and to that of the five tables; NULL: to nobody.  which: a condition on the
- * privileges.
+ * The roles, other than its owner and that of the five tables, to which a
+ * bookkeeping table or a column of it is granted; NULL: none. which: a
+ * condition on the privileges.
  */
 char *
 stedi_zone_book_granted(ZoneRun *run, const ZoneBookTable *book, const char *which)
@@ -116,7 +116,7 @@ refuse(const ZoneRun *run, const ZoneBookTable *book, const char *fault)
 			errhint("Restore it from a backup; what it holds cannot be made anew."));
 }
 
-/* Is it one that every target has, and that nobody can make anew? */
+/* Is it one that every target has, and that cannot be made anew? */
 static bool
 is_lost_for_good(ZoneBook book)
 {
@@ -150,7 +150,9 @@ stedi_zone_book_find(ZoneRun *run, ZoneBook book, LOCKMODE mode)
 	if (!OidIsValid(relid))
 		return InvalidOid;
 
-	/* whoever may make tables in a target of 1.0 must not stand in its way */
+	/*
+	 * a role that may create tables in a target of 1.0 must not block the run
+	 */
 	if (!run->store.ours && !is_lost_for_good(book) &&
 		stedi_zone_store_relation_owner(relid) != run->store.owner)
 		return InvalidOid;

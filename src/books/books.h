@@ -25,7 +25,7 @@ extern bytea *stedi_zone_key_hash(ZoneHasher *hasher, StediSlice key, StediSlice
 /* The same of text in the encoding of the database, hashed in UTF-8. */
 extern bytea *stedi_zone_key_hash_text(ZoneHasher *hasher, StediSlice key, StediSlice text);
 
-/* What the bookkeeping knows of somebody who is to be forgotten; palloc'd. */
+/* What the bookkeeping has of a person who is to be forgotten; palloc'd. */
 typedef struct ZoneForgotten
 {
 	bytea	   *who;			/* the keyed hash of the e-mail */
@@ -48,7 +48,7 @@ extern void stedi_zone_store_find(ZoneRun *run);
 /* The owner of a relation; InvalidOid when it is not there. */
 extern Oid	stedi_zone_store_relation_owner(Oid relid);
 
-/* Be the bookkeeping's owner, and whoever was before. */
+/* Become the bookkeeping's owner, and the former user again. */
 extern void stedi_zone_store_enter(const ZoneRun *run, ZoneUser *before);
 extern void stedi_zone_store_leave(const ZoneUser *before);
 
@@ -84,8 +84,9 @@ extern void stedi_zone_store_place(ZoneRun *run, bool ours);
 extern Oid	stedi_zone_grant_reader(const ZoneRun *run);
 
 /*
- * Let the owner of the five tables read the bookkeeping, and no owner before,
- * nor anybody to whom that one granted it.  As the bookkeeping's owner.
+ * Let the owner of the five tables read the bookkeeping, and take that from
+ * former owners and from those to whom they granted it. As the bookkeeping's
+ * owner.
  */
 extern void stedi_zone_grant(const ZoneRun *run);
 
@@ -120,7 +121,10 @@ extern void stedi_zone_book_receive(ZoneRun *run, ZoneBook book, const char *col
 /* An error when others than its owner may write into it. */
 extern void stedi_zone_book_check_writers(ZoneRun *run, ZoneBook book);
 
-/* Who else has privileges on one, of which a condition holds; NULL: nobody. */
+/*
+ * The other roles that have privileges on one, of which a condition holds;
+ * NULL: none.
+ */
 extern char *stedi_zone_book_granted(ZoneRun *run, const ZoneBookTable *book, const char *which);
 
 /* open.c */
@@ -247,7 +251,7 @@ stedi_zone_object_is_named(const StediHashes *cut, bool anybody, uint64 hash)
 /* Begin to look for people who are forgotten by a former form of their e-mail. */
 extern void stedi_zone_former_begin(ZoneRun *run);
 
-/* A record of somebody: the e-mail as it landed, and in its form. */
+/* A customer record's e-mail: as it landed, and in its form. */
 extern void stedi_zone_former_note(ZoneRun *run, StediSlice landed, const text *email);
 
 /* All records are read: who was met is forgotten by the form of today. */

@@ -3,13 +3,13 @@
  * former.c
  *		Targets of stedi 1.0, which knew e-mails by a form of ASCII alone.
  *
- * A run that finds a target under another form of e-mails than that of today
- * (STEDI_EMAIL_FORM) reads everything anew.  What cannot be read anew is brought
- * over: the list of the forgotten, of which only hashes are known.  Somebody
- * whom it has by the former form is met again as soon as a record of theirs,
- * or whoever calls forget or unforget, spells the e-mail that way; the entry
- * is then made one of the form of today.  A former form belongs to one form of
- * today, so that no other person is let in by it.
+ * A run that finds a target whose e-mails have another form than that of
+ * today (STEDI_EMAIL_FORM) reads all objects anew. What cannot be read anew
+ * is the list of the forgotten, of which only hashes are known. An entry
+ * under the former form is found again as soon as a record, or a call of
+ * forget or unforget, spells the e-mail that way. The entry is then rewritten
+ * under the form of today. Each former form belongs to one form of today, so
+ * no other person is let in by it.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Somebody who was met again. */
+/* An entry of the list that was found again. */
 typedef struct Met
 {
 	text	   *former;

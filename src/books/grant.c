@@ -3,10 +3,10 @@
  * grant.c
  *		Who may read a target's bookkeeping.
  *
- * The owner of the five tables may read it, and hand that on.  When the tables
- * are given to another role, what the former owner has handed on goes, too:
- * PostgreSQL's REVOKE ... CASCADE does not reach privileges on single columns
- * that were granted by somebody who held the whole table.
+ * The owner of the five tables may read it, and grant that to others. When
+ * the tables are given to another role, what the former owner has granted
+ * goes, too. PostgreSQL's REVOKE ... CASCADE does not reach privileges on
+ * single columns that were granted by a role that held the whole table.
  *
  *-------------------------------------------------------------------------
  */

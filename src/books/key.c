@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * key.c
- *		Who is meant, without saying who: hashes under a target's key.
+ *		Hashes of people under a target's key.
  *
- * Whoever has the key can tell whether a given person is meant, and nobody
- * can tell from the hash alone who it is.  The key is in stedi_key.
+ * With the key, it can be told whether a given person is meant by a hash.
+ * From the hash alone, it cannot be told who is meant. The key is in
+ * stedi_key.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * objects.c
- *		Landing objects: what is there now, beside what the tables were
+ *		Landing objects: what is there now, compared with what the tables were
  *		made from.
  *
  * A run that goes on from the one before reads the objects that are new or
- * have changed, and of the others those that can hold a reading, or a record,
- * of somebody who has to be looked at again.  Which these are is told by the
- * hashes of names that the bookkeeping has of each object: they are not
- * fetched to find out.
+ * have changed. Of the others, it reads those that can hold a reading or a
+ * record of a customer whose rows have to be worked out again. The
+ * bookkeeping has hashes of the names in each object, which tell that without
+ * fetching it.
  *
  *-------------------------------------------------------------------------
  */
@@ -161,8 +161,8 @@ compare_object(ZoneRun *run, ZoneSource *source, const char *key, Datum *values,
 	object = &source->objects[i];
 
 	/*
-	 * one that is back may hold what nobody wanted of it when it was gone,
-	 * and may have left rows behind that nothing holds
+	 * one that is back may hold records that were not wanted when it was
+	 * gone, and may have left rows behind that no object holds
 	 */
 	object->came_back = vanished;
 	if (vanished || strcmp(TextDatumGetCString(values[0]), source->listing->objects[i].etag) != 0 ||

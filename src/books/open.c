@@ -158,8 +158,8 @@ have_proof(const ZoneRun *run)
 }
 
 /*
- * A list of the forgotten that was emptied, or that nobody can read any more
- * for want of its key, would let people in again.
+ * A list of the forgotten that was emptied, or cannot be read any more for
+ * want of its key, would let people in again.
  */
 static void
 check_forgotten(const ZoneRun *run, int64 wanted)

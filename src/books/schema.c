@@ -3,25 +3,26 @@
  * schema.c
  *		The schema that a target's bookkeeping is in, and who may write there.
  *
- * The bookkeeping of target "project" is in schema "stedi_books_project".  It
- * belongs to the owner of the extension: whoever owns the five tables may read
- * it, and can neither change it nor hang code on it.  Neither the schema nor
- * its tables are members of the extension, so that DROP EXTENSION leaves them
- * and dumps have them.
+ * The bookkeeping of target "project" is in schema "stedi_books_project". It
+ * belongs to the owner of the extension. The owner of the five tables may
+ * read it, and can neither change it nor hang code on it. Neither the schema
+ * nor its tables are members of the extension, so that DROP EXTENSION leaves
+ * them and dumps have them.
  *
  * A target finds its bookkeeping by a dependency: the schema of the
- * bookkeeping depends on that of the target, which may be renamed, and takes
- * it along when it is dropped with CASCADE.  Dumps do not have that
- * dependency: what is restored is found by its name.
+ * bookkeeping depends on that of the target. So the target may be renamed,
+ * and DROP SCHEMA ... CASCADE drops both. Dumps do not have that dependency:
+ * what is restored is found by its name.
  *
- * Two kinds of bookkeeping are not ours, as they belong to the owner of the
- * five tables: that of stedi 1.0, which is in the target itself, and what
- * somebody restored who is no superuser.  A look reads it where it is; a run
- * brings it over (books/adopt.c).
+ * Two kinds of bookkeeping belong to the owner of the five tables: that of
+ * stedi 1.0, which is in the target itself, and what a role that is no
+ * superuser has restored. A look reads it where it is; a run brings it over
+ * (books/adopt.c).
  *
- * Statements on the bookkeeping run as its owner.  They read and write
- * bookkeeping and what the run has kept, and nothing else: a table of somebody
- * else could run that role's code with the rights of ours.
+ * Statements on the bookkeeping run as its owner. They read and write the
+ * bookkeeping and relations that the run has kept, and nothing else: a table
+ * of another role could run that role's code with the rights of the
+ * bookkeeping's owner.
  *
  *-------------------------------------------------------------------------
  */
@@ -84,7 +85,7 @@ stedi_zone_store_extension_owner(void)
 	return owner;
 }
 
-/* May the bookkeeping be taken at its word, as nobody else can write it? */
+/* May the bookkeeping be trusted, as no other role can write it? */
 static bool
 is_trusted(Oid role)
 {
@@ -212,7 +213,7 @@ stedi_zone_store_find(ZoneRun *run)
 		return;
 	}
 
-	/* what was restored belongs to nobody yet */
+	/* what was restored belongs to no target yet */
 	for (int n = 1; n <= MOST_CANDIDATES; n++)
 	{
 		char	   *name = candidate_name(run->target_name, n);
@@ -246,8 +247,8 @@ stedi_zone_store_find(ZoneRun *run)
 
 /*
  * Bookkeeping that belongs to no schema may be this target's, which was
- * renamed before it was dumped.  Without it, people who are forgotten would
- * come back: nobody but its owner can say that it is not this target's.
+ * renamed before it was dumped. Only its owner can say that it is not. Without
+ * it, people who are forgotten would come back.
  */
 static void
 check_orphans(const ZoneRun *run)
@@ -279,7 +280,7 @@ check_orphans(const ZoneRun *run)
 	table_close(relation, AccessShareLock);
 }
 
-/* Without its bookkeeping, nobody knows who is forgotten. */
+/* Without its bookkeeping, it is not known who is forgotten. */
 void
 stedi_zone_store_check_lost(ZoneRun *run)
 {

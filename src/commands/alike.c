@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * alike.c
- *		E-mails that look alike, and are none the less different people's.
+ *		E-mails that look alike but belong to different people.
  *
  *-------------------------------------------------------------------------
  */

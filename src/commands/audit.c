@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * audit.c
- *		The five tables against the rules, worked out anew.
+ *		The five tables compared with the rules, worked out anew.
  *
- * For whoever has to answer for the tables: doc/rules.md a further time, in
- * SQL of its own, from the landing zone on.  It shares the scan with what
- * writes the tables, and no thought: neither its queries nor its consent
- * sets.  Where the two differ, one of them is wrong, or somebody else wrote.
+ * It implements doc/rules.md a second time, in SQL of its own, from the
+ * landing zone on. It shares the scan with what writes the tables, but
+ * neither queries nor consent sets. Where the two differ, one of them is
+ * wrong, or rows were written by other means than a run.
  *
  *	 customer_record -> standing, decider -> insider, device
  *	 movement + insider			 -> movement_due -> reader

@@ -13,9 +13,9 @@
 /* alike.c */
 
 /*
- * The hash of how an e-mail that names somebody looks; and a query for how many
- * rows of a relation %1$s (form, skeleton: such hashes) look like another's, of
- * it or of relation "customer_hash".
+ * The hash of how an e-mail looks; and a query for how many rows of a relation
+ * %1$s (form, skeleton: such hashes) look like another's, of it or of relation
+ * "customer_hash".
  */
 extern uint64 stedi_zone_alike_hash(const ZoneRun *run, StediSlice email);
 extern const char *const stedi_zone_alike_query;

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * forget.c
- *		The SQL functions by which somebody is forgotten, and that undone.
+ *		The SQL functions that forget a person, and undo that.
  *
  * forget writes the person down by keyed hash and takes their rows out of all
- * five tables, in one transaction.  From then on every run finds the person
- * among the forgotten, whatever the landing zone says.  The bookkeeping marks
+ * five tables, in one transaction. From then on every run finds the person
+ * among the forgotten, whatever the landing zone says. The bookkeeping marks
  * them *pending*: the next run judges their devices anew.
  *
  * The e-mail is a parameter of every statement, never a part of one.
@@ -26,7 +26,10 @@
 PG_FUNCTION_INFO_V1(forget);
 PG_FUNCTION_INFO_V1(unforget);
 
-/* Why somebody may have to be forgotten: article 17 (1) of the GDPR, a to f. */
+/*
+ * The reasons for which a person has to be forgotten: article 17 (1) of the
+ * GDPR, a to f.
+ */
 static const char *const reasons[] = {
 	"not_needed", "consent_withdrawn", "objection", "unlawful", "legal_obligation", "child", NULL
 };
@@ -55,8 +58,8 @@ static const char *const device_query =
 " WHERE email IN (SELECT key FROM forgotten_person) AND serialnumber <> ''";
 
 /*
- * Pairs by time alone are of anybody with anybody: theirs are those of their
- * devices, and of each equal pairs one for their movement.
+ * Pairs by time alone join the readings of all people: a person's are those of
+ * their devices, and of equal pairs one for each of their movements.
  */
 static const char *const mixed_pair_query =
 "SELECT tableoid AS part, ctid AS place FROM {machine_learning_curated}"
@@ -251,8 +254,8 @@ answer_landing(Subject *subject, ReturnSetInfo *answer)
 	answer_objects(subject, answer, ZONE_ACCELEROMETER_TRUSTED, "their_movement", person);
 
 	/*
-	 * devices that they hold or once held, whoever has them now: as subject
-	 * has it
+	 * devices that they hold or once held, no matter who has them now: as
+	 * subject has it
 	 */
 	answer_objects(subject, answer, ZONE_STEP_TRAINER_CURATED, "their_step",
 				   stedi_zone_record_keys(run, "SELECT key FROM forgotten_device"

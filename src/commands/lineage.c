@@ -3,9 +3,9 @@
  * lineage.c
  *		The objects and records that a zone table's rows came from.
  *
- * Nothing is written down for it: a row's sources are the landing records
- * that say what it says.  So it holds for rows of any age, and a row that no
- * record accounts for has no source.
+ * Nothing is stored for it: the sources of a row are the landing records that
+ * say what it says. So it works for rows of any age, and a row that no record
+ * accounts for has no source.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,8 @@ typedef struct Trail
 	const char *record_query;	/* what each record says, as a row would */
 	const char *row_query;		/* the rows; n equal ones are one */
 	const char *condition;		/* of a record r and a row t */
-	const char *key_query;		/* whose records a row's are; NULL: anybody's */
+	const char *key_query;		/* whose records a row's are; NULL: all
+								 * people's */
 	const char *time_query;		/* and of when; NULL: of any time */
 } Trail;
 
@@ -111,7 +112,7 @@ static const Trail holder_trail = {
 	NULL,
 };
 
-/* Movements of pairs, of anybody whose they may be at the row's time. */
+/* Movements of pairs, of all people, at the row's time. */
 static const Trail anybody_trail = {
 	ZONE_ACCELEROMETER_TRUSTED,
 	"SELECT %s, at, x, y, z FROM"

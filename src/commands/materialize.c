@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * materialize.c
- *		The SQL functions that materialise the zone tables.
+ *		The SQL functions that materialize the five tables.
  *
  * Each call is one run: it reads the customers, renews the tables or rebuilds
- * those asked for, in order, takes out of the others what is no longer covered,
- * and writes down what it did, all in the caller's transaction.
+ * those asked for, in order, takes out of the others what consent does not
+ * cover any more, and writes down what it did, all in the caller's
+ * transaction.
  *
  *	 check who may --> compare the landing zone with the last run's
  *		--> renew all tables, or build or prune each
@@ -117,8 +118,8 @@ check_inputs(ZoneRun *run)
 }
 
 /*
- * May the run go on from where the last one left the tables?  Why not, when
- * somebody may wonder.
+ * May the run go on from where the last one left the tables? If not, tell why
+ * where it may surprise.
  */
 static bool
 may_renew(const ZoneRun *run)

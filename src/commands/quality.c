@@ -3,15 +3,14 @@
  * quality.c
  *		What is in the landing zone, column by column, and what is wrong there.
  *
- *	 customer_landing	 -> who is in, whose a device is (commands/audit.c)
+ *	 customer_landing	 -> who is in, whose a device is (run/insiders.c)
  *	 each landing table	 -> one pass: counts, distinct values, bad times, rejects
  *
- * Counts are of all records, whoever they are of.  A value, the smallest and
- * the largest of a column, is shown only of the zone's times and measurements,
- * and is that of a record that consent covers, as the landing zone says now:
- * so it needs no tables, and somebody who has withdrawn since they were made is
- * out.  Names are never shown, and neither is a column that the zone does not
- * know.
+ * Counts are of all records. Values are shown of times and measurements only:
+ * the smallest and the largest of a column, of the records that consent
+ * covers as the landing zone says now. So no tables are needed, and a
+ * customer who has withdrawn since they were made is out. Names are never
+ * shown, and neither is a column that the zone does not know.
  *
  * Memory is bounded: a column has a set of at most DISTINCT_MOST hashes, and
  * the hashes of records, which tell duplicates, are kept in a tuplestore.
@@ -130,7 +129,7 @@ typedef struct Profile
 	ZoneTableId id;
 	bool		of_email;		/* who: an e-mail */
 	StediTimeUnit unit;			/* of its times */
-	const StediConsentSet *set; /* whose values may be shown; NULL: nobody's */
+	const StediConsentSet *set; /* whose values may be shown; NULL: none */
 	const StediHashes *shared;	/* devices with more than one holder; or NULL */
 	Column	   *columns;		/* of each attribute; no name: it is dropped */
 	int			n_columns;
@@ -218,7 +217,7 @@ judge_time(StediColumnRole kind, int64 value, StediTimeUnit unit, int64 now_ms)
 	return value > now_ms ? TIME_FUTURE : TIME_PAST;
 }
 
-/* Does consent cover a reading of somebody of that hash? */
+/* Does consent cover a reading of the customer with that hash? */
 static bool
 is_covered(const Profile *profile, StediSlice who, uint64 hash, int64 time)
 {

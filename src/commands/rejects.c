@@ -3,9 +3,9 @@
  * rejects.c
  *		SQL functions over the records that a landing table does not show.
  *
- * rejects() reads the objects again and stores nothing.  customer_records()
- * shows what the zone functions go by: every record of a customer counts
- * there, the rejected ones too, as far as they can be read.
+ * rejects() reads the objects again and stores nothing. customer_records()
+ * shows every record that decides about a customer, including rejected ones,
+ * as far as they can be read.
  *
  *-------------------------------------------------------------------------
  */

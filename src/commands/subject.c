@@ -3,12 +3,12 @@
  * subject.c
  *		Everything that is held on one person.
  *
- * What a request for access asks for: the rows of the zone tables, the landing
- * records as they landed, rejected ones too where it can be read whom they
- * name, and the bookkeeping that knows the person by a hash.
+ * It answers a request for access: the rows of the five tables; the landing
+ * records as they landed, with rejected ones where it can be read whom they
+ * name; and the bookkeeping that has the person by a hash.
  *
- * The e-mail is a row of relation "subject": it is in no statement's text, and
- * so in no message.
+ * The e-mail is a row of relation "subject". So it is in the text of no
+ * statement, and in no message.
  *
  *-------------------------------------------------------------------------
  */
@@ -63,7 +63,7 @@ static const char *const table_devices =
 
 /*
  * The devices that the person holds or once held; own: unless customer_curated
- * says that somebody else holds them, whose the rows of the zone are then.
+ * says that another customer holds them, whose the rows of the zone are then.
  */
 static const char *const device_query =
 "SELECT DISTINCT serialnumber, %s AS own"

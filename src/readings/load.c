@@ -7,15 +7,15 @@
  *	 read, once a landing table:	scan.c -> readings/spill.c
  *	 build, once a run:				readings/spill.c -> readings/sort.c -> storage/heap.c
  *
- * Reading, the processes draw objects; building, they draw partitions of the
- * people.  Between the two, a person's readings of both kinds meet in one
- * partition, so that a process finds duplicates, and pairs for
- * machine_learning_curated, without asking anybody, and writes a person's rows
- * side by side.
+ * In the first phase, each process takes one object after the other; in the
+ * second, one partition of the people after the other. A person's readings of
+ * both kinds are in the same partition. So a process finds duplicates, and
+ * pairs for machine_learning_curated, without the other processes, and writes
+ * a person's rows side by side.
  *
- * The leader takes part.  All that processes share is handed over as flat
- * pieces in dynamic shared memory, in the leader's own when it is alone.  The
- * temporary files outlive both phases, and go with the run's memory.
+ * The leader takes part. All that processes share is flat memory: dynamic
+ * shared memory, or the leader's own when it is alone. The temporary files
+ * outlive both phases, and go with the run's memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,7 +59,7 @@ struct ZoneLoad
 	MemoryContextCallback release;
 };
 
-/* Nobody's, in holder and device_of. */
+/* No number of a member, in holder and device_of. */
 #define NOBODY PG_UINT32_MAX
 
 PGDLLEXPORT void stedi_zone_load_main(dsm_segment *seg, shm_toc *toc);

@@ -3,10 +3,10 @@
  * read.c
  *		A landing table to the spilled readings that consent covers.
  *
- * The scan judges each record and asks for consent; what it gives is spilled
- * to the partition of the person whose reading it is.  Step readings name a
- * device: they go where its holder's movements are.  An expectation that drops
- * readings is asked about those that consent covers, and no others.
+ * The scan judges each record and checks consent. What it returns is spilled
+ * to the partition of the person whose reading it is. Step readings name a
+ * device: they go where its holder's movements are. An expectation that drops
+ * readings is evaluated on those that consent covers, and on no others.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,7 +4,8 @@
  *		The sketches of a landing table's objects, from the processes that
  *		read them to the bookkeeping.
  *
- * They go through a temporary file, as there may be many: an entry an object.
+ * They go through a temporary file, as there may be many: one entry an
+ * object.
  *
  *-------------------------------------------------------------------------
  */

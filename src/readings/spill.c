@@ -4,13 +4,13 @@
  *		Readings, divided by person among partitions, in temporary files.
  *
  * Readings of one person lie scattered over the landing zone; duplicates and
- * pairs are found among those of one person.  So readings are first spilled to
- * as many partitions as it takes for one to fit into memory, each person
- * belonging to one of them.
+ * pairs are found among those of one person. So readings are first spilled to
+ * as many partitions as it takes for one to fit into memory. Each person
+ * belongs to one of them.
  *
- * A process writes one file.  It is made of chunks, each with rows of one
- * partition; a directory of the chunks is its end.  All processes then read:
- * a partition is what the chunks of it in all files hold.
+ * A process writes one file. It consists of chunks, each with rows of one
+ * partition, and ends with a directory of the chunks. A process that reads a
+ * partition reads its chunks in all files.
  *
  *-------------------------------------------------------------------------
  */

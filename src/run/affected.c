@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * affected.c
- *		Whose readings a run that renews has to look at, and by whose
- *		consent it reads.
+ *		Whose readings a run that renews looks at, and by whose consent it
+ *		reads.
  *
- * The consent set of a run that rebuilds is made of all customer records.
- * Here they have not been read: who is in is told by customer_trusted and
- * customer_curated, which are up to date by now, with their keys; of all
- * others the hashes are known, which are enough to tell a customer without
- * consent from nobody.
+ * A run that rebuilds makes the consent set of all customer records. A run
+ * that renews has not read them. Who is in, it knows from customer_trusted
+ * and customer_curated, which are up to date by now, with their keys. Of all
+ * other customers it knows the hashes, which are enough to distinguish a
+ * customer without consent from a name that belongs to no customer.
  *
  *-------------------------------------------------------------------------
  */
@@ -137,7 +137,7 @@ read_curated(Survey *survey)
 	stedi_zone_table_close(&rows);
 }
 
-/* Make somebody's rows anew.  since NULL: there are to be none. */
+/* Make a person's rows anew. since NULL: there are to be none. */
 static void
 put_renewed(Survey *survey, uint64 hash, Datum key, Datum since, bool since_isnull,
 			int64 owned_since)
@@ -344,7 +344,7 @@ stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed, List
 		run->set = stedi_consent_finish(survey.building);
 		run->anew = mark_members(&survey, run->set);
 	}
-	/* whoever is out: all their rows go */
+	/* all rows of those who are out go */
 	foreach(lc, gone_keys)
 	{
 		Datum		key = PointerGetDatum(lfirst(lc));

@@ -4,8 +4,8 @@
  *		Who came and went, for the history.
  *
  * A run that renews knows who is affected, and has the rows that came and
- * went.  One that rebuilds compares customer_trusted before with after, and
- * counts people's rows: of those who leave, beforehand.
+ * went. A run that rebuilds compares customer_trusted before with after, and
+ * counts people's rows. Of those who leave, it counts them before they go.
  *
  *-------------------------------------------------------------------------
  */

@@ -42,7 +42,7 @@ typedef struct ZoneClaim
 	bool		fresh;			/* its object is new, or has changed */
 } ZoneClaim;
 
-/* A row of customer_trusted of somebody who is affected. */
+/* A row of customer_trusted of a customer who is affected. */
 typedef struct ZoneBefore
 {
 	uint64		who;

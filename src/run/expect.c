@@ -3,20 +3,22 @@
  * expect.c
  *		What rows of the five tables are expected to be like.
  *
- * An expectation is a condition with a name that rows of a table are to meet;
- * one that is not true of a row, NULL included, is violated by it.  Then
+ * An expectation is a named condition that rows of a table are to meet. A row
+ * of which the condition is not true, NULL included, violates it. By the
+ * expectation's action, then
  *
  *	 warn	the row is counted
  *	 drop	it does not get into the table, nor into what derives from that:
  *			readings when they are read, pairs when they are made
  *	 fail	the run ends in an error
  *
- * and all are asked about rows that consent covers, and no others.  Who is in
- * is consent's to say, not an expectation's: customers are not dropped.
+ * All are evaluated on rows that consent covers, and on no others. Customers
+ * are never dropped: consent alone decides who is in.
  *
- * They are in the target's bookkeeping, with what the last run counted.  Those
- * that drop rows are in stedi_state too, beside the definition of the landing
- * tables: when they are others than then, a run does not go on from there.
+ * The expectations are in the target's bookkeeping, with what the last run
+ * counted. Those that drop rows are in stedi_state, too, beside the
+ * definition of the landing tables: when they have changed since, a run does
+ * not go on from there.
  *
  *-------------------------------------------------------------------------
  */
@@ -350,8 +352,8 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 		return 0;
 
 	/*
-	 * whoever has withdrawn since is not to be asked about, and would go in
-	 * any case
+	 * customers who have withdrawn since are not to be counted, and would go
+	 * in any case
 	 */
 	n_uncovered = stedi_zone_delete_where(run, id, psprintf("NOT %s", covered));
 

@@ -3,10 +3,11 @@
  * history.c
  *		Whose consent came and went: a history that can be checked.
  *
- * Each entry has a hash of all that it says and of the hash before it, so that
- * one who holds the newest hash, the *head*, finds out whether anything before
- * it was changed, left out or cut off.  It binds nobody who can write the table
- * anew from its beginning, and holds no head that was kept elsewhere.
+ * Each entry has a hash of all that it says and of the hash before it. With
+ * the newest hash, the *head*, it can be checked that nothing before it was
+ * changed, left out or cut off. A role that can write the table can make all
+ * of it anew from the beginning; only a head that was kept elsewhere shows
+ * that.
  *
  * An entry is written in the transaction that does what it tells.
  *
@@ -283,7 +284,7 @@ stedi_zone_history_write(ZoneRun *run, const char *query)
 	{
 		MemoryContext caller;
 
-		/* a row of nobody, which the owner has put into a table */
+		/* a row without an e-mail, which the owner has put into a table */
 		if (nulls[0] || nulls[1])
 			continue;
 		caller = MemoryContextSwitchTo(entry_cxt);

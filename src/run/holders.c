@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * holders.c
- *		Devices with more than one holder, of which all readings are out.
+ *		Devices with more than one holder, whose readings are all out.
  *
- * Faulty serial numbers are common: many customers with one and the same.  The
- * tables are empty then, for a reason that is worth saying.  A serial number
- * tells of whoever holds the device, who may be out: it is never shown, but the
- * place of the first record that has it.
+ * Faulty serial numbers are common: many customers with one and the same. The
+ * tables are empty then, and this is a reason worth reporting. A serial
+ * number identifies the holder of the device, who may be out. So it is never
+ * shown; the place of the first record that has it is.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * insiders.c
- *		Who is in and whose a device is, worked out once more.
+ *		Who is in and whose a device is, worked out a second time.
  *
- * doc/rules.md, "Customers" and "Devices", in another way than zone/rules.c: by
- * this the tables are audited, and withdrawals go through where a run cannot.
+ * doc/rules.md, "Customers" and "Devices", in another way than zone/rules.c.
+ * The audit compares the tables with it, and withdrawals use it where a run
+ * cannot read all objects.
  *
  *-------------------------------------------------------------------------
  */
@@ -81,7 +82,7 @@ static const char *const device_query =
 "SELECT serialnumber, min(email) FILTER (WHERE holds) AS holder, count(*) > 1 AS handed_on"
 " FROM claim GROUP BY serialnumber HAVING count(*) FILTER (WHERE holds) = 1";
 
-/* Is anybody forgotten?  Then it must be known by what key. */
+/* Are customers forgotten? Then the key must be known. */
 static bool
 forgets(const ZoneSession *session)
 {

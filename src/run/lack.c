@@ -3,11 +3,11 @@
  * lack.c
  *		Columns that no customer record has a value for.
  *
- * Where keys are called otherwise than the columns, in snake_case say, records
- * are read without trouble and nobody is in.  A run that meets no value of a
- * column that decides says so, with the key that looks like it.  The keys are
- * looked for in the first records that lack one, and no value is looked at.  A key
- * that may have somebody's value in it is not shown.
+ * Where keys have other names than the columns, such as names in snake_case,
+ * records are read without trouble and no customer is in. A run that meets no
+ * value of a column that decides says so, with the key that looks like it.
+ * The keys are looked for in the first records that lack one. No value is
+ * looked at, and a key that may hold a customer's value is not shown.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,10 @@
 #define FEWEST_SHARED 6
 #define FARTHEST 2
 
-/* What may follow in a key that begins like a column: more may be somebody's value. */
+/*
+ * What may follow in a key that begins like a column; any more may be a
+ * customer's value.
+ */
 #define MOST_BEHIND 8
 
 /* How a key looks like a column, the best last. */
@@ -40,7 +43,7 @@ enum
 static const struct
 {
 	const char *column;
-	bool		vital;			/* nobody is in without it */
+	bool		vital;			/* no customer is in without it */
 	const char *effect;
 }			needed[] = {
 	{"email", true, "A record without an e-mail is rejected."},
@@ -97,8 +100,8 @@ stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno)
 }
 
 /*
- * The letters and digits of a key, in lower case; false: it is none that is
- * shown.  Somebody's value may have come to be a key.
+ * The letters and digits of a key, in lower case; false: it is not to be
+ * shown. A customer's value may have become a key.
  */
 static bool
 fold_key(StediSlice key, char *folded, char *lower)

@@ -3,8 +3,8 @@
  * people.c
  *		Customer records to people and devices: who is in, whose it is.
  *
- * doc/rules.md, "Customers" and "Devices", in SQL.  Every record is seen,
- * withdrawn and rejected ones too: an older consent would win otherwise.
+ * doc/rules.md, "Customers" and "Devices", in SQL. Every record is seen,
+ * withdrawn and rejected ones too: else an older consent would count.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * renew.c
- *		What has changed in the landing zone to the tables' rows of whom it
- *		touches.
+ *		What has changed in the landing zone, to the rows of the people whom
+ *		it touches.
  *
  *	 customers	affected people --> change: who came, went, or is otherwise
  *	 readings	renewed: all rows of some people (devices) are made anew;
- *				of everybody else, what new objects bring is added
+ *				of all others, what new objects bring is added
  *	 curated	who has readings, of those touched
  *	 pairs		likewise renewed, or added to
  *
- * For each table there are rows that come and rows that go, which the relations
- * "come_..." and "gone_..." hold: DELETE and INSERT of these is all that is
- * done to it.  What a rebuild would give is what results; stedi.audit and the
- * property test hold the two against each other.
+ * For each table, the relations "come_..." and "gone_..." hold the rows to
+ * add and to take out: INSERT and DELETE of these is all that is done to it.
+ * The result is what a rebuild would give; stedi.audit and the property test
+ * compare the two.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,7 +57,7 @@ static const char *const change_query =
 "   ON t.ctid = b.place AND t.tableoid = b.part) b"
 " FULL JOIN after a ON a.who = b.who AND a.email = b.email";
 
-/* When somebody's readings have to be judged anew. */
+/* When a customer's readings have to be judged anew. */
 #define JUDGED_ANEW \
 	"(was_in <> is_in OR ({since_rule} AND since_before IS DISTINCT FROM since)" \
 	" OR ({cascades} AND differs))"
@@ -216,7 +216,7 @@ renew_customers(ZoneRun *run)
 {
 	stedi_zone_person_read(run);
 
-	/* whose records have vanished is nobody's name any more */
+	/* a customer whose records have vanished has no name any more */
 	stedi_zone_object_settle(run, ZONE_CUSTOMER_TRUSTED);
 	keep(run, "after", after_query);
 	keep(run, "change", change_query);
@@ -280,8 +280,8 @@ of_known_time(const ZoneRun *run, const ZoneSource *source, const char *time)
 }
 
 /*
- * Find the rows that what was read is to be compared with: all of those whose
- * readings are made anew; and of everybody else, those of a time from which
+ * Find the rows to compare with what was read: all rows of those whose
+ * readings are made anew; and of all others, the rows of a time from which
  * there are other objects.
  */
 static void
@@ -478,8 +478,8 @@ renew_pairs(ZoneRun *run)
 }
 
 /*
- * Pairs by time alone are of anybody with anybody, and so made anew as a
- * whole, as are those of another rule.
+ * Pairs by time alone join the readings of all people, and so are made anew as
+ * a whole, as are those of another rule.
  */
 static void
 renew_machine_learning(ZoneRun *run)

@@ -143,7 +143,7 @@ extern void stedi_zone_lack_warn(const ZoneLack *lack, const StediOptions *opts,
 
 /*
  * Read the customer records and keep the relations "person" (one row an
- * e-mail) and "device" (one row a serial number that somebody holds).
+ * e-mail) and "device" (one row a serial number that a customer holds).
  */
 extern void stedi_zone_person_read(ZoneRun *run);
 
@@ -230,9 +230,9 @@ extern void stedi_zone_change_end(ZoneRun *run);
 /* withdraw.c */
 
 /*
- * Do the steps.  When a landing object cannot be read, they are undone; who
- * has withdrawn goes all the same, if anybody has: with a WARNING in place of
- * the error.  Not in a dry run, nor where there are no tables.
+ * Do the steps. When a landing object cannot be read, they are undone; if
+ * customers have withdrawn, their rows go all the same, with a WARNING in
+ * place of the error. Not in a dry run, nor where there are no tables.
  */
 extern void stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg);
 

@@ -4,13 +4,13 @@
  *		The frame of a look at the zone tables: who may, as whom, as of when.
  *
  * What stedi.audit, stedi.lineage, stedi.subject and stedi.quality have in
- * common.  As a run does, a look works as the owner of the tables in a
- * security-restricted operation; other than a run it changes nothing, waits for
- * no other run and works wherever one may read: on a standby, and in any
- * isolation level.
+ * common. Like a run, a look works as the owner of the tables in a security-
+ * restricted operation. Unlike a run, it changes nothing, waits for no other
+ * run, and works wherever one may read: on a standby, and in any isolation
+ * level.
  *
- * The tables are locked as by a reader before the snapshot is taken: no run
- * can swap new storage in under it.
+ * The tables are locked as by a reader before the snapshot is taken, so that
+ * no run can swap in new storage meanwhile.
  *
  *-------------------------------------------------------------------------
  */

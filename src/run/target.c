@@ -3,9 +3,10 @@
  * target.c
  *		The target of a run: who may, and as whom.
  *
- * Runs on one target schema exclude each other by a lock on the schema.
- * From then on the run is the tables' owner in a security-restricted
- * operation: whatever functions hang on the tables run with no more power.
+ * Runs on one target schema exclude each other by a lock on the schema. From
+ * then on the run acts as the tables' owner in a security-restricted
+ * operation, so that functions in triggers, indexes and conditions have no
+ * other role's rights.
  *
  *-------------------------------------------------------------------------
  */
@@ -89,7 +90,7 @@ note_table(ZoneRun *run, Oid relid, const char *name)
 
 /*
  * Without the five tables, bookkeeping of stedi 1.0 tells whose the target is;
- * but that of somebody else who can make tables there tells nothing.
+ * but not bookkeeping of another role that can create tables there.
  */
 static void
 note_old_books(ZoneRun *run)
@@ -108,9 +109,10 @@ note_old_books(ZoneRun *run)
 }
 
 /*
- * Who owns the five tables may have their bookkeeping: the key, and whom it
- * knows.  When they have been given to another role, a superuser must say so by
- * a grant: whoever calls may not know that the tables are others than before.
+ * The owner of the five tables may read their bookkeeping: the key, and whom
+ * it knows. When the tables have been given to another role, a superuser must
+ * confirm that by a grant: the caller may not know that the tables are others
+ * than before.
  */
 static void
 check_reader(const ZoneRun *run)
@@ -164,7 +166,7 @@ stedi_zone_check_target(ZoneRun *run)
 				errmsg("must be owner of the tables in schema \"%s\"", run->target_name),
 				errdetail("They belong to role \"%s\".", GetUserNameFromId(run->owner, true)),
 
-		/* a superuser may do more than anybody means to give away */
+		/* a superuser has more rights than a run is to act with */
 				superuser_arg(run->owner) ? errhint("Have that role run it.") :
 				errhint("Have that role run it; or let the caller do what it may: GRANT %s TO %s;",
 						quote_identifier(GetUserNameFromId(run->owner, false)),
@@ -236,8 +238,9 @@ stedi_zone_check_landing(ZoneRun *run)
 }
 
 /*
- * A table from which rows cannot be deleted, as whoever follows the log could
- * not tell which: better found out now than in the middle of a withdrawal.
+ * An error for a table from which no row can be deleted, as it is published
+ * without a replica identity: better at the start than in the middle of a
+ * withdrawal.
  */
 void
 stedi_zone_check_published(ZoneRun *run)
@@ -310,7 +313,7 @@ stedi_zone_run(ZoneRun *run, ZoneSteps steps, void *arg)
 				errmsg("%s is already running in this session", running),
 				errhint("A trigger or function that a run calls cannot begin another one."));
 
-	/* whoever may not does not learn that somebody else does */
+	/* a caller who may not run it does not learn that another role does */
 	stedi_zone_check_target(run);
 	lock_target(run);
 	stedi_list_forget();		/* what was listed before may be old by now */

@@ -1,21 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * uncovered.c
- *		What consent covers no more goes, by the customer records alone.
+ *		Rows that consent does not cover any more, taken out by the customer
+ *		records alone.
  *
- * Of whoever these show to be out, all rows go, and of whoever consents from a
- * later date on, the older ones.
+ * Of a customer whom the records show to be out, all rows go; of one who
+ * consents from a later date on, the older rows.
  *
- *	 customer objects -> customer_record -> insider, device (commands/audit.c)
+ *	 customer objects -> customer_record -> insider, device (run/insiders.c)
  *	 tables + insider, device -> gone_... -> DELETE
  *
- * A customer object that cannot be read lets nobody in.  Whom it named when it
- * was last read stays as they are, unless a newer record says otherwise: their
- * row in customer_trusted counts as a record.
+ * A customer object that cannot be read lets no customer in. The customers
+ * whom it named when it was last read stay as they are, unless a newer record
+ * says otherwise: their rows in customer_trusted count as records.
  *
- * Of objects nothing is written down, so that the next run finds the same ones
- * new or changed.  It judges everybody anew of whom rows have gone, whatever
- * the objects say by then: they are *pending*, as after stedi.unforget.
+ * Nothing is written down of objects, so that the next run still finds them
+ * new or changed. That run judges all customers anew of whom rows have gone,
+ * whatever the objects say by then: they are *pending*, as after
+ * stedi.unforget.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +49,7 @@ static const char *const batch_query =
 
 #define ROW_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
 
-/* The row of somebody whom an unreadable object names, as a record. */
+/* The row of a customer whom an unreadable object names, as a record. */
 static const char *const stand_in_query =
 "SELECT NULL::integer, false, NULL::bigint, email COLLATE \"C\", customername COLLATE \"C\","
 "   phone COLLATE \"C\", birthday::text COLLATE \"C\", serialnumber COLLATE \"C\","
@@ -86,7 +88,7 @@ static const char *const gone_movement_query =
 "SELECT part, place, email AS key FROM found_movement f WHERE NOT EXISTS (SELECT FROM later l"
 "   WHERE l.email = f.email COLLATE \"C\" AND f.\"timestamp\" >= l.sharewithresearchasofdate)";
 
-/* Whoever is out, or has no reading left. */
+/* Customers who are out, or have no reading left. */
 static const char *const gone_curated_query =
 "SELECT tableoid AS part, ctid AS place, email COLLATE \"C\" AS email FROM {customer_curated} c"
 " WHERE NOT EXISTS (SELECT FROM insider i WHERE i.email = c.email COLLATE \"C\")"
@@ -121,7 +123,10 @@ static const char *const gone_of_device_query =
 "   WHERE d.key = f.serialnumber COLLATE \"C\" AND NOT d.is_out"
 " AND (d.bound IS NULL OR f.sensorreadingtime >= d.bound))";
 
-/* Whoever stays has the row that their consent's new date is in; %s: the table. */
+/*
+ * A customer who stays has the row that their consent's new date is in; %s:
+ * the table.
+ */
 static const char *const later_update =
 "UPDATE %s t SET customername = l.customername, phone = l.phone, birthday = l.birthday,"
 "   serialnumber = l.serialnumber, registrationdate = l.registrationdate,"
@@ -343,8 +348,8 @@ find_rows(ZoneRun *run)
 }
 
 /*
- * Pairs by time alone are of anybody with anybody: they are made anew, of the
- * rows that are left.
+ * Pairs by time alone join the readings of all people: they are made anew, of
+ * the rows that are left.
  */
 static void
 pair_anew(ZoneRun *run)

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * withdraw.c
- *		Withdrawals go through, whatever cannot be read.
+ *		Withdrawals take effect even where a landing object cannot be read.
  *
- * A run reads many objects, of which one may be archived, broken or somebody
- * else's.  So its steps are a subtransaction.  When they fail while they read,
- * they are undone, and what consent covers no more is taken out of all tables, by
- * the customer records that can be read: see run/uncovered.c.  If that is
- * nothing, the error is the call's, as it would be without us.
+ * A run reads many objects, of which one may be archived, broken or not
+ * readable for us. So its steps are a subtransaction. When they fail while
+ * they read, they are undone, and what consent does not cover any more is
+ * taken out of all tables, by the customer records that can be read: see
+ * run/uncovered.c. If that takes out nothing, the call ends in the error.
  *
  *-------------------------------------------------------------------------
  */

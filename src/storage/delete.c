@@ -3,10 +3,10 @@
  * delete.c
  *		Rows taken out of the five tables, and proof that they are gone.
  *
- * Triggers and rules of the owner can keep a row from being deleted, or put it
- * back.  A run that then said that somebody is out would be wrong.  So what was
- * meant to go is compared with what is left, wherever there is a trigger or a
- * rule, and the run ends in an error that names them.
+ * Triggers and rules of the owner can keep a row from being deleted, or put
+ * it back. A run that then reported a customer as removed would be wrong. So
+ * where there is a trigger or a rule, what was meant to go is compared with
+ * what is left, and the run ends in an error that names them.
  *
  *-------------------------------------------------------------------------
  */

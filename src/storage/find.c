@@ -3,8 +3,8 @@
  * find.c
  *		Rows of some people or devices, wherever they are in a table.
  *
- * Of a few, they are found by the table's index, if it has one; of many, by
- * going through the table once.  Keys are parameters, never part of a
+ * The rows of a few keys are found by the table's index, if it has one; those
+ * of many, by reading the table once. Keys are parameters and never part of a
  * statement, which an error or a log would show.
  *
  *-------------------------------------------------------------------------

@@ -3,11 +3,11 @@
  * statistics.c
  *		What a table's statistics know of rows that go.
  *
- * ANALYZE keeps values: the most common ones, and bounds of histograms.  One
- * of somebody whose rows go must not stay, unless it is so common that others
- * have it, too.  To make the statistics of a large table anew takes longer than
- * to take a person out of it, so that is done where they do hold such a value,
- * or may.
+ * ANALYZE keeps values of rows: the most common ones, and bounds of
+ * histograms. A value of a customer whose rows go must not stay there, unless
+ * rows of others have it, too. To analyze a large table takes longer than to
+ * take a person out of it. So that is done only where the statistics do hold
+ * such a value, or may.
  *
  *-------------------------------------------------------------------------
  */
@@ -102,7 +102,7 @@ stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held)
 		Oid			type = TEXTOID;
 		Datum		wanted = CStringGetTextDatum(lfirst(value));
 
-		/* somebody who is in has it, too: nearly always found at once */
+		/* a customer who is in has it, too: nearly always found at once */
 		if (stedi_zone_query_with(psprintf("SELECT FROM %s WHERE %s::text = $1 LIMIT 1",
 										   stedi_zone_query_table(run, id),
 										   quote_identifier(lfirst(column))),

@@ -106,7 +106,10 @@ extern void stedi_zone_delete_check(ZoneRun *run);
 /* Take the summaries away of ranges that these rows were in. */
 extern void stedi_zone_summary_forget(ZoneRun *run, ZoneTableId id, const char *places);
 
-/* Make summaries where there are none, if that brings nobody back. */
+/*
+ * Make summaries where there are none, if they cannot hold keys of rows that
+ * went.
+ */
 extern void stedi_zone_summary_renew(ZoneRun *run);
 
 /* find.c */
@@ -135,7 +138,10 @@ typedef struct ZoneHeld
 /* What they hold of the rows that relation `gone` (part, place) names. */
 extern void stedi_zone_stats_hold(ZoneRun *run, ZoneTableId id, const char *gone, ZoneHeld *held);
 
-/* When the rows have gone: is one of the values nobody else's? */
+/*
+ * When the rows have gone: do the statistics hold a value that no row has any
+ * more?
+ */
 extern bool stedi_zone_stats_are_stale(ZoneRun *run, ZoneTableId id, const ZoneHeld *held);
 
 /* Renew the table's statistics.  None of rows that went may stay behind. */

@@ -3,15 +3,14 @@
  * summary.c
  *		Summaries of block ranges that hold the keys of people who are out.
  *
- * A BRIN index tells of each range of blocks which keys may be in it, and goes
- * on telling so when the rows have gone: EXPLAIN shows whoever may read the
- * table whether somebody once was in it.  A range that somebody was taken out
- * of is therefore left without a summary, in the same run.  Queries read it
- * whole from then on, so that no snapshot misses a row and a rollback does no
- * harm.
+ * A BRIN index tells of each range of blocks which keys may be in it, and
+ * still does so when the rows have gone: EXPLAIN then shows to all who may
+ * read the table that a customer once was in it. So the run that takes rows
+ * out of a range also takes the range's summary away. Queries read the whole
+ * range from then on: no snapshot misses a row, and a rollback does no harm.
  *
  * The next run makes the summary anew, as soon as no snapshot can see the
- * deleted rows; before, they would get into it once more.
+ * deleted rows. Made before that, it would hold their keys again.
  *
  *-------------------------------------------------------------------------
  */

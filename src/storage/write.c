@@ -4,12 +4,12 @@
  *		Rows to a table: made new, changed, or swapped.
  *
  * Rows always go into new storage, which is out of the reach of the tables'
- * owner while it is filled.  A new table takes it over at once.  A table
- * that exists keeps its OID, and with it privileges, views, indexes, policies
- * and publications.  It is changed by its difference from the new storage, with
- * DELETE and INSERT, so that every reader's snapshot holds.  Only full_refresh
- * puts the new storage in the place of the old: swap.c does, at
- * the end of the run, all tables in one short phase.
+ * owner while it is filled. A new table takes it over at once. A table that
+ * exists keeps its OID, and with it privileges, views, indexes, policies and
+ * publications. It is changed by its difference from the new storage, with
+ * DELETE and INSERT, so that every reader's snapshot holds. Only full_refresh
+ * puts the new storage in the place of the old: swap.c does that at the end
+ * of the run, for all tables in one short phase.
  *
  *-------------------------------------------------------------------------
  */
@@ -167,9 +167,9 @@ options_of(Oid relid)
 }
 
 /*
- * New storage to take the table's place, as make_new_heap() makes it, but out
+ * New storage to take the table's place, made as make_new_heap() does, but out
  * of reach of the tables' owner until then: code of that role must not write
- * into pages that are being formed, and nobody can take its name.
+ * into pages that are being formed, nor take its name.
  */
 static Oid
 make_successor(ZoneRun *run, ZoneTableId id)
@@ -221,11 +221,12 @@ make_counterpart(ZoneRun *run, ZoneTableId id)
 }
 
 /*
- * May the table's rows be put into new storage?  Rows that come that way meet
- * no trigger, check or foreign key, and nobody who follows the log: a table
- * that has any is changed by DELETE and INSERT, as is one with partitions or
- * parents, or of another kind of storage.  Indexes are made anew for storage
- * that is swapped in; a new table has none, unless an event trigger made it.
+ * May the table's rows be put into new storage? Rows that come that way fire
+ * no trigger, meet no check or foreign key, and are not in the logical log. So
+ * a table that has any of these, or whose changes are followed, is changed by
+ * DELETE and INSERT, as is one with partitions or parents, or of another
+ * access method. Indexes are made anew for storage that is swapped in; a new
+ * table has none, unless an event trigger made it.
  */
 static bool
 may_fill(Oid relid, bool is_new)

@@ -3,14 +3,14 @@
  * condition.c
  *		Conditions of expectations, on the rows of one of the five tables.
  *
- *	 text -> parsed, analysed, checked (open) -> asked of each row (passes)
+ *	 text -> parsed, analysed, checked (open) -> evaluated on each row (passes)
  *
  * A condition is what a CHECK constraint may have: an expression over the
- * columns of the table.  It is analysed anew wherever it is used, in each
- * process, under the same settings; the table need not be there for it.
+ * columns of the table. Each process that uses it analyses it anew, under the
+ * same settings. The table need not exist for that.
  *
- * Rows are people's.  An error in a condition, a division by zero or a cast
- * that fails, says what it met, so it is replaced by one that does not.
+ * An error in a condition, such as a division by zero or a cast that fails,
+ * may quote a value of the row. It is replaced by an error that does not.
  *
  *-------------------------------------------------------------------------
  */

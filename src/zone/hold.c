@@ -4,11 +4,10 @@
  *		The relations of a run, checked and held open from then to its end.
  *
  * The owner of the five tables can have code run while a run does: triggers,
- * conditions of expectations, functions in indexes.  Locks do not keep that
- * code away, since it runs in the same transaction.  A relation that is open
- * is kept by PostgreSQL itself: ALTER TABLE, TRUNCATE and DROP TABLE refuse
- * it.  So what was checked when a relation was opened holds until it is
- * released.
+ * conditions of expectations, functions in indexes. Locks do not keep that
+ * code away, since it runs in the same transaction. An open relation does:
+ * ALTER TABLE, TRUNCATE and DROP TABLE refuse one. So what is checked when a
+ * relation is opened holds until it is released.
  *
  *-------------------------------------------------------------------------
  */

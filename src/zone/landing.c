@@ -3,9 +3,10 @@
  * landing.c
  *		Landing records with their places -> relations that SQL can read.
  *
- * A landing table shows a place only where it has a column for it, and no
- * rejects.  This reads one through the scan, with both, and keeps the records
- * in a tuplestore: beyond its memory, in a temporary file.
+ * A landing table shows the place of a record only where it has a column for
+ * it, and shows no rejects. This file reads the table through the scan, with
+ * both, and keeps the records in a tuplestore, which spills to a temporary
+ * file.
  *
  *-------------------------------------------------------------------------
  */

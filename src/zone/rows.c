@@ -3,8 +3,8 @@
  * rows.c
  *		The rows of one of the five tables, one after the other.
  *
- * What a run needs of hundreds of thousands of rows, two or three columns and
- * their hashes, is had at a fraction of a query's cost.
+ * A run reads two or three columns of hundreds of thousands of rows, and
+ * their hashes. A table scan does so at a fraction of the cost of a query.
  *
  *-------------------------------------------------------------------------
  */

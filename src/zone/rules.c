@@ -3,9 +3,9 @@
  * rules.c
  *		doc/rules.md in SQL: who is in, whose a device is, and which rows follow.
  *
- * Templates of queries (sql.c fills them in).  Every customer record is seen,
- * withdrawn and rejected ones too: an older consent would win otherwise.
- * commands/audit.c has the rules once more, worked out in another way.
+ * Templates of queries, which sql.c fills in. They see every customer record,
+ * withdrawn and rejected ones too: else an older consent would count.
+ * run/insiders.c has the same rules, worked out in another way.
  *
  *-------------------------------------------------------------------------
  */
@@ -137,9 +137,9 @@ const char *const stedi_rule_people =
 " SELECT *, consents AND NOT forgotten AS granted FROM judged";
 
 /*
- * One row a serial number that somebody names; email NULL: nobody holds it.
- * claim: each record's word on who has it, now or once; of a person's only
- * record, the person's row has it.
+ * One row a serial number that a record names; email NULL: no customer holds
+ * it. claim: what each record says of who has it, now or once; a person's only
+ * record is in the person's row.
  */
 const char *const stedi_rule_devices =
 "WITH claim AS ("

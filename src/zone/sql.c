@@ -3,8 +3,9 @@
  * sql.c
  *		SQL with names filled in, run through SPI.
  *
- * Settings are pinned before each statement: code of the tables' owner that ran
- * in the one before may have set search_path, for the rest of the run.
+ * Settings are pinned before each statement: code of the tables' owner that
+ * ran in the statement before may have set search_path for the rest of the
+ * run.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,9 +3,9 @@
  * tables.c
  *		The tables of a target, and their columns: data.
  *
- * The five tables, the tables of the bookkeeping beside them, and how landing
- * tables of readings feed the former.  Files that make, check or read a table
- * have its names from here.
+ * The five tables, the tables of the bookkeeping beside them, and how the
+ * landing tables of readings feed the five. Files that make, check or read a
+ * table have its names from here.
  *
  *-------------------------------------------------------------------------
  */
