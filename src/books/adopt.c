@@ -5,9 +5,9 @@
  *		where that role cannot change it.
  *
  * It is that of a target of stedi 1.0, or was restored from a dump by a role
- * that is no superuser. Its owner could write anything into it. So its rows
+ * that is no superuser.  Its owner could write anything into it.  So its rows
  * are read as that owner, and rows that no run can have written are not taken
- * over. A table that can be made anew then is; for one that cannot, the run
+ * over.  A table that can be made anew then is; for one that cannot, the run
  * ends in an error.
  *
  *-------------------------------------------------------------------------
@@ -25,7 +25,7 @@ kept_name(ZoneBook book)
 	return psprintf("adopted_%s", stedi_zone_book_name(book));
 }
 
-/* Nothing is left in the schema: it goes, and its name is free. */
+/* Drop the schema, of which nothing is left, so that its name is free. */
 static void
 drop_schema(Oid schema, const char *name)
 {

@@ -85,7 +85,7 @@ extern Oid	stedi_zone_grant_reader(const ZoneRun *run);
 
 /*
  * Let the owner of the five tables read the bookkeeping, and take that from
- * former owners and from those to whom they granted it. As the bookkeeping's
+ * former owners and from those to whom they granted it.  As the bookkeeping's
  * owner.
  */
 extern void stedi_zone_grant(const ZoneRun *run);

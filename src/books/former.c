@@ -4,11 +4,11 @@
  *		Targets of stedi 1.0, which knew e-mails by a form of ASCII alone.
  *
  * A run that finds a target whose e-mails have another form than that of
- * today (STEDI_EMAIL_FORM) reads all objects anew. What cannot be read anew
- * is the list of the forgotten, of which only hashes are known. An entry
+ * today (STEDI_EMAIL_FORM) reads all objects anew.  What cannot be read anew
+ * is the list of the forgotten, of which only hashes are known.  An entry
  * under the former form is found again as soon as a record, or a call of
- * forget or unforget, spells the e-mail that way. The entry is then rewritten
- * under the form of today. Each former form belongs to one form of today, so
+ * forget or unforget, spells the e-mail that way.  The entry is then rewritten
+ * under the form of today.  Each former form belongs to one form of today, so
  * no other person is let in by it.
  *
  *-------------------------------------------------------------------------
@@ -98,7 +98,7 @@ stedi_zone_former_note(ZoneRun *run, StediSlice landed, const text *email)
 	pfree(form);
 }
 
-/* Make entries of one form of an e-mail those of another. */
+/* Rewrite the entries of one form of an e-mail as entries of another. */
 static void
 replace_entries(ZoneRun *run, const text *former, const text * email)
 {

@@ -3,9 +3,9 @@
  * grant.c
  *		Who may read a target's bookkeeping.
  *
- * The owner of the five tables may read it, and grant that to others. When
+ * The owner of the five tables may read it, and grant that to others.  When
  * the tables are given to another role, what the former owner has granted
- * goes, too. PostgreSQL's REVOKE ... CASCADE does not reach privileges on
+ * goes, too.  PostgreSQL's REVOKE ... CASCADE does not reach privileges on
  * single columns that were granted by a role that held the whole table.
  *
  *-------------------------------------------------------------------------
@@ -95,8 +95,8 @@ keep_owners_grants(Acl *acl, Oid owner)
 /*
  * Take what others than the owner granted from the object's row in the
  * catalog, whose column `column` has its privileges.  The row is written even
- * where nothing changes: so it meets a grant that is not committed yet, and
- * one of the two ends in an error.
+ * where nothing changes: so a grant that is not committed yet conflicts with
+ * it, and one of the two ends in an error.
  */
 static void
 strip_row(Relation catalog, HeapTuple tuple, int column, const ObjectAddress *object, Oid owner)

@@ -4,7 +4,7 @@
  *		Hashes of people under a target's key.
  *
  * With the key, it can be told whether a given person is meant by a hash.
- * From the hash alone, it cannot be told who is meant. The key is in
+ * From the hash alone, it cannot be told who is meant.  The key is in
  * stedi_key.
  *
  *-------------------------------------------------------------------------

@@ -5,8 +5,8 @@
  *		made from.
  *
  * A run that goes on from the one before reads the objects that are new or
- * have changed. Of the others, it reads those that can hold a reading or a
- * record of a customer whose rows have to be worked out again. The
+ * have changed.  Of the others, it reads those that can hold a reading or a
+ * record of a customer whose rows have to be worked out again.  The
  * bookkeeping has hashes of the names in each object, which tell that without
  * fetching it.
  *
@@ -20,10 +20,10 @@
 #include "utils/timestamp.h"
 
 /*
- * What the landing tables and their server say that decides what is read.
- * Changed words of these make every object another one.  A line each: what
- * is in a value cannot look like the lines that follow in the bookkeeping
- * (ZONE_FORM, ZONE_DROPPING), as behind its line breaks there is a blank.
+ * What the landing tables and their server say that decides what is read.  When
+ * these words change, every object counts as changed.  One line each: no value
+ * can look like the lines that follow in the bookkeeping (ZONE_FORM,
+ * ZONE_DROPPING), as a blank follows its line breaks.
  */
 static const char *const definition_query =
 "SELECT string_agg(replace(concat_ws('; ', c.relname,"
@@ -42,8 +42,8 @@ static const char *const definition_query =
 " WHERE c.oid IN (";
 
 /*
- * Before that stands by which rules records are read and judged, where these
- * are others than those of 1.0: 2, byte-order marks between records, times of
+ * Before that, the rules by which records are read and judged, where they are
+ * others than those of 1.0. 2: byte-order marks between records, times of
  * another unit, birthdays that no setting makes.
  */
 #define RULES "rules 2\n"
@@ -94,7 +94,10 @@ compare_names(const void *a, const void *b)
 	return strcmp(((const ZoneName *) a)->name, ((const ZoneName *) b)->name);
 }
 
-/* Rows of stedi_object that say nothing count for nothing: their objects are read anew. */
+/*
+ * Rows of stedi_object that lack a value are ignored: their objects are read
+ * anew.
+ */
 #define OBJECT_KNOWN " AND key IS NOT NULL AND etag IS NOT NULL AND size IS NOT NULL"
 
 /*
@@ -213,7 +216,7 @@ check_vanished(ZoneRun *run, ZoneTableId id)
 		(run->vanished == ZONE_VANISHED_KEEP && !customers))
 		return;
 
-	/* of readings it is as if these could not be read: withdrawals go through */
+	/* vanished readings count as unreadable: withdrawals go through */
 	if (!customers)
 		run->reading = source->relid;
 	ereport(ERROR,

@@ -34,7 +34,10 @@ stedi_zone_store_open(ZoneRun *run)
 	stedi_zone_store_leave(&user);
 }
 
-/* The key of the hashes, and the seed of those that are no secret's. */
+/*
+ * Read the key of the hashes of people, and derive the seed of the hashes of
+ * names.
+ */
 static void
 read_key(ZoneRun *run)
 {
@@ -98,7 +101,7 @@ read_state(ZoneRun *run, int64 *forgotten)
 		if (OidIsValid(run->relid[id]))
 			run->form_before = 1;
 
-	/* anything but one row is as good as nothing */
+	/* anything but one row counts as none */
 	stedi_zone_store_query(run, &rows,
 						   "SELECT run, as_of, complete, definition, forgotten, rows"
 						   " FROM {books}.stedi_state"
@@ -128,7 +131,7 @@ read_state(ZoneRun *run, int64 *forgotten)
 	stedi_zone_query_close(&rows);
 }
 
-/* Are all of the list's hashes of the key that there is? */
+/* Were all hashes in the list made with the present key? */
 static bool
 have_proof(const ZoneRun *run)
 {

@@ -38,7 +38,7 @@ stored_rule(ZoneRun *run, bool *lost)
 	for (int id = 0; id < ZONE_N_TABLES; id++)
 		any |= OidIsValid(run->relid[id]);
 
-	/* anything but one row with one of the two words is as good as nothing */
+	/* anything but one row with one of the two words counts as none */
 	stored = stedi_zone_store_text(run, "SELECT min(consent) FROM {books}.stedi_rule"
 								   " HAVING count(*) = 1"
 								   " AND min(consent) IN ('granted', 'since_consent')");
@@ -281,7 +281,7 @@ put_state(const ZoneRun *run)
 	values[0] = Int64GetDatum(run->number);
 	values[1] = Int64GetDatum(run->now_ms);
 	values[2] = BoolGetDatum(run->all);
-	/* until all five are of one form, none is */
+	/* until all five have e-mails of one form, no form is written down */
 	values[3] = CStringGetTextDatum(psprintf("%s" ZONE_FORM "%d%s", run->definition,
 											 run->all ? STEDI_EMAIL_FORM : run->form_before,
 											 run->dropping));
@@ -333,8 +333,8 @@ stedi_zone_book_settle(ZoneRun *run)
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 
 	/*
-	 * a rule that was lost is a guess, of which a next run must not make a
-	 * certainty; nor is bookkeeping whole that was lost and made anew
+	 * a rule that was lost is a guess, which a next run must not take for
+	 * certain; nor is bookkeeping complete that was lost and made anew
 	 */
 	values[3] = BoolGetDatum(run->complete && !run->rule_changed && !run->match_changed);
 	(void) stedi_zone_store_with(run,

@@ -3,23 +3,23 @@
  * schema.c
  *		The schema that a target's bookkeeping is in, and who may write there.
  *
- * The bookkeeping of target "project" is in schema "stedi_books_project". It
- * belongs to the owner of the extension. The owner of the five tables may
- * read it, and can neither change it nor hang code on it. Neither the schema
+ * The bookkeeping of target "project" is in schema "stedi_books_project".  It
+ * belongs to the owner of the extension.  The owner of the five tables may
+ * read it, and can neither change it nor hang code on it.  Neither the schema
  * nor its tables are members of the extension, so that DROP EXTENSION leaves
  * them and dumps have them.
  *
  * A target finds its bookkeeping by a dependency: the schema of the
- * bookkeeping depends on that of the target. So the target may be renamed,
- * and DROP SCHEMA ... CASCADE drops both. Dumps do not have that dependency:
+ * bookkeeping depends on that of the target.  So the target may be renamed,
+ * and DROP SCHEMA ... CASCADE drops both.  Dumps do not have that dependency:
  * what is restored is found by its name.
  *
  * Two kinds of bookkeeping belong to the owner of the five tables: that of
  * stedi 1.0, which is in the target itself, and what a role that is no
- * superuser has restored. A look reads it where it is; a run brings it over
+ * superuser has restored.  A look reads it where it is; a run brings it over
  * (books/adopt.c).
  *
- * Statements on the bookkeeping run as its owner. They read and write the
+ * Statements on the bookkeeping run as its owner.  They read and write the
  * bookkeeping and relations that the run has kept, and nothing else: a table
  * of another role could run that role's code with the rights of the
  * bookkeeping's owner.
@@ -247,7 +247,7 @@ stedi_zone_store_find(ZoneRun *run)
 
 /*
  * Bookkeeping that belongs to no schema may be this target's, which was
- * renamed before it was dumped. Only its owner can say that it is not. Without
+ * renamed before it was dumped.  Only its owner can say that it is not.  Without
  * it, people who are forgotten would come back.
  */
 static void

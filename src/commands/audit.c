@@ -4,8 +4,8 @@
  *		The five tables compared with the rules, worked out anew.
  *
  * It implements doc/rules.md a second time, in SQL of its own, from the
- * landing zone on. It shares the scan with what writes the tables, but
- * neither queries nor consent sets. Where the two differ, one of them is
+ * landing zone on.  It shares the scan with what writes the tables, but
+ * neither queries nor consent sets.  Where the two differ, one of them is
  * wrong, or rows were written by other means than a run.
  *
  *	 customer_record -> standing, decider -> insider, device
@@ -81,8 +81,8 @@ static const struct
 };
 
 /*
- * Two multisets: rows of the table count for, rows that must be there count
- * against.  Equal rows are one group, NULL is NULL and -0 is 0.
+ * Compare two multisets: a row of the table counts 1, a row that must be there
+ * -1.  Equal rows are one group; NULL is NULL and -0 is 0.
  */
 static const char *const compare_query =
 "SELECT '%1$s'::text, CASE WHEN surplus > 0 THEN 'not covered' ELSE 'missing' END,"
@@ -99,8 +99,8 @@ compare_table(const ZoneSession *session, ZoneTableId id)
 	const char *due = expected[id].due;
 
 	/*
-	 * readings that an expectation drops are not due; pairs are yet to be
-	 * asked about
+	 * readings that an expectation drops are not due; pairs have not been
+	 * checked yet
 	 */
 	if (id == ZONE_MACHINE_LEARNING_CURATED && stedi_zone_expect_drops(session->run, id))
 	{
@@ -146,8 +146,8 @@ keep_due(const ZoneSession *session, const char *name, ZoneTableId id, const cha
 }
 
 /*
- * Of readings whose objects are no more, the table alone tells: where a run
- * has kept such, what is in the table counts as read.
+ * Readings whose objects have vanished are in the table alone: where a run has
+ * kept such readings, what is in the table counts as read.
  */
 static void
 read_readings(const ZoneSession *session)

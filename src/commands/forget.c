@@ -4,8 +4,8 @@
  *		The SQL functions that forget a person, and undo that.
  *
  * forget writes the person down by keyed hash and takes their rows out of all
- * five tables, in one transaction. From then on every run finds the person
- * among the forgotten, whatever the landing zone says. The bookkeeping marks
+ * five tables, in one transaction.  From then on every run finds the person
+ * among the forgotten, whatever the landing zone says.  The bookkeeping marks
  * them *pending*: the next run judges their devices anew.
  *
  * The e-mail is a parameter of every statement, never a part of one.
@@ -154,8 +154,8 @@ remove_rows(Subject *subject)
 	keep(subject, "forgotten_device", device_query);
 
 	/*
-	 * table by table: rows of one may take those of the next along; pairs by
-	 * time are found by movements, which are found before they go
+	 * table by table: rows that go may take those of the next table along;
+	 * pairs by time are found by movements, so they are found before these go
 	 */
 	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "their_reading", "forgotten_person", NULL);
 	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", NULL);
@@ -276,7 +276,7 @@ report_unknown(const Subject *subject)
 					stedi_zone_query_call(subject->run, "quality", "")));
 }
 
-/* A subject, and where what the landing zone has of them is told. */
+/* A subject, and where to answer what the landing zone has of them. */
 typedef struct LandingAnswer
 {
 	Subject    *subject;
@@ -295,8 +295,8 @@ landing_steps(ZoneRun *run, void *arg)
 }
 
 /*
- * The same, in a subtransaction: that the landing zone cannot be read just now
- * is no reason to leave the rows where they are.
+ * The same, in a subtransaction: the rows are removed even when the landing
+ * zone cannot be read.
  */
 static void
 try_answer_landing(Subject *subject, ReturnSetInfo *answer)

@@ -4,7 +4,7 @@
  *		The objects and records that a zone table's rows came from.
  *
  * Nothing is stored for it: the sources of a row are the landing records that
- * say what it says. So it works for rows of any age, and a row that no record
+ * say what it says.  So it works for rows of any age, and a row that no record
  * accounts for has no source.
  *
  *-------------------------------------------------------------------------
@@ -26,8 +26,8 @@ enum
 };
 
 /*
- * How records are held against rows.  %s is, of the record query, what is to
- * be known of a record besides what it says; of the others, the table.
+ * How records are compared with rows. %s in the record query is what else to
+ * know of a record; in the others, the table.
  */
 typedef struct Trail
 {
@@ -40,7 +40,7 @@ typedef struct Trail
 	const char *time_query;		/* and of when; NULL: of any time */
 } Trail;
 
-/* Two comparisons, as neither alone can be hashed and takes NULL for NULL. */
+/* Two comparisons: the one can be hashed, the other takes NULL for NULL. */
 #define SAME(column) \
 	" AND coalesce(r." column ", 0) = coalesce(t." column ", 0)" \
 	" AND (r." column " IS NULL) = (t." column " IS NULL)"

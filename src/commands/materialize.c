@@ -118,7 +118,7 @@ check_inputs(ZoneRun *run)
 }
 
 /*
- * May the run go on from where the last one left the tables? If not, tell why
+ * May the run go on from where the last one left the tables?  If not, tell why
  * where it may surprise.
  */
 static bool

@@ -6,10 +6,10 @@
  *	 customer_landing	 -> who is in, whose a device is (run/insiders.c)
  *	 each landing table	 -> one pass: counts, distinct values, bad times, rejects
  *
- * Counts are of all records. Values are shown of times and measurements only:
+ * Counts are of all records.  Values are shown of times and measurements only:
  * the smallest and the largest of a column, of the records that consent
- * covers as the landing zone says now. So no tables are needed, and a
- * customer who has withdrawn since they were made is out. Names are never
+ * covers as the landing zone says now.  So no tables are needed, and a
+ * customer who has withdrawn since they were made is out.  Names are never
  * shown, and neither is a column that the zone does not know.
  *
  * Memory is bounded: a column has a set of at most DISTINCT_MOST hashes, and
@@ -391,7 +391,7 @@ read_records(Profile *profile, Relation relation)
 	MemoryContextDelete(row_cxt);
 }
 
-/* What note_value has noted, as people read it: of fractions, six digits. */
+/* What note_value has noted, for people to read: of fractions, six digits. */
 static char *
 show_value(const Column *column, double value)
 {

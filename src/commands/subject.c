@@ -7,7 +7,7 @@
  * records as they landed, with rejected ones where it can be read whom they
  * name; and the bookkeeping that has the person by a hash.
  *
- * The e-mail is a row of relation "subject". So it is in the text of no
+ * The e-mail is a row of relation "subject".  So it is in the text of no
  * statement, and in no message.
  *
  *-------------------------------------------------------------------------

@@ -152,7 +152,10 @@ readings_of(const ZoneSorted *sorted, uint32 member, uint64 *n)
 	return sorted->order + sorted->starts[i];
 }
 
-/* How many of these, which are sorted, are older than the consent of whose they are. */
+/*
+ * How many of these readings, which are sorted, are older than the consent of
+ * the person.
+ */
 static uint64
 count_older(const StediConsentSet *set, uint32 member, ZoneReading **readings, uint64 n)
 {

@@ -8,13 +8,13 @@
  *	 build, once a run:				readings/spill.c -> readings/sort.c -> storage/heap.c
  *
  * In the first phase, each process takes one object after the other; in the
- * second, one partition of the people after the other. A person's readings of
- * both kinds are in the same partition. So a process finds duplicates, and
+ * second, one partition of the people after the other.  A person's readings of
+ * both kinds are in the same partition.  So a process finds duplicates, and
  * pairs for machine_learning_curated, without the other processes, and writes
  * a person's rows side by side.
  *
- * The leader takes part. All that processes share is flat memory: dynamic
- * shared memory, or the leader's own when it is alone. The temporary files
+ * The leader takes part.  All that processes share is flat memory: dynamic
+ * shared memory, or the leader's own when it is alone.  The temporary files
  * outlive both phases, and go with the run's memory.
  *
  *-------------------------------------------------------------------------
@@ -39,7 +39,7 @@
 /* Landing bytes a partition: about half as many of readings. */
 #define PARTITION_BYTES (8 * 1024 * 1024)
 
-/* As many at least, for processes to end at about the same time. */
+/* The fewest partitions, for processes to end at about the same time. */
 #define PARTITIONS_PER_PROCESS 4
 
 /* The most partitions: a process has a chunk of each in memory. */
@@ -486,7 +486,10 @@ report_time(ZoneRun *run, int64 elapsed)
 				(int64) (elapsed * ((double) us[which] / sum));
 }
 
-/* Tell others of the rows that are built, counted in the bytes of their readings. */
+/*
+ * Report progress: the rows that are built, counted in the bytes of their
+ * readings.
+ */
 static void
 start_progress(ZoneRun *run)
 {

@@ -3,9 +3,9 @@
  * read.c
  *		A landing table to the spilled readings that consent covers.
  *
- * The scan judges each record and checks consent. What it returns is spilled
- * to the partition of the person whose reading it is. Step readings name a
- * device: they go where its holder's movements are. An expectation that drops
+ * The scan judges each record and checks consent.  What it returns is spilled
+ * to the partition of the person whose reading it is.  Step readings name a
+ * device: they go where its holder's movements are.  An expectation that drops
  * readings is evaluated on those that consent covers, and on no others.
  *
  *-------------------------------------------------------------------------
@@ -60,7 +60,10 @@ value_bits(ZoneStream stream, Datum value)
 	return DatumGetInt64(Float8GetDatum(DatumGetFloat8(value) + 0.0));
 }
 
-/* Does the reading, as a row of its table, meet what drops rows? */
+/*
+ * Does the reading, as a row of its table, meet the expectations that drop
+ * rows?
+ */
 static bool
 is_expected(ZoneSieve *sieve, const ZoneReader *reader, ZoneStream stream,
 			const Datum *values, const bool *nulls)

@@ -4,7 +4,7 @@
  *		The readings of a partition: by person, by time, each once.
  *
  * Duplicates share a person and a time, so it is enough to sort each person's
- * readings by themselves. One pass of counting brings them together.
+ * readings by themselves.  One pass of counting brings them together.
  *
  *-------------------------------------------------------------------------
  */

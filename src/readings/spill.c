@@ -4,12 +4,12 @@
  *		Readings, divided by person among partitions, in temporary files.
  *
  * Readings of one person lie scattered over the landing zone; duplicates and
- * pairs are found among those of one person. So readings are first spilled to
- * as many partitions as it takes for one to fit into memory. Each person
+ * pairs are found among those of one person.  So readings are first spilled to
+ * as many partitions as it takes for one to fit into memory.  Each person
  * belongs to one of them.
  *
- * A process writes one file. It consists of chunks, each with rows of one
- * partition, and ends with a directory of the chunks. A process that reads a
+ * A process writes one file.  It consists of chunks, each with rows of one
+ * partition, and ends with a directory of the chunks.  A process that reads a
  * partition reads its chunks in all files.
  *
  *-------------------------------------------------------------------------

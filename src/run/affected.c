@@ -4,9 +4,9 @@
  *		Whose readings a run that renews looks at, and by whose consent it
  *		reads.
  *
- * A run that rebuilds makes the consent set of all customer records. A run
- * that renews has not read them. Who is in, it knows from customer_trusted
- * and customer_curated, which are up to date by now, with their keys. Of all
+ * A run that rebuilds makes the consent set of all customer records.  A run
+ * that renews has not read them.  Who is in, it knows from customer_trusted
+ * and customer_curated, which are up to date by now, with their keys.  Of all
  * other customers it knows the hashes, which are enough to distinguish a
  * customer without consent from a name that belongs to no customer.
  *
@@ -220,7 +220,7 @@ survey_rows(Survey *survey)
 	MemoryContextDelete(row_cxt);
 }
 
-/* Add to the set who is known without being in. */
+/* Add to the set the customers who are known and are not in. */
 static void
 survey_others(Survey *survey)
 {

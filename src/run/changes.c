@@ -4,8 +4,8 @@
  *		Who came and went, for the history.
  *
  * A run that renews knows who is affected, and has the rows that came and
- * went. A run that rebuilds compares customer_trusted before with after, and
- * counts people's rows. Of those who leave, it counts them before they go.
+ * went.  A run that rebuilds compares customer_trusted before with after, and
+ * counts people's rows.  Of those who leave, it counts them before they go.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@ static const char *const leaving_query =
 "SELECT b.email, b.serial FROM person_before b LEFT JOIN person p ON p.who = b.who AND p.granted"
 " WHERE p.who IS NULL OR b.since IS DISTINCT FROM stedi.epoch_ms(p.sharewithresearchasofdate)";
 
-/* And how many rows they have: the templates of tables that there may be. */
+/* How many rows they have: the templates of tables that may be there. */
 static const char *const had_queries[ZONE_N_TABLES] = {
 	"SELECT email, 1 FROM leaving",
 	"SELECT t.email, 1 FROM %s t JOIN leaving l ON l.email = t.email",

@@ -130,8 +130,8 @@ find_rows(ZoneRun *run)
 }
 
 /*
- * People of whom it is not enough to see the new records: those of objects
- * that have changed or vanished, and those whom forget or unforget has named.
+ * People of whom it is not enough to read the new records: those in objects
+ * that have changed or vanished, and those of forget and unforget.
  */
 static void
 note_gone(ZoneRun *run)
@@ -174,7 +174,10 @@ read_exceptional(ZoneRun *run)
 	stedi_zone_query_close(&rows);
 }
 
-/* Who of those affected must be known in full, as no row can stand in? */
+/*
+ * Find those affected of whom all records must be read, as no row can stand
+ * in.
+ */
 static void
 choose_needed(ZoneRun *run)
 {
@@ -205,8 +208,8 @@ choose_needed(ZoneRun *run)
 }
 
 /*
- * The devices of those affected, and who else has a claim to these; false
- * when that adds nothing.
+ * Add the devices of those affected, and who else has a claim to these
+ * devices; false when that adds nothing.
  */
 static bool
 follow_claims(ZoneRun *run)

@@ -3,8 +3,8 @@
  * expect.c
  *		What rows of the five tables are expected to be like.
  *
- * An expectation is a named condition that rows of a table are to meet. A row
- * of which the condition is not true, NULL included, violates it. By the
+ * An expectation is a named condition that rows of a table are to meet.  A row
+ * of which the condition is not true, NULL included, violates it.  By the
  * expectation's action, then
  *
  *	 warn	the row is counted
@@ -12,11 +12,11 @@
  *			readings when they are read, pairs when they are made
  *	 fail	the run ends in an error
  *
- * All are evaluated on rows that consent covers, and on no others. Customers
+ * All are evaluated on rows that consent covers, and on no others.  Customers
  * are never dropped: consent alone decides who is in.
  *
  * The expectations are in the target's bookkeeping, with what the last run
- * counted. Those that drop rows are in stedi_state, too, beside the
+ * counted.  Those that drop rows are in stedi_state, too, beside the
  * definition of the landing tables: when they have changed since, a run does
  * not go on from there.
  *
@@ -233,7 +233,7 @@ find_columns(TupleDesc table, TupleDesc relation, int *place)
 	}
 }
 
-/* The row in the slot, as the table would have it: -0 is 0. */
+/* The row in the slot, as the table would store it: -0 is 0. */
 static void
 take_row(TupleTableSlot *slot, TupleDesc table, const int *place, Datum *values, bool *nulls)
 {
@@ -357,7 +357,10 @@ stedi_zone_expect_prune(ZoneRun *run, ZoneTableId id)
 	 */
 	n_uncovered = stedi_zone_delete_where(run, id, psprintf("NOT %s", covered));
 
-	/* what is counted is records that are read, not what they left behind */
+	/*
+	 * the counts are of records that are read, not of rows that stay of
+	 * earlier ones
+	 */
 	counted = memcpy(palloc(counted->size), counted, counted->size);
 	sieve = stedi_zone_sieve_open(counted, id, ZONE_ACTIONS(ZONE_ACTION_DROP), LEADER);
 	keep_unexpected(run, sieve, run->relid[id]);
@@ -409,8 +412,8 @@ count_violated(const ZoneExpectation *expectation)
 }
 
 /*
- * What the owner of the landing zone can do while it is not as it should be:
- * consent that was taken back must not have to wait for that.
+ * The error.  Its hint tells how withdrawals take effect although the
+ * expectation fails: they must not wait until the landing zone is corrected.
  */
 static void
 fail(const ZoneRun *run, const ZoneExpectation *expectation, int64 n)

@@ -3,9 +3,9 @@
  * history.c
  *		Whose consent came and went: a history that can be checked.
  *
- * Each entry has a hash of all that it says and of the hash before it. With
+ * Each entry has a hash of all that it says and of the hash before it.  With
  * the newest hash, the *head*, it can be checked that nothing before it was
- * changed, left out or cut off. A role that can write the table can make all
+ * changed, left out or cut off.  A role that can write the table can make all
  * of it anew from the beginning; only a head that was kept elsewhere shows
  * that.
  *

@@ -3,9 +3,9 @@
  * holders.c
  *		Devices with more than one holder, whose readings are all out.
  *
- * Faulty serial numbers are common: many customers with one and the same. The
- * tables are empty then, and this is a reason worth reporting. A serial
- * number identifies the holder of the device, who may be out. So it is never
+ * Faulty serial numbers are common: many customers with one and the same.  The
+ * tables are empty then, and this is a reason worth reporting.  A serial
+ * number identifies the holder of the device, who may be out.  So it is never
  * shown; the place of the first record that has it is.
  *
  *-------------------------------------------------------------------------
@@ -49,8 +49,8 @@ stedi_zone_share_count(ZoneRun *run)
 }
 
 /*
- * A run that goes on from the one before tells of it when it is new, or has
- * cost readings again.
+ * A run that goes on from the one before reports them when there are more than
+ * before, or when readings were left out for them.
  */
 void
 stedi_zone_share_warn(const ZoneRun *run)

@@ -13,9 +13,9 @@
 #include "run/run.h"
 
 /*
- * What all records of an e-mail say of it together; is_out by rule 3, that
- * one of them is undated or of the future, or 4, that a reject may be newer
- * than all of them.
+ * Of each e-mail, what all its records say together; is_out by rule 3 (one of
+ * them is undated or of the future) or 4 (a reject may be newer than all of
+ * them).
  */
 static const char *const standing_query =
 "SELECT email, newest, coalesce(undated, false) OR"
@@ -82,7 +82,7 @@ static const char *const device_query =
 "SELECT serialnumber, min(email) FILTER (WHERE holds) AS holder, count(*) > 1 AS handed_on"
 " FROM claim GROUP BY serialnumber HAVING count(*) FILTER (WHERE holds) = 1";
 
-/* Are customers forgotten? Then the key must be known. */
+/* Are customers forgotten?  Then the key must be known. */
 static bool
 forgets(const ZoneSession *session)
 {

@@ -4,9 +4,9 @@
  *		Columns that no customer record has a value for.
  *
  * Where keys have other names than the columns, such as names in snake_case,
- * records are read without trouble and no customer is in. A run that meets no
+ * records are read without trouble and no customer is in.  A run that meets no
  * value of a column that decides says so, with the key that looks like it.
- * The keys are looked for in the first records that lack one. No value is
+ * The keys are looked for in the first records that lack one.  No value is
  * looked at, and a key that may hold a customer's value is not shown.
  *
  *-------------------------------------------------------------------------
@@ -101,7 +101,7 @@ stedi_zone_lack_begin(MemoryContext cxt, Oid relid, const int *attno)
 
 /*
  * The letters and digits of a key, in lower case; false: it is not to be
- * shown. A customer's value may have become a key.
+ * shown.  A customer's value may have become a key.
  */
 static bool
 fold_key(StediSlice key, char *folded, char *lower)

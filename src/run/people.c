@@ -13,7 +13,7 @@
 
 #include "executor/spi.h"
 
-/* Warn of n rejects that may be a withdrawal, for all we know. */
+/* Warn of n rejects, each of which may be a withdrawal. */
 static void
 warn_of_rejects(ZoneRun *run, int64 n, const char *one, const char *many)
 {

@@ -35,7 +35,10 @@ rows_query(const ZoneRun *run, ZoneTableId id)
 	}
 }
 
-/* Pairs by time alone are what the original job made, and seldom what is wanted. */
+/*
+ * Warn of pairs by time alone: the original job made them, but they are seldom
+ * wanted.
+ */
 static void
 warn_of_time(const ZoneRun *run)
 {

@@ -27,7 +27,10 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-/* One row in so many that changes is worth new statistics, as autovacuum thinks. */
+/*
+ * One changed row in so many makes new statistics worthwhile, as for
+ * autovacuum.
+ */
 #define MANY_ROWS 10
 
 /* The rows of customer_trusted that those affected are to have. */
@@ -304,9 +307,9 @@ find_rows(ZoneRun *run, const Stream *stream, const char *staged)
 }
 
 /*
- * The rows of the table that go, and those that come.  Rows that nothing in
- * the landing zone has go, unless their objects have vanished and are to leave
- * them behind, as far as consent covers them.
+ * The rows of the table that go, and those that come.  Rows that are not in the
+ * landing zone go, unless their objects have vanished and leave them behind;
+ * these stay as far as consent covers them.
  */
 static void
 compare_rows(ZoneRun *run, const Stream *stream, const char *staged)

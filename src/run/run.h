@@ -230,9 +230,9 @@ extern void stedi_zone_change_end(ZoneRun *run);
 /* withdraw.c */
 
 /*
- * Do the steps. When a landing object cannot be read, they are undone; if
+ * Do the steps.  When a landing object cannot be read, they are undone; if
  * customers have withdrawn, their rows go all the same, with a WARNING in
- * place of the error. Not in a dry run, nor where there are no tables.
+ * place of the error.  Not in a dry run, nor where there are no tables.
  */
 extern void stedi_zone_withdraw_run(ZoneRun *run, ZoneSteps steps, void *arg);
 

@@ -4,8 +4,8 @@
  *		The frame of a look at the zone tables: who may, as whom, as of when.
  *
  * What stedi.audit, stedi.lineage, stedi.subject and stedi.quality have in
- * common. Like a run, a look works as the owner of the tables in a security-
- * restricted operation. Unlike a run, it changes nothing, waits for no other
+ * common.  Like a run, a look works as the owner of the tables in a security-
+ * restricted operation.  Unlike a run, it changes nothing, waits for no other
  * run, and works wherever one may read: on a standby, and in any isolation
  * level.
  *
@@ -50,7 +50,10 @@ lock_tables(ZoneRun *run)
 	}
 }
 
-/* A schema that is no target has nothing to tell, which must not look like "all is well". */
+/*
+ * An error for a schema that is no target: an empty answer would look like
+ * "all is well".
+ */
 static void
 need_zone(const ZoneRun *run)
 {

@@ -3,7 +3,7 @@
  * target.c
  *		The target of a run: who may, and as whom.
  *
- * Runs on one target schema exclude each other by a lock on the schema. From
+ * Runs on one target schema exclude each other by a lock on the schema.  From
  * then on the run acts as the tables' owner in a security-restricted
  * operation, so that functions in triggers, indexes and conditions have no
  * other role's rights.
@@ -68,8 +68,8 @@ lock_target(ZoneRun *run)
 					   run->target_name));
 
 	/*
-	 * A snapshot older than the lock would not see what the run before us has
-	 * written, and we would write it again.
+	 * An error for a snapshot older than the lock: it would not see what the
+	 * run before has written, and the rows would be written twice.
 	 */
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
@@ -110,7 +110,7 @@ note_old_books(ZoneRun *run)
 
 /*
  * The owner of the five tables may read their bookkeeping: the key, and whom
- * it knows. When the tables have been given to another role, a superuser must
+ * it knows.  When the tables have been given to another role, a superuser must
  * confirm that by a grant: the caller may not know that the tables are others
  * than before.
  */

@@ -10,12 +10,12 @@
  *	 customer objects -> customer_record -> insider, device (run/insiders.c)
  *	 tables + insider, device -> gone_... -> DELETE
  *
- * A customer object that cannot be read lets no customer in. The customers
+ * A customer object that cannot be read lets no customer in.  The customers
  * whom it named when it was last read stay as they are, unless a newer record
  * says otherwise: their rows in customer_trusted count as records.
  *
  * Nothing is written down of objects, so that the next run still finds them
- * new or changed. That run judges all customers anew of whom rows have gone,
+ * new or changed.  That run judges all customers anew of whom rows have gone,
  * whatever the objects say by then: they are *pending*, as after
  * stedi.unforget.
  *
@@ -34,9 +34,9 @@
 #include "utils/timestamp.h"
 
 /*
- * Customer objects that are tried and cannot be read: each may take as long as
- * retry_timeout.  After so many, others that have not changed since the last
- * run, and so bring nothing new, count as unreadable untried.
+ * The most customer objects that are tried and cannot be read: each may take
+ * as long as retry_timeout.  After that, others that have not changed since the
+ * last run, and so bring nothing new, count as unreadable without a try.
  */
 #define MOST_UNREADABLE 8
 
@@ -457,15 +457,15 @@ write_down(ZoneRun *run, const ZoneWithdrawal *withdrawal)
 		run->report[id].rows_in = withdrawal->n_updated[id];
 		run->report[id].rows_out += withdrawal->n_updated[id];
 
-		/* what was read is no measure of anything */
+		/* what was read says nothing about the tables */
 		run->source[id].relid = InvalidOid;
 	}
 	stedi_zone_book_reports(run);
 }
 
 /*
- * Is the customers' landing table what the tables were made from?  Else who is
- * in no record of it has not withdrawn.
+ * Is the customers' landing table the one that the tables were made from?  Else
+ * a customer who is in no record of it has not withdrawn.
  */
 static bool
 is_defined_as_before(const ZoneRun *run)
@@ -501,7 +501,7 @@ begin_steps(ZoneRun *run)
 		run->source[id].relid = InvalidOid;
 	stedi_zone_check_published(run);
 
-	/* other rules than now wait for a whole run */
+	/* a change of the rules waits for a whole run */
 	run->asked = NULL;
 	run->wanted[ZONE_MACHINE_LEARNING_CURATED] = false;
 	stedi_zone_book_rule(run);

@@ -4,10 +4,10 @@
  *		Withdrawals take effect even where a landing object cannot be read.
  *
  * A run reads many objects, of which one may be archived, broken or not
- * readable for us. So its steps are a subtransaction. When they fail while
+ * readable for us.  So its steps are a subtransaction.  When they fail while
  * they read, they are undone, and what consent does not cover any more is
  * taken out of all tables, by the customer records that can be read: see
- * run/uncovered.c. If that takes out nothing, the call ends in the error.
+ * run/uncovered.c.  If that takes out nothing, the call ends in the error.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,7 +68,7 @@ warn(const ErrorData *error, Oid reading, const ZoneWithdrawal *withdrawal)
 			error->hint != NULL ? errhint("%s", error->hint) : 0);
 }
 
-/* The error is as it was, and says how it is with withdrawals. */
+/* Add to the error what is known of withdrawals. */
 static void
 add_hint(ErrorData *error, const char *hint)
 {
@@ -93,8 +93,9 @@ hint_nobody(const ZoneRun *run, ErrorData *error, Oid reading)
 }
 
 /*
- * A run that fails while it reads nothing, in which no expectation failed, which
- * says so itself: customer_trusted can be made by itself, if its objects are there.
+ * The hint for a run that fails, but not because an object cannot be read, nor
+ * by an expectation, whose error says this itself: customer_trusted can be
+ * made by itself, if its objects are there.
  */
 static void
 hint_wait(const ZoneRun *run, ErrorData *error)

@@ -4,7 +4,7 @@
  *		Rows taken out of the five tables, and proof that they are gone.
  *
  * Triggers and rules of the owner can keep a row from being deleted, or put
- * it back. A run that then reported a customer as removed would be wrong. So
+ * it back.  A run that then reported a customer as removed would be wrong.  So
  * where there is a trigger or a rule, what was meant to go is compared with
  * what is left, and the run ends in an error that names them.
  *
@@ -31,8 +31,8 @@ parts_of(Oid relid)
 }
 
 /*
- * What of the owner's can run code on the table and its parts when rows of it
- * go or come; NULL: nothing.
+ * The triggers and the like by which the owner's code can run on the table and
+ * its parts when rows go or come; NULL: none.
  */
 static char *
 hooks_of(const ZoneRun *run, Oid relid)
@@ -103,8 +103,8 @@ count_like(const ZoneRun *run, ZoneTableId id, const char *meant)
 }
 
 /*
- * Keep the rows that have to go, until the run ends, and how many like them
- * there may be then: in run->meant.
+ * Keep the rows that have to go until the run ends, and how many like them may
+ * be there then: in run->meant.
  */
 static ZoneMeant *
 keep_meant(ZoneRun *run, ZoneTableId id, const char *places, int64 n_meant)

@@ -4,7 +4,7 @@
  *		Rows of some people or devices, wherever they are in a table.
  *
  * The rows of a few keys are found by the table's index, if it has one; those
- * of many, by reading the table once. Keys are parameters and never part of a
+ * of many, by reading the table once.  Keys are parameters and never part of a
  * statement, which an error or a log would show.
  *
  *-------------------------------------------------------------------------
@@ -21,8 +21,8 @@
 #include "utils/rel.h"
 
 /*
- * Keys up to which an index is asked for each: a look-up takes some
- * milliseconds in a table of ten million rows, going through it half a second.
+ * The most keys for which an index is used: a look-up takes some milliseconds
+ * in a table of ten million rows, reading the table half a second.
  */
 #define FEW_KEYS 40
 
@@ -63,7 +63,10 @@ stedi_zone_find_few(const char *query)
 	return construct_array(found, n, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
-/* By the index: what the planner thinks of it goes by an order that rows do not have. */
+/*
+ * By the index: the planner would estimate by an order that the rows do not
+ * have.
+ */
 static void
 find_by_index(ZoneRun *run, ZoneTableId id, const char *name, const char *keys,
 			  const char *pairs, ArrayType *few)
@@ -195,8 +198,8 @@ search_rows(ZoneRun *run, ZoneTableId id, const Search *search, Tuplestorestate 
 			key = stedi_text_slice(DatumGetTextPP(rows.values[0]));
 
 		/*
-		 * neighbours are often one person's; the bytes of the one before may
-		 * be gone
+		 * neighbours often belong to one person; the bytes of the row before
+		 * may be gone
 		 */
 		if (key.len == 0 || before.len != key.len || memcmp(before.data, key.data, key.len) != 0)
 		{

@@ -4,18 +4,18 @@
  *		Rows to the pages of a table's new storage.
  *
  * A table that this transaction has made, and that no other can see, need not
- * be filled one row at a time through shared buffers. Pages are formed in
+ * be filled one row at a time through shared buffers.  Pages are formed in
  * private memory, logged a batch at a time as full images, and written behind
- * the relation's end. That costs a small part of heap_multi_insert, and
+ * the relation's end.  That costs a small part of heap_multi_insert, and
  * several processes of a parallel run can do it at once, which inserting
- * cannot. Rows are frozen, as COPY ... FREEZE leaves them.
+ * cannot.  Rows are frozen, as COPY ... FREEZE leaves them.
  *
  * This is safe because until commit the storage is this transaction's alone
  * and goes with it on abort; commit waits for the log of all that was written
  * (parallel workers hand the end of theirs to the leader); and at the end
- * stedi_zone_heap_settle hands the files to the next checkpoint. If a
+ * stedi_zone_heap_settle hands the files to the next checkpoint.  If a
  * checkpoint has begun meanwhile, which may have missed them, it syncs them
- * itself. The server does the same for a table that it rewrites.
+ * itself.  The server does the same for a table that it rewrites.
  *
  * A row that needs TOAST goes into a temporary file, from which the leader
  * inserts it when the processes are done.

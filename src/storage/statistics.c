@@ -4,9 +4,9 @@
  *		What a table's statistics know of rows that go.
  *
  * ANALYZE keeps values of rows: the most common ones, and bounds of
- * histograms. A value of a customer whose rows go must not stay there, unless
- * rows of others have it, too. To analyze a large table takes longer than to
- * take a person out of it. So that is done only where the statistics do hold
+ * histograms.  A value of a customer whose rows go must not stay there, unless
+ * rows of others have it, too.  To analyze a large table takes longer than to
+ * take a person out of it.  So that is done only where the statistics do hold
  * such a value, or may.
  *
  *-------------------------------------------------------------------------
@@ -137,7 +137,10 @@ stedi_zone_stats_renew(const ZoneRun *run, ZoneTableId id, int64 rows_out)
 	if (run->dry_run)
 		return;
 
-	/* an empty table is not analyzed anew: what is there of it must go first */
+	/*
+	 * ANALYZE leaves the statistics of an empty table as they are: they must
+	 * go first
+	 */
 	if (rows_out > 0)
 	{
 		ListCell   *lc;

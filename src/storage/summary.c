@@ -5,12 +5,12 @@
  *
  * A BRIN index tells of each range of blocks which keys may be in it, and
  * still does so when the rows have gone: EXPLAIN then shows to all who may
- * read the table that a customer once was in it. So the run that takes rows
- * out of a range also takes the range's summary away. Queries read the whole
+ * read the table that a customer once was in it.  So the run that takes rows
+ * out of a range also takes the range's summary away.  Queries read the whole
  * range from then on: no snapshot misses a row, and a rollback does no harm.
  *
  * The next run makes the summary anew, as soon as no snapshot can see the
- * deleted rows. Made before that, it would hold their keys again.
+ * deleted rows.  Made before that, it would hold their keys again.
  *
  *-------------------------------------------------------------------------
  */

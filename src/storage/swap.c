@@ -82,7 +82,7 @@ stedi_zone_swap_table(ZoneRun *run, ZoneTableId id)
 	(void) stedi_zone_hold(run, run->relid[id]);
 }
 
-/* Say who holds locks on the table: pid, role and application of each. */
+/* Who holds locks on the table: pid, role and application of each; palloc'd. */
 static char *
 lock_holders(ZoneRun *run, Oid relid)
 {
@@ -116,9 +116,9 @@ try_lock_all(const ZoneRun *run, Oid *missed)
 }
 
 /*
- * Lock the tables against readers without standing in their way while we
- * wait: neither by a lock that is queued for, which would block every reader
- * that comes after, nor by those of the other tables.
+ * Lock the tables against readers without blocking them while we wait.  A lock
+ * that waits in the queue would block every reader that comes after, and so
+ * would the locks on the other tables.
  */
 static void
 lock_for_swap(ZoneRun *run)

@@ -27,8 +27,8 @@ flush_log(void)
 	XLogRecPtr	end = GetXLogInsertRecPtr();
 
 	/*
-	 * where the next record will begin: behind a page's header, where none
-	 * ends
+	 * the place of the next record may be behind a page header, where no
+	 * record ends
 	 */
 	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD)
 		end -= SizeOfXLogLongPHD;

@@ -4,10 +4,10 @@
  *		Rows to a table: made new, changed, or swapped.
  *
  * Rows always go into new storage, which is out of the reach of the tables'
- * owner while it is filled. A new table takes it over at once. A table that
+ * owner while it is filled.  A new table takes it over at once.  A table that
  * exists keeps its OID, and with it privileges, views, indexes, policies and
- * publications. It is changed by its difference from the new storage, with
- * DELETE and INSERT, so that every reader's snapshot holds. Only full_refresh
+ * publications.  It is changed by its difference from the new storage, with
+ * DELETE and INSERT, so that every reader's snapshot holds.  Only full_refresh
  * puts the new storage in the place of the old: swap.c does that at the end
  * of the run, for all tables in one short phase.
  *
@@ -33,8 +33,8 @@
 
 /*
  * The index by which the rows of one person or device are found.  Rows are
- * written person by person, so a small summary of each stretch of pages tells
- * where they are, at a fifth of the cost of a btree.  A stretch holds about
+ * written person by person, so a small summary of each range of pages tells
+ * where they are, at a fifth of the cost of a btree.  A range holds about
  * 10,000 rows; the summary is made for as many keys as that is likely to have.
  */
 #define LOOKUP_PAGES 128
@@ -62,10 +62,11 @@ stedi_zone_write_drop(ZoneRun *run, ZoneTableId id)
 }
 
 /*
- * Delete what is there too often, then insert what is missing: in that order,
- * or a changed row would meet its old self in a unique index.  Rows are
- * compared as GROUP BY compares them (NULL is NULL, -0 is 0), and counted, so
- * that this holds for tables in which a row may occur twice.
+ * Delete the rows that are there too often, then insert those that are
+ * missing: in that order, as a changed row would violate a unique index
+ * otherwise.  Rows are compared as GROUP BY compares them (NULL is NULL, -0 is
+ * 0), and counted, so that this holds for tables in which a row may occur
+ * twice.
  */
 static void
 write_difference(ZoneRun *run, ZoneTableId id)
@@ -221,11 +222,11 @@ make_counterpart(ZoneRun *run, ZoneTableId id)
 }
 
 /*
- * May the table's rows be put into new storage? Rows that come that way fire
- * no trigger, meet no check or foreign key, and are not in the logical log. So
+ * May the table's rows be put into new storage?  Rows that come that way fire
+ * no trigger, meet no check or foreign key, and are not in the logical log.  So
  * a table that has any of these, or whose changes are followed, is changed by
  * DELETE and INSERT, as is one with partitions or parents, or of another
- * access method. Indexes are made anew for storage that is swapped in; a new
+ * access method.  Indexes are made anew for storage that is swapped in; a new
  * table has none, unless an event trigger made it.
  */
 static bool

@@ -6,11 +6,11 @@
  *	 text -> parsed, analysed, checked (open) -> evaluated on each row (passes)
  *
  * A condition is what a CHECK constraint may have: an expression over the
- * columns of the table. Each process that uses it analyses it anew, under the
- * same settings. The table need not exist for that.
+ * columns of the table.  Each process that uses it analyses it anew, under the
+ * same settings.  The table need not exist for that.
  *
  * An error in a condition, such as a division by zero or a cast that fails,
- * may quote a value of the row. It is replaced by an error that does not.
+ * may quote a value of the row.  It is replaced by an error that does not.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,8 +66,8 @@ typedef struct Analysis
 } Analysis;
 
 /*
- * Settings that a condition could mean other things by, until the sieve is
- * closed; then those are undone, too, that functions in it have made.
+ * Pin the settings that change what a condition means, until the sieve is
+ * closed.  Then settings that functions in it have made are undone, too.
  */
 static int
 pin_settings(void)
@@ -182,7 +182,10 @@ tell_condition(void *arg)
 			   analysis->name, stedi_zone_tables[analysis->id].name);
 }
 
-/* Is it *, alone?  That is a target, and no expression: transformExpr would take it for a name. */
+/*
+ * Is it * alone?  That is a target and no expression: transformExpr would take
+ * it for a name.
+ */
 static bool
 is_star(const Node *node)
 {
@@ -231,7 +234,7 @@ tells_now(const char *literal)
 
 /*
  * See raw_expression_tree_walker.  Such a literal, of a date or a range of
- * them, is a constant when it is analysed, another one in each run.
+ * dates, is a constant when it is analysed, but another one in each run.
  */
 static bool
 refuse_now(Node *node, void *arg)
@@ -257,7 +260,10 @@ refuse_now(Node *node, void *arg)
 	return raw_expression_tree_walker(node, refuse_now, arg);
 }
 
-/* Answers must be the row's own: of drop for ever, or two runs would differ. */
+/*
+ * The answer must depend on the row alone: else drop would give another table
+ * in each run.
+ */
 static void
 check_functions(const Analysis *analysis, Node *planned)
 {
@@ -397,8 +403,8 @@ is_servers_own(const ErrorData *error)
 }
 
 /*
- * Is it of another process that takes part, whose errors reach the leader
- * wherever it is?  It has been seen to there.
+ * Is it an error of another process that takes part?  That process has replaced
+ * it already; the leader gets it from wherever it waits.
  */
 static bool
 is_of_worker(const ErrorData *error)
@@ -418,9 +424,8 @@ is_of_worker(const ErrorData *error)
 }
 
 /*
- * In place of the error that a condition has raised, one that says nothing of
- * the row.  It ends the run in any case, so that nothing of it has to be
- * rolled back here.
+ * Replace the error that a condition has raised by one that says nothing of
+ * the row.  It ends the run in any case, so nothing has to be rolled back here.
  */
 static void
 report_error(const ZoneSieve *sieve, const ZoneExpectation *of, MemoryContext caller)

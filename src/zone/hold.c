@@ -4,9 +4,9 @@
  *		The relations of a run, checked and held open from then to its end.
  *
  * The owner of the five tables can have code run while a run does: triggers,
- * conditions of expectations, functions in indexes. Locks do not keep that
- * code away, since it runs in the same transaction. An open relation does:
- * ALTER TABLE, TRUNCATE and DROP TABLE refuse one. So what is checked when a
+ * conditions of expectations, functions in indexes.  Locks do not keep that
+ * code away, since it runs in the same transaction.  An open relation does:
+ * ALTER TABLE, TRUNCATE and DROP TABLE refuse one.  So what is checked when a
  * relation is opened holds until it is released.
  *
  *-------------------------------------------------------------------------
@@ -121,7 +121,10 @@ refuse_column(Relation relation, Form_pg_attribute column, const char *what, con
 					alter(relation, psprintf(cure, quote_identifier(NameStr(column->attname))))));
 }
 
-/* Columns must hold what a run gives them, and tell two people apart. */
+/*
+ * Columns must be able to hold what a run writes, and must not take the names
+ * of two people for equal.
+ */
 static void
 check_columns(Relation relation)
 {
@@ -158,7 +161,10 @@ is_distributed(Oid relid)
 										relid)) > 0;
 }
 
-/* A part of a table: rows that are elsewhere cannot be taken out here. */
+/*
+ * Check a part of a table: rows that are stored elsewhere cannot be taken out
+ * here.
+ */
 static void
 check_part(const ZoneRun *run, Relation relation, const char *table)
 {
@@ -193,7 +199,7 @@ check_part(const ZoneRun *run, Relation relation, const char *table)
 	check_columns(relation);
 }
 
-/* What is above the table: a foreign one cannot have its rows. */
+/* Check the parents of the table: a foreign one cannot have its rows. */
 static void
 check_parents(ZoneRun *run, Relation relation)
 {

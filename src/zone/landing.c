@@ -4,7 +4,7 @@
  *		Landing records with their places -> relations that SQL can read.
  *
  * A landing table shows the place of a record only where it has a column for
- * it, and shows no rejects. This file reads the table through the scan, with
+ * it, and shows no rejects.  This file reads the table through the scan, with
  * both, and keeps the records in a tuplestore, which spills to a temporary
  * file.
  *
@@ -290,7 +290,9 @@ read_records(Reading *reading, Tuplestorestate *store, TupleDesc tupdesc)
 	MemoryContextDelete(row_cxt);
 }
 
-/* Its file will be the wish's owner's, who may outlive the subtransaction. */
+/*
+ * The file belongs to the wish's owner, which may outlive the subtransaction.
+ */
 static Tuplestorestate *
 begin_store(const ZoneRun *run, const ZoneRecordWish *wish)
 {

@@ -4,7 +4,7 @@
  *		The rows of one of the five tables, one after the other.
  *
  * A run reads two or three columns of hundreds of thousands of rows, and
- * their hashes. A table scan does so at a fraction of the cost of a query.
+ * their hashes.  A table scan does so at a fraction of the cost of a query.
  *
  *-------------------------------------------------------------------------
  */

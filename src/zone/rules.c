@@ -3,7 +3,7 @@
  * rules.c
  *		doc/rules.md in SQL: who is in, whose a device is, and which rows follow.
  *
- * Templates of queries, which sql.c fills in. They see every customer record,
+ * Templates of queries, which sql.c fills in.  They see every customer record,
  * withdrawn and rejected ones too: else an older consent would count.
  * run/insiders.c has the same rules, worked out in another way.
  *
@@ -25,7 +25,10 @@ const char *const stedi_rule_customer_curated =
 "SELECT " ZONE_CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
 " WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email)";
 
-/* Where rows stay whose objects have vanished, those who have such have readings, too. */
+/*
+ * Where rows stay whose objects have vanished: customers with such rows have
+ * readings, too.
+ */
 const char *const stedi_rule_customer_curated_kept =
 "SELECT " ZONE_CUSTOMER_COLUMN_NAMES " FROM {customer_trusted} t"
 " WHERE EXISTS (SELECT FROM {reader} r WHERE r.email = t.email) OR email IN ("
@@ -42,7 +45,10 @@ const char *const stedi_rule_pairs_by_time =
 " FROM {step_trainer_curated} s"
 " JOIN {accelerometer_trusted} a ON a.\"timestamp\" = s.sensorreadingtime";
 
-/* What a run of other steps takes out of each table t: what holds of such rows. */
+/*
+ * By table t, what a run that does not make it anew takes out: the condition
+ * of such rows.
+ */
 const char *const stedi_rule_prunes[ZONE_N_TABLES] = {
 	"NOT EXISTS (SELECT FROM person p WHERE p.email = t.email AND p.granted)",
 

@@ -11,8 +11,8 @@
 
 /*
  * Memory of a sort or hash table of the run's own queries, whatever the
- * session's: two of them and the consent sets of a million customers stay
- * below 256 MB, and more brings nothing.
+ * session's is: with two of them, the consent sets of a million customers stay
+ * below 256 MB. More is not faster.
  */
 #define RUN_MEMORY "32MB"
 

@@ -235,10 +235,10 @@ fetch_param(ParamListInfo params, int paramid, bool speculative, ParamExternData
 }
 
 /*
- * Parameters of a query.  They are not told to be constants, so that the
- * planner leaves them parameters: values of people must not get into plans,
- * which debug_print_plan and auto_explain write into the log.  What a hook
- * fetches is in no list of parameters either, as auto_explain has from 16 on.
+ * Parameters of a query. They are not marked as constants, so that the planner
+ * leaves them parameters: values of people must not get into plans, which
+ * debug_print_plan and auto_explain write into the log. Nor are they in a
+ * parameter list, which auto_explain logs from 16 on: a hook fetches them.
  */
 static ParamListInfo
 make_params(int n, const Oid *types, const Datum *values, const char *nulls)
@@ -292,7 +292,7 @@ stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayT
 	MemoryContextSwitchTo(caller);
 	stedi_zone_pin_settings();
 
-	/* a table that long values come from may be gone before they are used */
+	/* the table from which long values come may be gone before they are used */
 	SetTuplestoreDestReceiverParams(dest, store, run->cxt, true, NULL, NULL);
 	options.read_only = run->read_only;
 	options.dest = dest;
@@ -359,7 +359,10 @@ letter_type(char letter)
 	elog(ERROR, "unknown letter for a type: %c", letter);
 }
 
-/* The answer has columns of these types; else a table is not what it was. */
+/*
+ * An error unless the answer has columns of these types: else a table is not
+ * what it was.
+ */
 static void
 check_types(TupleDesc tupdesc, const char *types)
 {

@@ -4,7 +4,7 @@
  *		The tables of a target, and their columns: data.
  *
  * The five tables, the tables of the bookkeeping beside them, and how the
- * landing tables of readings feed the five. Files that make, check or read a
+ * landing tables of readings feed the five.  Files that make, check or read a
  * table have its names from here.
  *
  *-------------------------------------------------------------------------
