@@ -356,4 +356,3 @@ stedi_zone_survey(ZoneRun *run, ZoneTableId id, const StediHashes *renewed, List
 	stedi_zone_query_register(run, survey.devices ? "renewed_device" : "renewed_person",
 							  survey.store, survey.tupdesc);
 }
-
