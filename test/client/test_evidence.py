@@ -1,6 +1,6 @@
 """Proves that what stedi.audit, stedi.lineage and stedi.subject say of dirty zones is true.
 
-Guards src/zone/session.c, src/zone/landing.c, src/commands/audit.c,
+Guards src/run/session.c, src/zone/landing.c, src/commands/audit.c,
 src/commands/lineage.c and src/commands/subject.c, against test/oracle.py's reading of
 the landing zone; and that a look at a large zone takes no more memory than one
 at a small one.

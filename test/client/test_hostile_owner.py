@@ -8,7 +8,7 @@ function.  The spy must find itself the villain, shut in, or not be called at
 all.  Likewise a schema with traps of the names of all the functions, operators
 and types that a query may mean, which comes first in the search path.
 
-Guards src/zone/target.c, src/zone/session.c, src/zone/sql.c and src/fdw/fdw.c.
+Guards src/run/target.c, src/run/session.c, src/zone/sql.c and src/fdw/fdw.c.
 STEDI_TEST_SECURITY=long hangs each thing on each table alone.
 """
 import json

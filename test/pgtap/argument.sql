@@ -1,5 +1,5 @@
 -- Proves that each function that takes a table or a schema says so, by its SQLSTATE, when that is none or one of another kind.
--- Guards src/commands/rejects.c, src/commands/lineage.c, src/zone/target.c and src/zone/session.c; a new function is among them by itself.
+-- Guards src/commands/rejects.c, src/commands/lineage.c, src/run/target.c and src/run/session.c; a new function is among them by itself.
 SET client_min_messages = error;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;

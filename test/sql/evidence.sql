@@ -1,5 +1,5 @@
 -- Proves that stedi.audit finds what should not be in the five tables and what should, stedi.lineage the records that rows came from, and stedi.subject all that is held on a person.
--- Guards src/zone/session.c, src/zone/landing.c, src/commands/audit.c, src/commands/lineage.c and src/commands/subject.c.
+-- Guards src/run/session.c, src/zone/landing.c, src/commands/audit.c, src/commands/lineage.c and src/commands/subject.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set folder :abs_srcdir /data/evidence

@@ -1,5 +1,5 @@
 -- Proves that the history of consent tells who came and went, and why, without a name; and that whatever is done to it afterwards is found.
--- Guards src/books/history.c and src/run/changes.c.
+-- Guards src/run/history.c and src/run/changes.c.
 
 \set VERBOSITY terse
 SET client_min_messages = error;

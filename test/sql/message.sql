@@ -1,5 +1,5 @@
 -- Proves that messages say which function was called, which word may be meant by one that is misspelt, and that a row's lineage has a name of its own.
--- Guards src/base/near.c, src/zone/target.c and src/commands/lineage.c.
+-- Guards src/base/near.c, src/run/target.c and src/commands/lineage.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set folder file:// :abs_srcdir /data/zone

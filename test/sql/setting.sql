@@ -1,5 +1,5 @@
 -- Proves that no setting of a session changes what the extension's functions make or answer, nor brings warnings of its own statements.
--- Guards stedi_zone_pin_settings of src/zone/target.c.
+-- Guards stedi_zone_pin_settings of src/run/target.c.
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set day file:// :abs_srcdir /data/zone
