@@ -25,6 +25,20 @@ partition_of(uint32 member, uint32 n_members, int n_partitions)
 	return (int) ((uint64) member * n_partitions / n_members);
 }
 
+/*
+ * A column of the landing table, from 0; an error when it is not there as it
+ * was when the run began: code of the tables' owner can have changed it since.
+ */
+static int
+find_column(Oid landing, ZoneStream stream, const char *name)
+{
+	const StediLandingTable *table = &stedi_schema_landing[stream == ZONE_ACCELEROMETER ?
+														   STEDI_LANDING_ACCELEROMETER :
+														   STEDI_LANDING_STEP_TRAINER];
+
+	return stedi_option_find_column(landing, name, stedi_schema_column(table, name)->type) - 1;
+}
+
 void
 stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process, ZoneStream stream,
 					 Oid landing)
@@ -38,11 +52,11 @@ stedi_zone_read_open(ZoneReader *reader, const ZoneProcess *process, ZoneStream 
 	wanted = palloc(tupdesc->natts * sizeof(bool));
 	memset(wanted, true, tupdesc->natts * sizeof(bool));
 	reader->scan = stedi_scan_open(landing, GetUserId(), tupdesc, wanted, STEDI_SCAN_JUDGE);
-	reader->time_attno = get_attnum(landing, stedi_zone_streams[stream].time) - 1;
+	reader->time_attno = find_column(landing, stream, stedi_zone_streams[stream].time);
 	for (int i = 0; i < stedi_zone_streams[stream].n_values; i++)
-		reader->value_attno[i] = get_attnum(landing, stedi_zone_streams[stream].values[i]) - 1;
+		reader->value_attno[i] = find_column(landing, stream, stedi_zone_streams[stream].values[i]);
 	reader->test.kind = STEDI_TEST_CONSENT;
-	reader->test.attno = get_attnum(landing, stedi_zone_streams[stream].who) - 1;
+	reader->test.attno = find_column(landing, stream, stedi_zone_streams[stream].who);
 	reader->test.time_attno = reader->time_attno;
 	reader->test.set = process->pieces[ZONE_PIECE_SET];
 	stedi_scan_set_tests(reader->scan, &reader->test, 1);

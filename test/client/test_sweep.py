@@ -312,6 +312,18 @@ class SweepTest(ServerTest):
             except psycopg.Error:
                 return
 
+    def test_landing_columns(self):
+        """A landing column that is renamed or dropped before it is read is an error, and no memory is read in its place."""
+        self.db.run("CREATE SEQUENCE elsewhere.deeds MINVALUE 0")
+        outcomes = set()
+        deeds = ("ALTER TABLE %s RENAME COLUMN {column} TO gone", "ALTER TABLE %s DROP COLUMN {column}")
+        for table, run, deed in itertools.product(TABLES[:2], RUNS[:4], deeds):
+            with self.subTest(table=table, run=run, deed=deed):
+                outcome = self.undone(self.hang(table, "BEFORE INSERT", "lake.step_trainer_landing", deed), run)
+                self.assertIn(outcome, ("42804", "ok"))
+                outcomes.add(outcome)
+        self.assertIn("42804", outcomes)
+
     def test_type_confusion(self):
         """A column's type changed in storage that is swapped in would show the server's memory."""
         for moment in TABLES:
