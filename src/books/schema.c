@@ -486,6 +486,6 @@ stedi_zone_store_keep(ZoneRun *run, const char *name, const char *template)
 	ZoneUser	user;
 
 	stedi_zone_store_enter(run, &user);
-	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
+	stedi_zone_query_keep_template(run, name, template);
 	stedi_zone_store_leave(&user);
 }

@@ -131,13 +131,6 @@ read_expectations(const ZoneSession *session)
 		stedi_zone_expect_read(session->run);
 }
 
-/* Keep the answer of a template's query. */
-static void
-keep(const ZoneSession *session, const char *name, const char *template)
-{
-	stedi_zone_query_keep(session->run, name, stedi_zone_query_expand(session->run, template));
-}
-
 /* The same of readings that are due in a table, but for those that an expectation drops. */
 static void
 keep_due(const ZoneSession *session, const char *name, ZoneTableId id, const char *template)
@@ -158,8 +151,9 @@ read_readings(const ZoneSession *session)
 	keep_due(session, "movement_due", ZONE_ACCELEROMETER_TRUSTED,
 			 psprintf(movement_query,
 					  keeps_vanished(session, ZONE_ACCELEROMETER_TRUSTED) ? kept_movements : ""));
-	keep(session, "reader", "SELECT DISTINCT email FROM movement_due");
-	keep(session, "holding", holding_query);
+	stedi_zone_query_keep_template(session->run, "reader",
+								   "SELECT DISTINCT email FROM movement_due");
+	stedi_zone_query_keep_template(session->run, "holding", holding_query);
 	stedi_zone_record_keep(session->run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
 	keep_due(session, "step_due", ZONE_STEP_TRAINER_CURATED,
 			 psprintf(step_query,

@@ -117,12 +117,10 @@ read_person(const ZoneSession *session)
 		more[0] = psprintf(table_devices, "customer_trusted");
 	if (has_table(session, ZONE_CUSTOMER_CURATED))
 		more[1] = psprintf(table_devices, "customer_curated");
-	stedi_zone_query_keep(run, "device",
-						  stedi_zone_query_expand(run, psprintf(device_query,
-																has_table(session,
-																		  ZONE_CUSTOMER_CURATED) ?
-																own_device : "true",
-																more[0], more[1])));
+	stedi_zone_query_keep_template(run, "device",
+								   psprintf(device_query,
+											has_table(session, ZONE_CUSTOMER_CURATED) ?
+											own_device : "true", more[0], more[1]));
 	wish.keys = stedi_zone_record_keys(run, "SELECT serialnumber FROM device");
 	stedi_zone_record_keep(run, "step", ZONE_STEP_TRAINER_CURATED, &wish);
 }

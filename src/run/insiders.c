@@ -102,13 +102,6 @@ forgets(const ZoneSession *session)
 	return true;
 }
 
-/* Keep the answer of a template's query. */
-static void
-keep(const ZoneSession *session, const char *name, const char *template)
-{
-	stedi_zone_query_keep(session->run, name, stedi_zone_query_expand(session->run, template));
-}
-
 void
 stedi_zone_audit_people(const ZoneSession *session)
 {
@@ -125,13 +118,13 @@ stedi_zone_audit_judge(const ZoneSession *session)
 
 	if (any_forgotten)
 		stedi_zone_former_keep(session->run, "formerly", spelling_query);
-	keep(session, "standing", standing_query);
-	keep(session, "decider", decider_query);
+	stedi_zone_query_keep_template(session->run, "standing", standing_query);
+	stedi_zone_query_keep_template(session->run, "decider", decider_query);
 	if (any_forgotten)
 		stedi_zone_store_keep(session->run, "insider",
 							  psprintf("%s%s", insider_query, not_forgotten));
 	else
-		keep(session, "insider", insider_query);
-	keep(session, "claim", claim_query);
-	keep(session, "device", device_query);
+		stedi_zone_query_keep_template(session->run, "insider", insider_query);
+	stedi_zone_query_keep_template(session->run, "claim", claim_query);
+	stedi_zone_query_keep_template(session->run, "device", device_query);
 }

@@ -58,8 +58,8 @@ stedi_zone_person_read(ZoneRun *run)
 	stedi_zone_store_keep(run, "forgotten",
 						  "SELECT name FROM {books}.stedi_forgotten WHERE lifted IS NULL");
 	stedi_progress_phase(STEDI_PHASE_DECIDING, run->source[ZONE_CUSTOMER_TRUSTED].relid);
-	stedi_zone_query_keep(run, "person", stedi_zone_query_expand(run, stedi_rule_people));
-	stedi_zone_query_keep(run, "device", stedi_zone_query_expand(run, stedi_rule_devices));
+	stedi_zone_query_keep_template(run, "person", stedi_rule_people);
+	stedi_zone_query_keep_template(run, "device", stedi_rule_devices);
 	stedi_zone_share_count(run);
 	stedi_zone_store_run(run, run->renew ?
 						 "DELETE FROM {books}.stedi_device"

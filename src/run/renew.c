@@ -141,12 +141,6 @@ static const char *const added_pairs_query =
 "   UNION SELECT email, \"timestamp\", x, y, z FROM old_movement) a"
 "   ON a.email = s.email AND a.\"timestamp\" = s.sensorreadingtime";
 
-static void
-keep(ZoneRun *run, const char *name, const char *template)
-{
-	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
-}
-
 /*
  * How many rows have gone from a table along with those of one before it, as
  * foreign keys and triggers take them; these are not found any more.
@@ -221,11 +215,13 @@ renew_customers(ZoneRun *run)
 
 	/* a customer whose records have vanished has no name any more */
 	stedi_zone_object_settle(run, ZONE_CUSTOMER_TRUSTED);
-	keep(run, "after", after_query);
-	keep(run, "change", change_query);
-	keep(run, "gone_customer", "SELECT part, place FROM change WHERE was_in AND differs");
-	keep(run, "come_customer",
-		 "SELECT a.* FROM after a JOIN change c ON c.who = a.who WHERE c.differs");
+	stedi_zone_query_keep_template(run, "after", after_query);
+	stedi_zone_query_keep_template(run, "change", change_query);
+	stedi_zone_query_keep_template(run, "gone_customer",
+								   "SELECT part, place FROM change WHERE was_in AND differs");
+	stedi_zone_query_keep_template(run, "come_customer",
+								   "SELECT a.* FROM after a JOIN change c ON c.who = a.who"
+								   " WHERE c.differs");
 	stedi_zone_renew_rows(run, ZONE_CUSTOMER_TRUSTED, "gone_customer", "come_customer");
 	stedi_zone_table_report_customers(run);
 }
@@ -395,21 +391,23 @@ renew_curated(ZoneRun *run)
 	const char *touched;
 
 	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_CUSTOMER_CURATED]);
-	keep(run, "touched", touched_query);
+	stedi_zone_query_keep_template(run, "touched", touched_query);
 	few = stedi_zone_find_few("SELECT email AS key FROM touched");
 	touched = few != NULL ? "email = ANY ($1)" : "email IN (SELECT email FROM touched)";
-	keep(run, "has_readings", reader_query);
+	stedi_zone_query_keep_template(run, "has_readings", reader_query);
 	stedi_zone_query_keep_of(run, "curated_before",
 							 stedi_zone_query_expand(run, psprintf(curated_before_query, touched)),
 							 few);
 	stedi_zone_query_keep_of(run, "curated_after",
 							 stedi_zone_query_expand(run, psprintf(curated_after_query, touched)),
 							 few);
-	keep(run, "curated_change", curated_change_query);
-	keep(run, "gone_curated", "SELECT part, place FROM curated_change WHERE was_in AND differs");
-	keep(run, "come_curated",
-		 "SELECT a.* FROM curated_after a JOIN curated_change c ON c.email = a.email"
-		 " WHERE c.differs");
+	stedi_zone_query_keep_template(run, "curated_change", curated_change_query);
+	stedi_zone_query_keep_template(run, "gone_curated",
+								   "SELECT part, place FROM curated_change"
+								   " WHERE was_in AND differs");
+	stedi_zone_query_keep_template(run, "come_curated",
+								   "SELECT a.* FROM curated_after a JOIN curated_change c"
+								   " ON c.email = a.email WHERE c.differs");
 	stedi_zone_renew_rows(run, ZONE_CUSTOMER_CURATED, "gone_curated", "come_curated");
 }
 
@@ -441,8 +439,8 @@ find_partners(ZoneRun *run, const Stream *stream, const char *name, const char *
 static void
 add_pairs(ZoneRun *run)
 {
-	keep(run, "new_movement", new_movement_query);
-	keep(run, "new_step", new_step_query);
+	stedi_zone_query_keep_template(run, "new_movement", new_movement_query);
+	stedi_zone_query_keep_template(run, "new_step", new_step_query);
 	find_partners(run, &step, "old_step", "new_movement", "serialnumber", "\"timestamp\"");
 	find_partners(run, &accelerometer, "old_movement", "new_step", "email", "sensorreadingtime");
 	stedi_zone_expect_keep(run, ZONE_MACHINE_LEARNING_CURATED, "added_pair", added_pairs_query);
@@ -455,8 +453,8 @@ renew_pairs(ZoneRun *run)
 	const ZoneTable *table = &stedi_zone_tables[ZONE_MACHINE_LEARNING_CURATED];
 
 	stedi_progress_phase(STEDI_PHASE_COMPARING, run->relid[ZONE_MACHINE_LEARNING_CURATED]);
-	keep(run, "paired", paired_query);
-	keep(run, "repaired", repaired_query);
+	stedi_zone_query_keep_template(run, "paired", paired_query);
+	stedi_zone_query_keep_template(run, "repaired", repaired_query);
 	stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair", "repaired", NULL);
 	stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "paired_movement",
 					"(SELECT email AS key FROM paired) p", NULL);
@@ -492,8 +490,9 @@ renew_machine_learning(ZoneRun *run)
 		renew_pairs(run);
 		return;
 	}
-	keep(run, "gone_pair", "SELECT NULL::text AS key WHERE false");
-	keep(run, "come_pair", "SELECT NULL::text AS serialnumber WHERE false");
+	stedi_zone_query_keep_template(run, "gone_pair", "SELECT NULL::text AS key WHERE false");
+	stedi_zone_query_keep_template(run, "come_pair",
+								   "SELECT NULL::text AS serialnumber WHERE false");
 	stedi_zone_rebuild_pairs(run);
 }
 

@@ -153,12 +153,6 @@ static const char *const pending_query =
 static const char *const pending_devices =
 " UNION SELECT email FROM touched_device WHERE key IN (SELECT key FROM gone_step)";
 
-static void
-keep(ZoneRun *run, const char *name, const char *template)
-{
-	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
-}
-
 /* Customer records that are to be kept as a relation of that name. */
 typedef struct Reading
 {
@@ -306,9 +300,9 @@ judge_people(ZoneRun *run, int *n_unreadable)
 	if (records != NULL)
 	{
 		keep_named(run);
-		keep(run, "customer_record", records[0] == '\0' ?
-			 psprintf(all_stand_in_query, stand_in_query) :
-			 psprintf("%s UNION ALL %s", records, stand_in_query));
+		stedi_zone_query_keep_template(run, "customer_record", records[0] == '\0' ?
+									   psprintf(all_stand_in_query, stand_in_query) :
+									   psprintf("%s UNION ALL %s", records, stand_in_query));
 	}
 	stedi_zone_audit_judge(&session);
 }
@@ -320,30 +314,33 @@ find_rows(ZoneRun *run)
 	bool		curated = OidIsValid(run->relid[ZONE_CUSTOMER_CURATED]);
 
 	stedi_progress_phase(STEDI_PHASE_COMPARING, InvalidOid);
-	keep(run, "later", later_query);
-	keep(run, "gone_customer", gone_customer_query);
-	keep(run, "touched_person", psprintf(person_query, curated ? curated_person : ""));
+	stedi_zone_query_keep_template(run, "later", later_query);
+	stedi_zone_query_keep_template(run, "gone_customer", gone_customer_query);
+	stedi_zone_query_keep_template(run, "touched_person",
+								   psprintf(person_query, curated ? curated_person : ""));
 	if (OidIsValid(run->relid[ZONE_ACCELEROMETER_TRUSTED]))
 	{
 		stedi_zone_find(run, ZONE_ACCELEROMETER_TRUSTED, "found_movement", "touched_person", NULL);
-		keep(run, "gone_movement", gone_movement_query);
+		stedi_zone_query_keep_template(run, "gone_movement", gone_movement_query);
 	}
 	if (!curated)
 		return;
-	keep(run, "gone_curated", gone_curated_query);
-	keep(run, "later_curated", later_curated_query);
-	keep(run, "touched_device", device_query);
+	stedi_zone_query_keep_template(run, "gone_curated", gone_curated_query);
+	stedi_zone_query_keep_template(run, "later_curated", later_curated_query);
+	stedi_zone_query_keep_template(run, "touched_device", device_query);
 	if (OidIsValid(run->relid[ZONE_STEP_TRAINER_CURATED]))
 	{
 		stedi_zone_find(run, ZONE_STEP_TRAINER_CURATED, "found_step",
 						"(SELECT DISTINCT key FROM touched_device) k", NULL);
-		keep(run, "gone_step", psprintf(gone_of_device_query, "found_step"));
+		stedi_zone_query_keep_template(run, "gone_step",
+									   psprintf(gone_of_device_query, "found_step"));
 	}
 	if (OidIsValid(run->relid[ZONE_MACHINE_LEARNING_CURATED]) && !run->match_time)
 	{
 		stedi_zone_find(run, ZONE_MACHINE_LEARNING_CURATED, "found_pair",
 						"(SELECT DISTINCT key FROM touched_device) k", NULL);
-		keep(run, "gone_pair", psprintf(gone_of_device_query, "found_pair"));
+		stedi_zone_query_keep_template(run, "gone_pair",
+									   psprintf(gone_of_device_query, "found_pair"));
 	}
 }
 

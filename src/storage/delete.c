@@ -178,11 +178,10 @@ stedi_zone_delete_where(ZoneRun *run, ZoneTableId id, const char *template)
 {
 	int64		n;
 
-	stedi_zone_query_keep(run, "gone_place",
-						  stedi_zone_query_expand(run,
-												  psprintf("SELECT t.tableoid AS part,"
-														   " t.ctid AS place FROM {%s} t WHERE %s",
-														   stedi_zone_tables[id].name, template)));
+	stedi_zone_query_keep_template(run, "gone_place",
+								   psprintf("SELECT t.tableoid AS part, t.ctid AS place"
+											" FROM {%s} t WHERE %s",
+											stedi_zone_tables[id].name, template));
 	n = stedi_zone_delete(run, id, "gone_place");
 	stedi_zone_query_drop(run);
 	return n;

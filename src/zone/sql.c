@@ -279,6 +279,12 @@ stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql)
 }
 
 void
+stedi_zone_query_keep_template(ZoneRun *run, const char *name, const char *template)
+{
+	stedi_zone_query_keep(run, name, stedi_zone_query_expand(run, template));
+}
+
+void
 stedi_zone_query_keep_of(ZoneRun *run, const char *name, const char *sql, ArrayType *keys)
 {
 	Oid			type = TEXTARRAYOID;

@@ -74,6 +74,9 @@ extern const char *stedi_zone_query_table(const ZoneRun *run, ZoneTableId id);
  */
 extern void stedi_zone_query_keep(ZoneRun *run, const char *name, const char *sql);
 
+/* The same of the query that a template makes. */
+extern void stedi_zone_query_keep_template(ZoneRun *run, const char *name, const char *template);
+
 /*
  * Run a statement with parameters, whose values get into no plan and no log;
  * how many rows it processed.  nulls may be NULL, or has an 'n' for each NULL.
